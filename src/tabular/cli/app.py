@@ -1,0 +1,44 @@
+"""The command tree. A command is a module of this folder; this file only lists them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import tabular
+from tabular.cli.output import print_error
+from tabular.errors import TabularError
+
+app = typer.Typer(
+    name="inferloop-tabular",
+    help="Synthetic tables, and the platform that makes them, anywhere.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"inferloop-tabular {tabular.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Synthetic tables, and the platform that makes them, anywhere."""
+
+
+def main() -> None:
+    """Entry point of ``inferloop-tabular``: runs a command, turns our errors into exit codes."""
+    try:
+        app()
+    except TabularError as error:
+        print_error(error, as_json="--json" in sys.argv)
+        raise SystemExit(error.exit_code) from None

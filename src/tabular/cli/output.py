@@ -1,0 +1,37 @@
+"""How every command speaks: results on stdout, everything else on stderr, JSON when asked.
+
+One place, so that `--json` has one shape, `NO_COLOR` and a missing terminal are honoured
+everywhere, and a pipe never receives a progress bar.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tabular.errors import TabularError
+
+stdout = Console(highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_error(error: TabularError, *, as_json: bool = False) -> None:
+    """The error on stderr, or as a JSON document on stdout for programs."""
+    if as_json:
+        print_json({"error": error.as_dict()})
+        return
+    place = f"{error.where}: " if error.where else ""
+    stderr.print(f"[bold red]error[/] {error.code}", end=" ")
+    stderr.print(f"{place}{error.message}", markup=False)
+    if error.hint:
+        stderr.print(f"  hint: {error.hint}", markup=False, style="dim")

@@ -1,0 +1,1 @@
+"""One spec, any place to run it: compile, plan, apply."""

@@ -1,0 +1,1 @@
+"""What the running service stands on, one module each, chosen by URL."""

@@ -1,0 +1,1 @@
+"""The science: knows tables, knows nothing of clouds, HTTP or databases."""

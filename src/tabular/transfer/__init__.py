@@ -1,0 +1,1 @@
+"""Journaled, verified, resumable copying of objects and tables between any two stores."""
