@@ -35,6 +35,8 @@ this tree is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -260,3 +262,14 @@ class IntegrityError(UnavailableError):
     """Bytes came back other than they were written."""
 
     code = "unavailable.integrity"
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'? `` for the closest known name, "" if none is close.
+
+    Args:
+        given: what the user wrote.
+        known: the right names.
+    """
+    close = difflib.get_close_matches(given, list(known), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""

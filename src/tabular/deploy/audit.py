@@ -1,0 +1,89 @@
+"""Who did what to which deployment, and how it ended: one JSON line for each.
+
+The engine's own log dies with the stack; this one outlives it. A record is written before an
+action starts and another when it ends, so a client killed in between leaves its trace.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tabular.deploy.target import Target
+from tabular.errors import TabularError
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _actor() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a uid that has no passwd entry.
+        user = f"uid:{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLog:
+    """Append-only JSON lines.
+
+    Attributes:
+        path: the file; its folder is made on first use, readable by the owner alone.
+        clock: gives the time, UTC.
+    """
+
+    path: Path
+    clock: Callable[[], datetime] = _now
+    actor: str = field(default_factory=_actor)
+
+    @contextmanager
+    def action(self, verb: str, target: Target, **facts: Any) -> Iterator[None]:
+        """Record that ``verb`` starts, and how it ended.
+
+        Args:
+            verb: ``deploy``, ``rollback``, ``destroy`` …
+            target: what it acts on.
+            facts: plain data worth keeping, no secrets: plan fingerprint, counts of changes.
+        """
+        entry = {"id": uuid4().hex, "actor": self.actor, "action": verb, "target": target.id}
+        self._write({**entry, "outcome": "started", **facts})
+        try:
+            yield
+        except TabularError as error:
+            self._write({**entry, "outcome": "failed", "code": error.code})
+            raise
+        except BaseException as error:
+            self._write({**entry, "outcome": "interrupted", "code": type(error).__name__})
+            raise
+        self._write({**entry, "outcome": "done"})
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All records, oldest first; none if nothing was ever recorded."""
+        if not self.path.exists():
+            return
+        with self.path.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        line = json.dumps({"time": self.clock().isoformat(), **record}, sort_keys=True) + "\n"
+        # O_APPEND with one write keeps lines of concurrent clients whole.
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(descriptor, line.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

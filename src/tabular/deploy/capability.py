@@ -1,0 +1,98 @@
+"""What a provider can do with each field of the spec, so that no field is ever dropped silently.
+
+A provider declares a table from spec paths to support. A path covers everything below it; the
+longest match wins; a path that no entry covers is unsupported. Fail closed: a field added to the
+spec tomorrow is refused by every provider until its author has thought about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tabular.errors import UnsupportedError
+
+
+class Support(StrEnum):
+    """How a provider gives a feature."""
+
+    NATIVE = "native"
+    EMULATED = "emulated"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """Support of one spec path.
+
+    Attributes:
+        support: native (the vendor's own), emulated (ours, or in part), unsupported.
+        note: what it becomes there, or why not and what to use instead.
+    """
+
+    support: Support
+    note: str = ""
+
+
+CapabilityTable = Mapping[str, Capability]
+
+
+def native(note: str = "") -> Capability:
+    """The vendor has it."""
+    return Capability(Support.NATIVE, note)
+
+
+def emulated(note: str) -> Capability:
+    """Given by other means or in part; the note says how."""
+    return Capability(Support.EMULATED, note)
+
+
+def unsupported(note: str) -> Capability:
+    """Not given; the note says why and what to do instead."""
+    return Capability(Support.UNSUPPORTED, note)
+
+
+def lookup(table: CapabilityTable, path: str) -> Capability:
+    """The entry of the longest prefix of ``path``; unsupported if there is none."""
+    parts = path.split(".")
+    for length in range(len(parts), 0, -1):
+        found = table.get(".".join(parts[:length]))
+        if found is not None:
+            return found
+    return unsupported("this provider does not know the field")
+
+
+def leaf_paths(spec: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted paths of all leaves of plain data; lists count as leaves."""
+    for key, value in spec.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from leaf_paths(value, f"{path}.")
+        else:
+            yield path
+
+
+def require_supported(provider: str, table: CapabilityTable, spec: Mapping[str, Any]) -> None:
+    """Refuse a spec that asks for anything the table does not cover.
+
+    Args:
+        provider: name for the message.
+        table: the provider's capabilities.
+        spec: what the user asked for, plain data, without defaults.
+
+    Raises:
+        UnsupportedError: names every such field and what to do instead.
+    """
+    refused = [
+        (path, found.note)
+        for path in leaf_paths(spec)
+        if (found := lookup(table, path)).support is Support.UNSUPPORTED
+    ]
+    if refused:
+        lines = "; ".join(f"{path}: {note}" for path, note in refused)
+        raise UnsupportedError(
+            f"{provider} cannot give {len(refused)} field(s) of this spec: {lines}",
+            hint=f"remove them, or see `inferloop-tabular capabilities --provider {provider}`",
+        )

@@ -1,0 +1,240 @@
+"""The contract between our one spec and each vendor's engine.
+
+A provider is a compiler (spec to native template), an engine (the vendor's, behind this
+interface) and a table of capabilities. It is found by entry point, so a new cloud is a new
+package and no change here. `tests/conformance/` runs one suite over every provider; what this
+module says in words, that suite checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from tabular.deploy.capability import CapabilityTable
+from tabular.deploy.cost import PriceBook
+from tabular.deploy.events import Event
+from tabular.deploy.plan import Plan, PropertyChange
+from tabular.deploy.spec import Deployment
+from tabular.deploy.stack import Stack
+from tabular.deploy.target import Target
+from tabular.errors import UsageError, nearest
+
+ENTRY_POINT_GROUP = "inferloop_tabular.providers"
+
+
+class State(StrEnum):
+    """State of a deployment as a whole."""
+
+    APPLYING = "applying"
+    READY = "ready"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceStatus:
+    """State of one resource, in the engine's words."""
+
+    id: str
+    type: str
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What runs at a target.
+
+    Attributes:
+        target: where.
+        state: the whole.
+        release: id of the release that serves; "" before the first one does.
+        updated: when the last apply ended or the running one began, UTC.
+        spec: the embedded spec, canonical form.
+        resources: one for each resource the deployment owns.
+        outputs: addresses and names, never secrets; ``url`` where there is an API.
+        detail: why it is degraded or failed, and what is being waited for.
+    """
+
+    target: Target
+    state: State
+    release: str
+    updated: datetime
+    spec: Mapping[str, Any]
+    resources: tuple[ResourceStatus, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A resource that no longer is what was applied; no properties when it is gone."""
+
+    resource: str
+    type: str
+    properties: tuple[PropertyChange, ...] = ()
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a component's log; ``time`` is None where the component writes none."""
+
+    component: str
+    text: str
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding of `doctor`: what was looked at, whether it is fine, how to mend it."""
+
+    name: str
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+class Engine(Protocol):
+    """What applies a stack. State, locking and rollback are the engine's own.
+
+    Rules: applying twice changes nothing; deleting what is gone is no error; a client may die
+    at any moment and another goes on with :meth:`attach`; every wait has a time limit and says
+    what it waits for.
+    """
+
+    def preview(self, stack: Stack) -> Plan:
+        """Compare a stack with what runs; touches nothing."""
+        ...
+
+    def apply(self, plan: Plan) -> Iterator[Event]:
+        """Carry out a plan. The apply goes on if the iterator is dropped.
+
+        Raises:
+            StalePlanError: what runs is not what the plan was made against.
+            BusyError: another apply runs there.
+            ApplyError: it failed; says whether the old release was put back.
+        """
+        ...
+
+    def attach(self, target: Target) -> Iterator[Event]:
+        """Events of the apply that runs there, or of the last one; raises as :meth:`apply`."""
+        ...
+
+    def status(self, target: Target) -> Status:
+        """What runs there.
+
+        Raises:
+            NotFoundError: nothing is deployed there.
+        """
+        ...
+
+    def list(self) -> tuple[Status, ...]:
+        """All deployments this client can see, sorted by target."""
+        ...
+
+    def drift(self, target: Target) -> tuple[Drift, ...]:
+        """Differences between what was applied and what is there."""
+        ...
+
+    def rollback(self, target: Target) -> Iterator[Event]:
+        """Put the release before the present one back into service.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        ...
+
+    def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
+        """Remove what the deployment owns, and only that; data stores only if asked."""
+        ...
+
+    def logs(self, target: Target, *, follow: bool, tail: int) -> Iterator[LogLine]:
+        """The last ``tail`` lines of each component, then new ones if ``follow``."""
+        ...
+
+    def issue_api_key(self, target: Target, name: str) -> str:
+        """Create an administrator's key in the running platform; it is kept nowhere else."""
+        ...
+
+
+class Provider(Protocol):
+    """One kind of place to deploy to."""
+
+    @property
+    def name(self) -> str:
+        """Entry-point name, e.g. ``aws``."""
+        ...
+
+    @property
+    def capabilities(self) -> CapabilityTable:
+        """Support of each spec path."""
+        ...
+
+    @property
+    def prices(self) -> PriceBook | None:
+        """Price list; None where there is none (hardware of one's own)."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """The vendor's engine, connected lazily."""
+        ...
+
+    def target(self, deployment: Deployment) -> Target:
+        """Where this deployment goes, with the vendor's defaults filled in."""
+        ...
+
+    def compile(self, deployment: Deployment) -> Stack:
+        """Spec to native template; a plain function of its input, deterministic.
+
+        Raises:
+            UnsupportedError: the spec asks for what the capabilities do not cover.
+        """
+        ...
+
+    def doctor(self) -> Iterator[Check]:
+        """Read-only look at what a deploy would need: credentials, tools, ports, quota."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderOptions:
+    """How to reach a place, as opposed to what to put there.
+
+    Attributes:
+        home: folder for state of the standalone provider; None for the XDG default.
+        runtime: ``process`` or ``container``, standalone only.
+    """
+
+    home: Path | None = None
+    runtime: str | None = None
+
+
+def provider_names() -> tuple[str, ...]:
+    """Names of all installed providers, sorted."""
+    return tuple(sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP)))
+
+
+def load_provider(name: str, options: ProviderOptions | None = None) -> Provider:
+    """Find a provider by entry point and construct it.
+
+    Raises:
+        UsageError: no provider of that name is installed.
+    """
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        factory = point.load()
+        provider: Provider = factory(options or ProviderOptions())
+        return provider
+    known = provider_names()
+    raise UsageError(
+        f"no provider {name!r} is installed",
+        hint=f"{nearest(name, known)}installed providers: {', '.join(known)}",
+        code="usage.unknown-provider",
+    )
