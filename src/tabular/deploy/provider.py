@@ -159,8 +159,11 @@ class Engine(Protocol):
         """The last ``tail`` lines of each component, then new ones if ``follow``."""
         ...
 
-    def issue_api_key(self, target: Target, name: str) -> str:
-        """Create an administrator's key in the running platform; it is kept nowhere else."""
+    def issue_api_key(self, target: Target, name: str, *, only_first: bool) -> str | None:
+        """Create an administrator's key in the running platform; it is kept nowhere else.
+
+        With ``only_first``, None where the platform has a key already.
+        """
         ...
 
 

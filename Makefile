@@ -1,0 +1,38 @@
+# The front door. Needs Python 3.11, git and make; everything else is put into .venv.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+
+.PHONY: help demo test lint bench bench-synth lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+demo: ## deploy the platform on this machine and synthesize a real table through its API
+	@scripts/venv.sh demo
+	@$(BIN)/python scripts/demo.py
+
+test: ## run all tests (lint and types are in `make lint`)
+	@scripts/venv.sh dev
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
+
+lint: ## style, types and the import contracts
+	@scripts/venv.sh dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: bench-synth ## run every benchmark; results go to benchmarks/RESULTS.md
+
+bench-synth: ## quality, privacy and speed of the synthesizers, beside their peers
+	@scripts/venv.sh dev
+	@$(BIN)/python -m benchmarks.synth
+
+lock: ## rewrite requirements/*.txt from pyproject.toml
+	@scripts/venv.sh dev
+	@scripts/lock.sh
+
+clean: ## remove .venv and caches (deployments are not touched: see `inferloop-tabular destroy`)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

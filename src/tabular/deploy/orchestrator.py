@@ -1,0 +1,194 @@
+"""The way of one deployment: compile, check, preview, apply, verify; the same for every provider.
+
+Knows no vendor and no terminal. What must be true of every deploy (nothing touched before the
+plan is shown, policy and budget asked first, every action in the audit log, readiness asked of
+the deployed service and not of the engine) is written here once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import httpx
+
+from tabular.deploy.audit import AuditLog
+from tabular.deploy.cost import check_budget, estimate
+from tabular.deploy.events import Event
+from tabular.deploy.plan import Action, Plan
+from tabular.deploy.policy import check, require_allowed
+from tabular.deploy.provider import Provider, State, Status
+from tabular.deploy.spec import Deployment
+from tabular.deploy.target import Target
+from tabular.errors import NotFoundError, UnsupportedError, UsageError, WaitTimeoutError
+
+READY_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a plan must fulfil before it may be applied.
+
+    Attributes:
+        strict: refuse what the target gives only in part.
+        max_monthly_cost: US dollars a month; None for no limit.
+    """
+
+    strict: bool = False
+    max_monthly_cost: Decimal | None = None
+
+    def require(self, plan: Plan) -> None:
+        """Let the plan through or say why not.
+
+        Raises:
+            UnsupportedError: strict, and something is reduced.
+            PolicyError: an error-level finding without a waiver.
+            BudgetError: over the limit, or not priced.
+        """
+        if self.strict and plan.stack.reductions:
+            listed = "; ".join(
+                f"{r.field}: asked {r.asked}, given {r.given} ({r.reason})"
+                for r in plan.stack.reductions
+            )
+            raise UnsupportedError(
+                f"{plan.stack.target.provider} gives only in part: {listed}",
+                hint="change the spec, or leave out --strict to accept it",
+                code="refused.reduced",
+            )
+        require_allowed(plan.findings)
+        if self.max_monthly_cost is not None:
+            check_budget(plan.cost, self.max_monthly_cost)
+
+
+class Orchestrator:
+    """Drives one provider.
+
+    Args:
+        provider: where to deploy to.
+        audit: where actions are recorded.
+        http: client that asks the deployed service for its health; injectable transport.
+        sleep: waits between two health checks, seconds.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        audit: AuditLog,
+        *,
+        http: httpx.Client | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.provider = provider
+        self._audit = audit
+        self._http = http or httpx.Client(timeout=5.0)
+        self._sleep = sleep
+
+    def plan(self, deployment: Deployment) -> Plan:
+        """What a deploy would change, cost and break. Touches nothing."""
+        stack = self.provider.compile(deployment)
+        prices = self.provider.prices
+        return replace(
+            self.provider.engine.preview(stack),
+            cost=None if prices is None else estimate(stack, prices),
+            findings=check(deployment, stack),
+        )
+
+    def apply(self, plan: Plan, gate: Gate | None = None) -> Iterator[Event]:
+        """Carry out a plan, then ask the deployed service whether it is ready.
+
+        Raises:
+            RefusedError: the gate, a stale plan, or another apply; nothing was touched.
+            ApplyError: it failed; says whether it was rolled back.
+            WaitTimeoutError: applied, but the service does not report ready.
+        """
+        (gate or Gate()).require(plan)
+        changes = {action.value: plan.count(action) for action in Action}
+        target = plan.stack.target
+        with self._audit.action("deploy", target, plan=plan.fingerprint, changes=changes):
+            if not plan.is_empty:
+                yield from self.provider.engine.apply(plan)
+            self.verify(self.provider.engine.status(target))
+
+    def attach(self, target: Target) -> Iterator[Event]:
+        """Events of an apply that already runs; none if no apply runs."""
+        try:
+            state = self.provider.engine.status(target).state
+        except NotFoundError:
+            return
+        if state is State.APPLYING:
+            yield from self.provider.engine.attach(target)
+
+    def rollback(self, target: Target) -> Iterator[Event]:
+        """Put the release before back into service and verify it."""
+        with self._audit.action("rollback", target):
+            yield from self.provider.engine.rollback(target)
+            self.verify(self.provider.engine.status(target))
+
+    def destroy(self, target: Target, *, delete_data: bool = False) -> Iterator[Event]:
+        """Remove what the deployment owns; data stores only with ``delete_data``."""
+        with self._audit.action("destroy", target, delete_data=delete_data):
+            yield from self.provider.engine.destroy(target, delete_data=delete_data)
+
+    def issue_api_key(self, target: Target, name: str, *, only_first: bool = False) -> str | None:
+        """Create an administrator's key; with ``only_first`` None if the platform has one."""
+        with self._audit.action("issue-key", target, name=name):
+            return self.provider.engine.issue_api_key(target, name, only_first=only_first)
+
+    def find(self, name: str | None, environment: str | None) -> Status:
+        """The one deployment these words mean.
+
+        Raises:
+            NotFoundError: none fits.
+            UsageError: several fit; lists them.
+        """
+        found = [
+            status
+            for status in self.provider.engine.list()
+            if name in (None, status.target.name)
+            and environment in (None, status.target.environment)
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UsageError(
+                f"{len(found)} deployments fit: {', '.join(s.target.id for s in found)}",
+                hint="say which with --name and --environment",
+                code="usage.ambiguous-target",
+            )
+        words = " ".join(word for word in (environment, name) if word)
+        raise NotFoundError(
+            f"no deployment {words} on {self.provider.name}".replace("  ", " "),
+            hint="`inferloop-tabular list` shows what runs",
+            code="not-found.deployment",
+        )
+
+    def verify(self, status: Status, timeout: float = READY_TIMEOUT) -> None:
+        """Wait until the deployed service itself says it is ready.
+
+        Args:
+            status: its ``url`` output is asked; without one there is nothing to ask.
+            timeout: seconds.
+
+        Raises:
+            WaitTimeoutError: with what the service said last.
+        """
+        url = status.outputs.get("url")
+        if url is None:
+            return
+        last = "no answer"
+        for _ in range(max(1, int(timeout / 0.5))):
+            try:
+                answer = self._http.get(f"{url}/ready")
+            except httpx.HTTPError as error:
+                last = f"{type(error).__name__}: {error}"
+            else:
+                if answer.is_success:
+                    return
+                last = f"{answer.status_code} {answer.text[:500]}"
+            self._sleep(0.5)
+        raise WaitTimeoutError(
+            f"{url}/ready did not report ready within {timeout:.0f} s; last: {last}",
+            hint="`inferloop-tabular logs` and `inferloop-tabular status` show why",
+        )
