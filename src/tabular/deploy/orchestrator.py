@@ -149,8 +149,9 @@ class Orchestrator:
             if name in (None, status.target.name)
             and environment in (None, status.target.environment)
         ]
-        if len(found) == 1:
-            return found[0]
+        running = [status for status in found if status.state is not State.RETAINED]
+        if len(running or found) == 1:
+            return (running or found)[0]
         if found:
             raise UsageError(
                 f"{len(found)} deployments fit: {', '.join(s.target.id for s in found)}",

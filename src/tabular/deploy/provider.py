@@ -29,12 +29,13 @@ ENTRY_POINT_GROUP = "inferloop_tabular.providers"
 
 
 class State(StrEnum):
-    """State of a deployment as a whole."""
+    """State of a deployment as a whole; ``retained``: destroyed, its data stores are kept."""
 
     APPLYING = "applying"
     READY = "ready"
     DEGRADED = "degraded"
     FAILED = "failed"
+    RETAINED = "retained"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""Events as they come: a live table on a terminal, plain lines without one, JSON lines on wish."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import typer
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from tabular.cli.output import stderr
+from tabular.deploy.events import Event, EventStatus
+
+STYLES = {
+    EventStatus.IN_PROGRESS: "cyan",
+    EventStatus.COMPLETE: "green",
+    EventStatus.FAILED: "bold red",
+    EventStatus.ROLLING_BACK: "yellow",
+    EventStatus.ROLLED_BACK: "yellow",
+    EventStatus.KEPT: "blue",
+}
+
+
+def show_events(events: Iterable[Event], *, as_json: bool) -> None:
+    """Consume the stream and draw it on stderr; errors of the stream pass through.
+
+    Args:
+        events: from an engine; whatever it raises is the caller's to report.
+        as_json: one JSON object a line on stderr, for programs that watch.
+    """
+    if as_json:
+        for event in events:
+            typer.echo(json.dumps(event.as_dict(), sort_keys=True), err=True)
+    elif stderr.is_terminal:
+        _show_live(events)
+    else:
+        for event in events:
+            stderr.print(_line(event), markup=False)
+
+
+def _line(event: Event) -> str:
+    reason = f": {event.reason}" if event.reason else ""
+    name = event.resource or "deployment"
+    return f"{event.time:%H:%M:%S} {name} {event.status.value.replace('_', ' ')}{reason}"
+
+
+def _show_live(events: Iterable[Event]) -> None:
+    latest: dict[str, Event] = {}
+    with Live(_table(latest), console=stderr, refresh_per_second=8) as live:
+        for event in events:
+            latest[event.resource] = event
+            live.update(_table(latest))
+
+
+def _table(latest: dict[str, Event]) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    for name, event in latest.items():
+        style = STYLES[event.status]
+        table.add_row(
+            f"{event.time:%H:%M:%S}",
+            escape(name or "deployment"),
+            f"[{style}]{event.status.value.replace('_', ' ')}[/]",
+            escape(event.reason),
+        )
+    return table

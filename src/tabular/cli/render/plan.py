@@ -1,0 +1,122 @@
+"""A plan as a person reads it before saying yes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.markup import escape
+
+from tabular.cli.output import stdout
+from tabular.deploy.plan import Action, Change, Plan
+
+SIGNS = {
+    Action.CREATE: "[green]+[/]",
+    Action.UPDATE: "[yellow]~[/]",
+    Action.REPLACE: "[red]-/+[/]",
+    Action.DELETE: "[red]-[/]",
+}
+SHOWN_VALUE = 80
+
+
+def plan_as_dict(plan: Plan) -> dict[str, Any]:
+    """Plain data for ``--json``; the same keys for every provider."""
+    return {
+        "target": plan.stack.target.id,
+        "fingerprint": plan.fingerprint,
+        "changes": [
+            {
+                "action": change.action.value,
+                "resource": change.resource,
+                "type": change.type,
+                "loses_data": change.loses_data,
+                "properties": [
+                    {"path": p.path, "before": p.before, "after": p.after}
+                    for p in change.properties
+                ],
+            }
+            for change in plan.changes
+        ],
+        "reductions": [
+            {"field": r.field, "asked": r.asked, "given": r.given, "reason": r.reason}
+            for r in plan.stack.reductions
+        ],
+        "findings": [
+            {
+                "rule": f.rule,
+                "severity": f.severity.value,
+                "where": f.where,
+                "message": f.message,
+                "hint": f.hint,
+                "waiver": f.waiver,
+                "blocks": f.blocks,
+            }
+            for f in plan.findings
+        ],
+        "monthly_cost": None
+        if plan.cost is None
+        else {
+            "currency": "USD",
+            "total": str(plan.cost.total),
+            "unpriced": list(plan.cost.unpriced),
+            "items": [
+                {
+                    "resource": i.resource,
+                    "amount": str(i.amount),
+                    "basis": i.basis,
+                    "source": i.source,
+                }
+                for i in plan.cost.items
+            ],
+        },
+        "empty": plan.is_empty,
+    }
+
+
+def print_plan(plan: Plan) -> None:
+    """Changes, reductions, findings, cost, and a summary line, on stdout."""
+    stdout.print(f"[bold]Plan for {escape(plan.stack.target.id)}[/]")
+    for change in plan.changes:
+        if change.action is not Action.NOOP:
+            _print_change(change)
+    for reduction in plan.stack.reductions:
+        stdout.print(
+            f"  [yellow]reduced[/] {escape(reduction.field)}: asked {escape(reduction.asked)}, "
+            f"given {escape(reduction.given)} ({escape(reduction.reason)})"
+        )
+    for finding in plan.findings:
+        colour = "red" if finding.blocks else "yellow"
+        stdout.print(
+            f"  [{colour}]{finding.severity.value}[/] {finding.rule} "
+            f"{escape(finding.where)}: {escape(finding.message)}"
+        )
+        mend = f"waived: {finding.waiver}" if finding.waiver else f"hint: {finding.hint}"
+        stdout.print(f"    {escape(mend)}", style="dim")
+    _print_cost(plan)
+    counts = [f"{plan.count(action)} to {action.value}" for action in SIGNS if plan.count(action)]
+    stdout.print("Nothing to change." if plan.is_empty else f"{', '.join(counts)}.")
+
+
+def _print_change(change: Change) -> None:
+    warning = " [bold red](its data is lost)[/]" if change.loses_data else ""
+    stdout.print(
+        f"  {SIGNS[change.action]} {escape(change.resource)} [dim]{escape(change.type)}[/]{warning}"
+    )
+    if change.action in (Action.UPDATE, Action.REPLACE):
+        for item in change.properties:
+            stdout.print(
+                f"      {escape(item.path)}: {_short(item.before)} -> {_short(item.after)}"
+            )
+
+
+def _print_cost(plan: Plan) -> None:
+    if plan.cost is None:
+        stdout.print("  cost: your own hardware, no price list applies", style="dim")
+        return
+    stdout.print(f"  cost: ${plan.cost.total:,.2f} a month")
+    if plan.cost.unpriced:
+        stdout.print(f"  [yellow]price unknown[/]: {escape(', '.join(plan.cost.unpriced))}")
+
+
+def _short(value: Any) -> str:
+    text = "(none)" if value is None else str(value)
+    return escape(text if len(text) <= SHOWN_VALUE else text[: SHOWN_VALUE - 1] + "…")

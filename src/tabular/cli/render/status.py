@@ -1,0 +1,90 @@
+"""The state of deployments, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from tabular.cli.output import stdout
+from tabular.deploy.provider import Drift, State, Status
+
+STATE_STYLES = {
+    State.READY: "green",
+    State.APPLYING: "cyan",
+    State.DEGRADED: "yellow",
+    State.FAILED: "bold red",
+    State.RETAINED: "blue",
+}
+
+
+def status_as_dict(status: Status) -> dict[str, Any]:
+    """Plain data for ``--json``; the same keys for every provider."""
+    return {
+        "target": status.target.id,
+        "provider": status.target.provider,
+        "name": status.target.name,
+        "environment": status.target.environment,
+        "region": status.target.region,
+        "state": status.state.value,
+        "detail": status.detail,
+        "release": status.release,
+        "updated": status.updated.isoformat(),
+        "outputs": dict(status.outputs),
+        "resources": [
+            {"id": r.id, "type": r.type, "state": r.state, "detail": r.detail}
+            for r in status.resources
+        ],
+    }
+
+
+def print_status(status: Status) -> None:
+    """One deployment with its resources."""
+    style = STATE_STYLES[status.state]
+    stdout.print(
+        f"[bold]{escape(status.target.id)}[/]  [{style}]{status.state.value}[/]  "
+        f"release {escape(status.release or 'none yet')}"
+    )
+    if status.detail:
+        stdout.print(f"  {escape(status.detail)}")
+    for name, value in sorted(status.outputs.items()):
+        stdout.print(f"  {escape(name)}: {escape(value)}")
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for column in ("resource", "type", "state", "detail"):
+        table.add_column(column)
+    for resource in status.resources:
+        table.add_row(
+            *(escape(v) for v in (resource.id, resource.type, resource.state)),
+            escape(resource.detail),
+        )
+    stdout.print(table)
+
+
+def print_list(found: Iterable[Status]) -> None:
+    """One line for each deployment."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for column in ("deployment", "state", "release", "updated", "url"):
+        table.add_column(column)
+    for status in found:
+        table.add_row(
+            escape(status.target.id),
+            f"[{STATE_STYLES[status.state]}]{status.state.value}[/]",
+            escape(status.release or "-"),
+            f"{status.updated:%Y-%m-%d %H:%M} UTC",
+            escape(status.outputs.get("url", "-")),
+        )
+    stdout.print(table)
+
+
+def drift_as_dict(drift: Drift) -> dict[str, Any]:
+    """Plain data for ``--json``."""
+    return {
+        "resource": drift.resource,
+        "type": drift.type,
+        "gone": drift.gone,
+        "properties": [
+            {"path": p.path, "before": p.before, "after": p.after} for p in drift.properties
+        ],
+    }

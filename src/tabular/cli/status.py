@@ -1,0 +1,53 @@
+"""`status` and `list`: what runs."""
+
+from __future__ import annotations
+
+import typer
+
+from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.place import (
+    DEFAULT_PROVIDER,
+    EnvironmentFlag,
+    HomeFlag,
+    NameFlag,
+    ProviderFlag,
+    connect,
+)
+from tabular.cli.render.status import print_list, print_status, status_as_dict
+from tabular.deploy.provider import State
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the tree."""
+    app.command("status")(status)
+    app.command("list")(list_deployments)
+
+
+def status(
+    provider: ProviderFlag = DEFAULT_PROVIDER,
+    name: NameFlag = None,
+    environment: EnvironmentFlag = None,
+    home: HomeFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show one deployment: state, release, address, each resource. Exit code 5 if it is not up."""
+    found = connect(provider, home).find(name, environment)
+    if as_json:
+        print_json(status_as_dict(found))
+    else:
+        print_status(found)
+    if found.state in (State.DEGRADED, State.FAILED):
+        raise typer.Exit(5)
+
+
+def list_deployments(
+    provider: ProviderFlag = DEFAULT_PROVIDER, home: HomeFlag = None, as_json: JsonFlag = False
+) -> None:
+    """List all deployments that can be seen from here."""
+    found = connect(provider, home).provider.engine.list()
+    if as_json:
+        print_json([status_as_dict(item) for item in found])
+    elif found:
+        print_list(found)
+    else:
+        stdout.print("Nothing is deployed. `inferloop-tabular deploy` starts the platform here.")
