@@ -1,0 +1,161 @@
+"""`make demo`: deploy the platform here, synthesize a real table through its API, judge the result.
+
+Uses only what a user has: the command line and the REST API. Safe to run again.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "demo-output"
+COMMAND = Path(sys.executable).with_name("inferloop-tabular")
+ROWS = 10_000
+JOB_TIMEOUT = 180.0
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run every step; the first that fails ends the demo with its own message."""
+    OUT.mkdir(exist_ok=True)
+    started = time.monotonic()
+    url, key = deploy()
+    with httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60.0
+    ) as client:
+        train = upload(client, ROOT / "examples/data/census.csv")
+        holdout = upload(client, ROOT / "examples/data/census-holdout.csv")
+        fit = run_job(client, "fit", "/v1/models", {"dataset_id": train, "name": "census"})
+        generation = run_job(
+            client,
+            f"generate {ROWS:,} rows",
+            "/v1/generate",
+            {"model_id": fit["model_id"], "rows": ROWS, "seed": 1, "format": "csv"},
+        )
+        download(client, f"/v1/jobs/{generation['id']}/result", OUT / "census-synthetic.csv")
+        evaluation = run_job(
+            client,
+            "evaluate",
+            "/v1/evaluations",
+            {"dataset_id": train, "job_id": generation["id"], "holdout_dataset_id": holdout},
+        )
+        report = get(client, f"/v1/evaluations/{evaluation['evaluation_id']}")
+        download(
+            client,
+            f"/v1/evaluations/{evaluation['evaluation_id']}/report",
+            OUT / "census-report.html",
+        )
+    summary(url, fit, generation, report, time.monotonic() - started)
+
+
+def deploy() -> tuple[str, str]:
+    """Address of the running platform and a key for it."""
+    console.print("[bold]1. deploy[/]  inferloop-tabular deploy --provider standalone")
+    answer = command("deploy", "--provider", "standalone", "--yes", "--json")
+    key = answer.get("api_key") or command("keys", "create", "demo", "--json")["api_key"]
+    return answer["url"], key
+
+
+def command(*arguments: str) -> Any:
+    """Run our command line; its progress goes to the terminal, its JSON comes back."""
+    done = subprocess.run([COMMAND, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        console.print(done.stdout, markup=False)
+        raise SystemExit(done.returncode)
+    return json.loads(done.stdout)
+
+
+def upload(client: httpx.Client, path: Path) -> str:
+    """Stream a file to the platform; id of the dataset."""
+    console.print(f"[bold]2. upload[/]  {path.relative_to(ROOT)}")
+    with path.open("rb") as body:
+        answer = client.post(
+            "/v1/datasets",
+            params={"name": path.name},
+            headers={"Content-Type": "text/csv"},
+            content=body,
+        )
+    return str(checked(answer)["id"])
+
+
+def run_job(client: httpx.Client, label: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Submit a job and wait for its end."""
+    began = time.monotonic()
+    job = checked(client.post(path, json=body))["job"]
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        progress.add_task(f"3. {label}")
+        while job["status"] not in ("succeeded", "failed", "cancelled"):
+            if time.monotonic() - began > JOB_TIMEOUT:
+                raise SystemExit(f"{label}: job {job['id']} not done after {JOB_TIMEOUT:.0f} s")
+            time.sleep(0.1)
+            job = get(client, f"/v1/jobs/{job['id']}")
+    if job["status"] != "succeeded":
+        raise SystemExit(f"{label}: job {job['id']} {job['status']}: {job.get('error')}")
+    job["seconds"] = time.monotonic() - began
+    console.print(f"[bold]3. {label}[/]  {job['seconds']:.1f} s")
+    return dict(job)
+
+
+def get(client: httpx.Client, path: str) -> Any:
+    """One JSON document."""
+    return checked(client.get(path))
+
+
+def checked(answer: httpx.Response) -> Any:
+    """The answer's JSON, or the demo ends with the problem document."""
+    if answer.is_error:
+        raise SystemExit(f"{answer.request.method} {answer.request.url}: {answer.text}")
+    return answer.json()
+
+
+def download(client: httpx.Client, path: str, to: Path) -> None:
+    """Stream a body into a file."""
+    with client.stream("GET", path) as answer:
+        if answer.is_error:
+            answer.read()
+            checked(answer)
+        with to.open("wb") as out:
+            for chunk in answer.iter_bytes():
+                out.write(chunk)
+
+
+def summary(
+    url: str,
+    fit: dict[str, Any],
+    generation: dict[str, Any],
+    report: dict[str, Any],
+    seconds: float,
+) -> None:
+    """The short table at the end, and where to look next."""
+    table = Table(title="What came of it", title_justify="left", show_header=False)
+    for name, value in figures(report).items():
+        table.add_row(name, value)
+    table.add_row("fit", f"{fit['seconds']:.1f} s")
+    table.add_row("generate", f"{generation['seconds']:.1f} s for {ROWS:,} rows")
+    table.add_row("all of it", f"{seconds:.0f} s")
+    console.print(table)
+    console.print(f"API and docs   {url}/docs")
+    console.print(f"synthetic rows {OUT / 'census-synthetic.csv'}")
+    console.print(f"report         {OUT / 'census-report.html'}")
+    console.print(f"stop it        {COMMAND} destroy")
+
+
+def figures(report: dict[str, Any]) -> dict[str, str]:
+    """The numbers of the report worth a line."""
+    return {"report": json.dumps(report)[:200]}
+
+
+if __name__ == "__main__":
+    main()
