@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from tabular.deploy.cost import CostEstimate
-from tabular.deploy.policy import Finding
+from tabular.deploy.policy.finding import Finding
 from tabular.deploy.stack import Resource, Stack, fingerprint
 
 

@@ -1,39 +1,99 @@
-"""Rules that a plan must pass before anything is touched; a waiver is named in the spec."""
+"""Rules that a plan must pass before anything is touched.
+
+Rules look at the portable spec and at the compiled template, whatever the vendor, so that one
+unsafe line is caught the same way everywhere. A waiver is written into the spec with its reason,
+shown in every plan, and can run out.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from tabular.deploy.policy.finding import Finding, Severity
+from tabular.deploy.policy.rules import RULES, UNWAIVABLE
+from tabular.deploy.spec import Deployment
+from tabular.deploy.stack import Stack
+from tabular.errors import PolicyError, nearest
+
+__all__ = ["RULES", "Finding", "Severity", "check", "require_allowed"]
 
 
-class Severity(StrEnum):
-    """What an open finding does: an error blocks the apply, a warning is shown."""
+def check(
+    deployment: Deployment, stack: Stack, *, today: date | None = None
+) -> tuple[Finding, ...]:
+    """Apply every rule, then the spec's waivers.
 
-    ERROR = "error"
-    WARNING = "warning"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One place where a rule does not hold.
-
-    Attributes:
-        rule: id of the rule, e.g. ``open-ingress``.
-        severity: error or warning.
-        where: key of the spec or id of the resource.
-        message: what is wrong.
-        hint: how to mend it.
-        waiver: reason given in the spec's waiver, None when not waived.
+    Args:
+        deployment: the spec.
+        stack: what it was compiled to.
+        today: waivers that expire before it do not count; the current UTC date by default.
     """
+    today = today or datetime.now(UTC).date()
+    found = [finding for rule in RULES.values() for finding in rule(deployment, stack)]
+    waived = {
+        waiver.rule: waiver.reason
+        for waiver in deployment.spec.policy.waivers
+        if (waiver.expires is None or waiver.expires >= today) and waiver.rule not in UNWAIVABLE
+    }
+    return (
+        *(replace(finding, waiver=waived.get(finding.rule)) for finding in found),
+        *_waiver_findings(deployment, found, today),
+    )
 
-    rule: str
-    severity: Severity
-    where: str
-    message: str
-    hint: str
-    waiver: str | None = None
 
-    @property
-    def blocks(self) -> bool:
-        """True when the apply must not go on."""
-        return self.severity is Severity.ERROR and self.waiver is None
+def require_allowed(findings: Iterable[Finding]) -> None:
+    """Let the findings through or refuse.
+
+    Raises:
+        PolicyError: names every finding that blocks and how to mend it.
+    """
+    blocking = [finding for finding in findings if finding.blocks]
+    if blocking:
+        listed = "; ".join(f"{f.rule} at {f.where}: {f.message} ({f.hint})" for f in blocking)
+        raise PolicyError(
+            f"{len(blocking)} policy rule(s) forbid it: {listed}",
+            hint="mend the spec, or add {rule, reason} to spec.policy.waivers",
+        )
+
+
+def _waiver_findings(
+    deployment: Deployment, found: Iterable[Finding], today: date
+) -> Iterator[Finding]:
+    """A waiver that waives nothing hides a typing error or outlived its cause."""
+    rules = {finding.rule for finding in found}
+    for index, waiver in enumerate(deployment.spec.policy.waivers):
+        where = f"spec.policy.waivers[{index}]"
+        if waiver.rule not in RULES:
+            yield Finding(
+                "unknown-waiver",
+                Severity.ERROR,
+                where,
+                f"no rule is called {waiver.rule!r}",
+                f"{nearest(waiver.rule, RULES)}rules: {', '.join(RULES)}",
+            )
+        elif waiver.rule in UNWAIVABLE:
+            yield Finding(
+                "unknown-waiver",
+                Severity.ERROR,
+                where,
+                f"{waiver.rule} cannot be waived",
+                UNWAIVABLE[waiver.rule],
+            )
+        elif waiver.expires is not None and waiver.expires < today:
+            yield Finding(
+                "expired-waiver",
+                Severity.WARNING,
+                where,
+                f"the waiver of {waiver.rule} ran out on {waiver.expires}",
+                "mend the cause, or renew the waiver",
+            )
+        elif waiver.rule not in rules:
+            yield Finding(
+                "unused-waiver",
+                Severity.WARNING,
+                where,
+                f"{waiver.rule} holds; the waiver waives nothing",
+                "remove it",
+            )
