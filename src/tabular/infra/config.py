@@ -1,0 +1,339 @@
+"""The settings of the running service, read once, checked whole, and never half believed.
+
+A service that starts on a misspelt or missing setting fails later and elsewhere, so every
+``TABULAR_*`` variable must be known, every value must parse, and there is no default for the
+secret key. The environment is passed in rather than reached for, which lets a test, a
+supervisor and ``config explain`` read settings without touching their own process.
+
+Precedence, highest first: keyword overrides, ``TABULAR_NAME``, ``TABULAR_NAME_FILE``
+(secrets only), the default. Giving both a variable and its ``_FILE`` is an error.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote, urlsplit
+
+from platformdirs import user_data_path
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+from tabular.errors import ConfigError, TabularError
+from tabular.infra.secrets import read_secret_file
+from tabular.infra.urls import nearest, public, split
+
+PREFIX = "TABULAR_"
+
+DATABASE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
+STORAGE_SCHEMES = ("file", "memory", "s3", "gs", "az")
+CACHE_SCHEMES = ("memory", "redis", "rediss")
+QUEUE_SCHEMES = ("filesystem", "memory", "redis", "rediss")
+
+_URL_SCHEMES = {
+    "database_url": ("database", DATABASE_SCHEMES),
+    "storage_url": ("storage", STORAGE_SCHEMES),
+    "cache_url": ("cache", CACHE_SCHEMES),
+    "queue_url": ("queue", QUEUE_SCHEMES),
+}
+
+_KNOWN_DEFAULT_KEYS = ("changeme", "change-me", "secret", "password", "default", "example", "test")
+
+MIN_SECRET_LENGTH = 32
+MIN_SECRET_SYMBOLS = 8
+
+
+def _under_data(scheme: str, name: str) -> str:
+    path = quote(str(user_data_path("inferloop-tabular") / name))
+    return f"{scheme}://{'/' if scheme == 'sqlite' else ''}{path}"
+
+
+def _setting(default: Any, doc: str, *, secret: bool = False, shown: str | None = None) -> Any:
+    extra: dict[str, Any] = {"secret": secret, "shown": shown}
+    if callable(default):
+        return Field(default_factory=default, description=doc, json_schema_extra=extra)
+    return Field(default=default, description=doc, json_schema_extra=extra)
+
+
+class Settings(BaseModel):
+    """Every setting of the API and worker processes; immutable once read.
+
+    Build it with `load_settings`, which reads the environment; the constructor takes only
+    explicit values, so that a test depends on nothing around it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    secret_key: SecretStr = Field(
+        description=(
+            "Key for signing and for hashing API keys. Required, at least 32 characters, "
+            "and there is no default: the service refuses to start without it. "
+            "Make one with `openssl rand -base64 48`."
+        ),
+        json_schema_extra={"secret": True},
+    )
+    database_url: str = _setting(
+        lambda: _under_data("sqlite", "tabular.db"),
+        "Where jobs, datasets, models and keys are recorded: `sqlite:////absolute/file.db` or "
+        "`postgresql+psycopg://user:password@host/name`.",
+        secret=True,
+        shown="`sqlite:///<user data folder>/tabular.db`",
+    )
+    storage_url: str = _setting(
+        lambda: _under_data("file", "objects"),
+        "Where tables, models and reports are kept: `file:///folder`, `s3://bucket/prefix`, "
+        "`gs://bucket/prefix`, `az://container/prefix`, `memory://name` (one process). "
+        "Options for `s3://`: `?endpoint=http://host:port&region=eu-west-1`. Credentials come from "
+        "the store's own variables (`AWS_ACCESS_KEY_ID` …) or the machine's role.",
+        secret=True,
+        shown="`file://<user data folder>/objects`",
+    )
+    cache_url: str = _setting(
+        "memory://",
+        "Where rate limits, cached answers and live progress are shared: `memory://` (within one "
+        "process) or `redis://host:6379/0`. With several API processes use Redis or Valkey: with "
+        "`memory://` each process counts its own requests.",
+        secret=True,
+    )
+    queue_url: str = _setting(
+        lambda: _under_data("filesystem", "queue"),
+        "What wakes workers: `filesystem:///folder` (one machine), `redis://host:6379/0`, "
+        "`memory://name` (one process). The queue carries only ids; losing it loses no job.",
+        secret=True,
+        shown="`filesystem://<user data folder>/queue`",
+    )
+    host: str = _setting("127.0.0.1", "Address the API listens on.")
+    port: Annotated[int, Field(ge=1, le=65535)] = _setting(8000, "Port the API listens on.")
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = _setting(
+        1024**3, "Largest upload in bytes; more is refused while it streams."
+    )
+    rate_limit: str = _setting(
+        "600/minute",
+        "Requests per API key: `COUNT/PERIOD` with second, minute, hour or day; several rules are "
+        "separated by `;`.",
+    )
+    client_rate_limit: str = _setting(
+        "60/minute",
+        "Requests per client address without a valid key, failed sign-ins included. Same form as "
+        "TABULAR_RATE_LIMIT.",
+    )
+    rate_limit_on_failure: Literal["open", "closed"] = _setting(
+        "open",
+        "What happens to requests while the rate-limit store does not answer: `open` lets them "
+        'through and counts `tabular_errors_total{kind="rate_limit_store"}`, `closed` answers '
+        "503.",
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (),
+        "Comma-separated addresses or networks of the reverse proxies whose `X-Forwarded-For` is "
+        "believed, such as `10.0.0.0/8,::1`. Empty: the header is ignored.",
+    )
+    provider: str = _setting(
+        "standalone", "Provider this runs on; a label of the metrics and a field of /health."
+    )
+    region: str = _setting("local", "Region this runs in; a label of the metrics.")
+    environment: str = _setting("dev", "Environment name, such as `prod`; a field of /health.")
+    release: str = _setting("dev", "Release that runs; a field of /health.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting(
+        "INFO", "Least severe log record that is written."
+    )
+    job_lease: Annotated[float, Field(ge=1, le=3600)] = _setting(
+        30.0,
+        "Seconds without a heartbeat after which a running job counts as lost and is given to "
+        "another worker.",
+    )
+    job_max_attempts: Annotated[int, Field(ge=1, le=100)] = _setting(
+        3, "How often a job is tried before it ends as failed."
+    )
+    inline_rows: Annotated[int, Field(ge=0)] = _setting(
+        10_000, "Up to this many rows are generated within the request; more become a job."
+    )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        items = value.split(",") if isinstance(value, str) else value
+        networks = []
+        for item in items:
+            text = str(item).strip()
+            if not text:
+                continue
+            try:
+                networks.append(str(ipaddress.ip_network(text, strict=False)))
+            except ValueError:
+                raise PydanticCustomError(
+                    "network", "{text} is no address or network", {"text": repr(text)}
+                ) from None
+        return tuple(networks)
+
+    @field_validator("rate_limit", "client_rate_limit")
+    @classmethod
+    def _rule(cls, value: str) -> str:
+        from tabular.infra.ratelimit import parse_rules
+
+        try:
+            parse_rules(value)
+        except ConfigError as error:
+            raise _as_field_error(error) from error
+        return value
+
+    @model_validator(mode="after")
+    def _urls(self) -> Settings:
+        for name, (what, schemes) in _URL_SCHEMES.items():
+            try:
+                split(getattr(self, name), schemes, what=what)
+            except ConfigError as error:
+                raise _as_field_error(error, variable=variable(name)) from error
+        return self
+
+    @field_validator("secret_key")
+    @classmethod
+    def _strong(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        problem = None
+        if len(text) < MIN_SECRET_LENGTH:
+            problem = f"has {len(text)} characters; it needs at least {MIN_SECRET_LENGTH}"
+        elif len(set(text)) < MIN_SECRET_SYMBOLS or text.lower().startswith(_KNOWN_DEFAULT_KEYS):
+            problem = "is a placeholder or too easy to guess"
+        if problem:
+            raise PydanticCustomError("weak", "the key {problem}", {"problem": problem})
+        return value
+
+    def redacted(self) -> dict[str, Any]:
+        """Every setting by name with secrets replaced, fit for logs and ``config explain``."""
+        shown: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = "***"
+            elif is_secret(field):
+                value = public(str(value))
+            shown[name] = value
+        return shown
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        return list(self.redacted().items())
+
+    def secret_values(self) -> tuple[str, ...]:
+        """The values that must never be printed, for the log's redaction."""
+        values = [self.secret_key.get_secret_value()]
+        for name in _URL_SCHEMES:
+            password = urlsplit(getattr(self, name)).password
+            if password:
+                values += [password, unquote(password)]
+        return tuple(dict.fromkeys(values))
+
+
+def _as_field_error(error: TabularError, *, variable: str | None = None) -> PydanticCustomError:
+    text = f"{error.message}" + (f" ({error.where})" if error.where else "")
+    return PydanticCustomError(
+        "setting",
+        "{text}{hint}",
+        {"text": text, "hint": f"; {error.hint}" if error.hint else "", "variable": variable},
+    )
+
+
+def variable(field_name: str) -> str:
+    """The environment variable of a settings field."""
+    return PREFIX + field_name.upper()
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the field's value may carry a secret, and so may be read from a file."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("secret"))
+
+
+def variables() -> dict[str, FieldInfo]:
+    """Every variable that the service reads, ``_FILE`` forms included, with its field."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in Settings.model_fields.items():
+        found[variable(name)] = field
+        if is_secret(field):
+            found[variable(name) + "_FILE"] = field
+    return found
+
+
+def _read(environ: Mapping[str, str]) -> dict[str, Any]:
+    known = variables()
+    values: dict[str, Any] = {}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX):
+            continue
+        if name not in known:
+            guess = nearest(name, known)
+            raise ConfigError(
+                f"unknown setting {name}",
+                where="environment",
+                hint=f"did you mean {guess}?" if guess else "see docs/settings.md",
+                code="config.unknown",
+            )
+        base = name.removesuffix("_FILE") if name not in _plain_variables() else name
+        if base != name and base in environ:
+            raise ConfigError(f"{base} and {name} are both set", hint="keep one of them")
+        field_name = base.removeprefix(PREFIX).lower()
+        values[field_name] = (
+            environ[name] if base == name else read_secret_file(environ[name], where=name)
+        )
+    return values
+
+
+def _plain_variables() -> set[str]:
+    return {variable(name) for name in Settings.model_fields}
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read and check the settings.
+
+    Args:
+        environ: the variables to read; the process environment by default.
+        **overrides: settings by field name that win over the environment.
+
+    Raises:
+        ConfigError: an unknown variable, a missing secret key, or values that do not parse;
+            the message lists every wrong value and repeats no secret.
+    """
+    values = _read(os.environ if environ is None else environ) | overrides
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise _explain(error) from error
+
+
+def _explain(error: ValidationError) -> ConfigError:
+    problems: list[str] = []
+    missing_key = False
+    for item in error.errors(include_url=False, include_input=False):
+        field = str(item["loc"][0]) if item["loc"] else ""
+        context = item.get("ctx") or {}
+        name = variable(field) if field else str(context.get("variable") or "settings")
+        if item["type"] == "missing":
+            missing_key = missing_key or field == "secret_key"
+            problems.append(f"{name} is required and not set")
+        else:
+            problems.append(f"{name}: {item['msg']}")
+    return ConfigError(
+        "; ".join(problems),
+        where="settings",
+        hint=(
+            f'export {PREFIX}SECRET_KEY="$(openssl rand -base64 48)"'
+            if missing_key
+            else "see docs/settings.md"
+        ),
+    )

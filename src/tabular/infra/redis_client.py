@@ -1,0 +1,69 @@
+"""One way to connect to Redis or Valkey, so that every driver has the same time limits.
+
+The package is an extra and is imported here only, inside functions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from tabular.errors import UnavailableError
+from tabular.infra.optional import require
+from tabular.infra.urls import public
+
+CONNECT_TIMEOUT = 2.0  # seconds; a cache that takes longer is of no use to a request
+ANSWER_TIMEOUT = 5.0
+
+
+def redis_module() -> Any:
+    """The ``redis`` package.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    return require("redis", extra="redis", needed_by="redis:// URLs")
+
+
+def connection_options() -> dict[str, Any]:
+    """Keyword arguments with the time limits and one retry, for any client."""
+    require("redis", extra="redis", needed_by="redis:// URLs")
+    from redis.backoff import ConstantBackoff
+    from redis.retry import Retry
+
+    return {
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": ANSWER_TIMEOUT,
+        "health_check_interval": 30,
+        "retry": Retry(ConstantBackoff(0.05), 1),
+    }
+
+
+def connect(url: str) -> Any:
+    """A synchronous client; it connects at its first command.
+
+    Raises:
+        ConfigError: the package is missing, or the URL cannot be read.
+    """
+    return redis_module().Redis.from_url(url, **connection_options())
+
+
+@contextlib.contextmanager
+def explained(url: str, what: str) -> Iterator[None]:
+    """Turn an error of the client into UnavailableError without the URL's password."""
+    redis = redis_module()
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise unavailable(url, what, error) from error
+
+
+def unavailable(url: str, what: str, error: BaseException) -> UnavailableError:
+    """The error for a server at `url` that does not answer."""
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return UnavailableError(
+        f"the {what} does not answer: {reason}",
+        where=public(url),
+        hint="check that the server runs and that the URL and its password are right",
+    )

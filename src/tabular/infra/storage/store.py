@@ -1,0 +1,292 @@
+"""`ObjectStore`: atomic, verified objects over any driver.
+
+An object ``KEY`` is a data blob ``KEY@VERSION`` and a record ``KEY@ref`` that names it (see
+`record`). That one layout gives, on every store alike:
+
+* atomic puts: until the record is committed the object does not exist, or is the old one;
+  a process killed in the middle leaves at most an unnamed blob, which `sweep` removes;
+* conditional puts of any size, since only the small record needs the store's condition;
+* checksums that are ours: SHA-256 over the whole, checked by every full read, and a CRC-32 for
+  each 4 MiB block, checked by every range read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+import zlib
+from collections.abc import Iterable, Iterator
+
+from tabular.errors import ConflictError, IntegrityError, NotFoundError
+from tabular.infra.storage.backend import Backend, BlobExistsError
+from tabular.infra.storage.keys import check_key, check_prefix
+from tabular.infra.storage.reader import ObjectReader, read_blocks
+from tabular.infra.storage.record import BLOCK, ObjectInfo, Record
+
+_REF = "ref"
+_REREADS = 3  # an overwrite deletes the old data; a reader caught between looks again
+
+
+class ObjectStore:
+    """Objects under keys in one place. Safe to use from several threads and processes."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def where(self) -> str:
+        """The place, without credentials."""
+        return self._backend.where
+
+    def put(
+        self, key: str, chunks: bytes | Iterable[bytes], *, if_absent: bool = False
+    ) -> ObjectInfo:
+        """Store an object, replacing what is there.
+
+        Args:
+            key: its key; see `check_key`.
+            chunks: its bytes, in pieces of any size; consumed once, in bounded memory.
+            if_absent: refuse to replace.
+
+        Raises:
+            InputError: an illegal key.
+            ConflictError: `if_absent`, and the object exists.
+            UnavailableError: the store is full, unreachable or refuses.
+        """
+        check_key(key)
+        old = self._record(key)
+        if if_absent and old is not None:
+            raise self._exists(key)
+        digest = _Digest()
+        version = secrets.token_hex(8)
+        data = _data_name(key, version)
+        pieces = [chunks] if isinstance(chunks, bytes) else chunks
+        self._backend.write(data, digest.blocks(pieces))
+        record = digest.record(version)
+        try:
+            self._backend.commit(_ref_name(key), record.to_bytes(), create=if_absent)
+        except BlobExistsError:
+            self._backend.delete(data)
+            raise self._exists(key) from None
+        if old is not None:
+            self._backend.delete(_data_name(key, old.version))
+        return _info(key, record)
+
+    def get(self, key: str) -> Iterator[bytes]:
+        """The bytes of an object in chunks, verified.
+
+        The last chunk is held back until the SHA-256 has been checked, so a damaged object is
+        never delivered whole.
+
+        Raises:
+            NotFoundError: no such object (raised by the call, not by the first iteration).
+            IntegrityError: the bytes are not those that were written.
+            UnavailableError: the store does not answer.
+        """
+        for _ in range(_REREADS):
+            record = self._existing(key)
+            chunks = self._backend.stream(_data_name(key, record.version))
+            if chunks is not None:
+                return self._verified(key, record, chunks)
+        raise self._damaged(key, "its data is gone")
+
+    def get_range(self, key: str, start: int, length: int | None = None) -> Iterator[bytes]:
+        """Part of an object, verified block by block.
+
+        Args:
+            key: its key.
+            start: first byte, from 0.
+            length: bytes; up to the end when None or too long.
+
+        Raises:
+            NotFoundError: no such object.
+            ValueError: a negative `start` or `length`.
+            IntegrityError: a block that covers the range is damaged.
+        """
+        if start < 0 or (length is not None and length < 0):
+            raise ValueError("start and length must not be negative")
+        record = self._existing(key)
+        stop = record.size if length is None else min(record.size, start + length)
+        return read_blocks(self._block_source(key, record), record, start, stop)
+
+    def reader(self, key: str) -> io.BufferedReader:
+        """A seekable binary file over an object, verified block by block.
+
+        Raises:
+            NotFoundError: no such object. Reads raise IntegrityError and UnavailableError.
+        """
+        record = self._existing(key)
+        return io.BufferedReader(ObjectReader(self._block_source(key, record), record))
+
+    def head(self, key: str) -> ObjectInfo:
+        """Size and checksum of an object.
+
+        Raises:
+            NotFoundError: no such object.
+        """
+        return _info(key, self._existing(key))
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        return self._record(check_key(key)) is not None
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Every object below a folder of keys, in the order of their keys.
+
+        Args:
+            prefix: a folder such as ``datasets/7`` (with or without a last slash); whole
+                segments, so ``datasets/7`` does not match ``datasets/70``. Empty for all.
+        """
+        folder = check_prefix(prefix)
+        suffix = f"@{_REF}"
+        names = (name for name, _ in self._backend.names(folder))
+        keys = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
+        for key in sorted(keys):
+            record = self._record(key)
+            if record is not None:
+                yield _info(key, record)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; no error when there is none."""
+        check_key(key)
+        try:
+            record = self._record(key)
+        except IntegrityError:
+            record = None  # a damaged record must not keep the object from being removed
+        self._backend.delete(_ref_name(key))
+        if record is not None:
+            self._backend.delete(_data_name(key, record.version))
+
+    def sweep(self, *, older_than: float = 86_400.0) -> int:
+        """Remove blobs that interrupted puts left behind and no record names.
+
+        Args:
+            older_than: seconds; younger blobs may belong to a put that still runs.
+
+        Returns:
+            How many blobs were removed.
+        """
+        removed = 0
+        for name, age in list(self._backend.names("")):
+            key, _, version = name.rpartition("@")
+            if version == _REF or age < older_than:
+                continue
+            record = self._record(key) if key else None
+            if record is None or record.version != version:
+                self._backend.delete(name)
+                removed += 1
+        return removed
+
+    def ping(self) -> None:
+        """Return when the store answers.
+
+        Raises:
+            UnavailableError: it does not, or refuses.
+        """
+        self._backend.ping()
+
+    def _record(self, key: str) -> Record | None:
+        raw = self._backend.read(_ref_name(key))
+        return None if raw is None else Record.from_bytes(raw, key=key)
+
+    def _existing(self, key: str) -> Record:
+        record = self._record(check_key(key))
+        if record is None:
+            raise NotFoundError(f"no object {key}", where=self.where)
+        return record
+
+    def _verified(self, key: str, record: Record, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        sha256, size, held = hashlib.sha256(), 0, b""
+        for chunk in chunks:
+            if held:
+                yield held
+            sha256.update(chunk)
+            size += len(chunk)
+            held = chunk
+        if size != record.size:
+            raise self._damaged(key, f"it has {size} bytes, and {record.size} were written")
+        if sha256.hexdigest() != record.sha256:
+            raise self._damaged(key, "its SHA-256 is not the one that was written")
+        if held:
+            yield held
+
+    def _block_source(self, key: str, record: Record) -> _BlockSource:
+        return _BlockSource(self, key, record)
+
+    def _read_block(self, key: str, record: Record, index: int) -> bytes:
+        start = index * record.block
+        length = min(record.block, record.size - start)
+        block = self._backend.read_range(_data_name(key, record.version), start, length)
+        if block is None:
+            raise self._damaged(key, "its data is gone or was replaced while it was read")
+        if len(block) != length or f"{zlib.crc32(block):08x}" != record.crc32[index]:
+            raise self._damaged(key, f"bytes {start} to {start + length} are not as written")
+        return block
+
+    def _exists(self, key: str) -> ConflictError:
+        return ConflictError(f"the object {key} exists already", where=self.where)
+
+    def _damaged(self, key: str, how: str) -> IntegrityError:
+        return IntegrityError(
+            f"the object {key} is damaged: {how}",
+            where=self.where,
+            hint="restore it from a backup, or make it again",
+        )
+
+
+class _BlockSource:
+    """Reads the numbered, verified blocks of one version of one object."""
+
+    def __init__(self, store: ObjectStore, key: str, record: Record) -> None:
+        self._store = store
+        self._key = key
+        self._record = record
+
+    def __call__(self, index: int) -> bytes:
+        return self._store._read_block(self._key, self._record, index)
+
+
+class _Digest:
+    """Cuts a stream into blocks and adds up its checksums on the way."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._crc32: list[str] = []
+        self._size = 0
+
+    def blocks(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same bytes in blocks of 4 MiB, the last one shorter."""
+        buffer = bytearray()
+        for chunk in chunks:
+            if not buffer and len(chunk) == BLOCK:
+                yield self._seen(bytes(chunk))
+                continue
+            buffer += chunk
+            while len(buffer) >= BLOCK:
+                yield self._seen(bytes(memoryview(buffer)[:BLOCK]))
+                del buffer[:BLOCK]
+        if buffer:
+            yield self._seen(bytes(buffer))
+
+    def _seen(self, block: bytes) -> bytes:
+        self._sha256.update(block)
+        self._crc32.append(f"{zlib.crc32(block):08x}")
+        self._size += len(block)
+        return block
+
+    def record(self, version: str) -> Record:
+        """The record of what went through."""
+        return Record(version, self._size, self._sha256.hexdigest(), BLOCK, tuple(self._crc32))
+
+
+def _data_name(key: str, version: str) -> str:
+    return f"{key}@{version}"
+
+
+def _ref_name(key: str) -> str:
+    return f"{key}@{_REF}"
+
+
+def _info(key: str, record: Record) -> ObjectInfo:
+    return ObjectInfo(key=key, size=record.size, sha256=record.sha256)

@@ -1,0 +1,109 @@
+"""One reading of connection URLs, because every driver is chosen by one.
+
+A URL may carry a password, so nothing prints one except through `public`: the same text
+without what must not reach a log, an error or a health report.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from tabular.errors import ConfigError
+
+_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*://)(?P<userinfo>[^/?#\s]*)@")
+_SECRET_QUERY = re.compile(
+    r"(?P<key>[?&][^=&\s]*(?:password|secret|token|sig|signature|access_key|credential)[^=&\s]*=)[^&\s#]*",
+    re.IGNORECASE,
+)
+
+
+def public(url: str) -> str:
+    """The URL without user, password and secret query values, fit for logs and errors."""
+    return _SECRET_QUERY.sub(r"\g<key>***", _USERINFO.sub(r"\g<scheme>***@", url))
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word`, or None when nothing is near."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def split(url: str, schemes: Collection[str], *, what: str) -> SplitResult:
+    """Parse `url` and check that its scheme is one of `schemes`.
+
+    Args:
+        url: such as ``redis://localhost:6379/0``.
+        schemes: the schemes that have a driver.
+        what: what the URL is for (``storage``), used in the error.
+
+    Raises:
+        ConfigError: no URL at all, or a scheme without a driver.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"the {what} URL cannot be read: {error}", where=public(url)) from error
+    if not parts.scheme or "://" not in url:
+        raise ConfigError(
+            f"the {what} setting is not a URL",
+            where=public(url),
+            hint="write scheme://…, with one of: " + ", ".join(sorted(schemes)),
+        )
+    if parts.scheme not in schemes:
+        guess = nearest(parts.scheme, schemes)
+        raise ConfigError(
+            f"no {what} driver for {parts.scheme}://",
+            where=public(url),
+            hint=(f"did you mean {guess}://? " if guess else "")
+            + "drivers: "
+            + ", ".join(sorted(schemes)),
+        )
+    return parts
+
+
+def options(parts: SplitResult, known: Collection[str], *, what: str) -> dict[str, str]:
+    """The query of a URL as a dict, refusing options that no driver reads.
+
+    Raises:
+        ConfigError: an unknown or repeated option.
+    """
+    found: dict[str, str] = {}
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key not in known:
+            guess = nearest(key, known)
+            raise ConfigError(
+                f"unknown option {key!r} in the {what} URL",
+                where=public(parts.geturl()),
+                hint=f"did you mean {guess!r}?" if guess else "known: " + ", ".join(sorted(known)),
+            )
+        if key in found:
+            raise ConfigError(f"option {key!r} is given twice in the {what} URL")
+        found[key] = value
+    return found
+
+
+def local_path(parts: SplitResult, *, what: str) -> Path:
+    """The absolute folder of a ``file:///…`` or ``filesystem:///…`` URL.
+
+    Raises:
+        ConfigError: a host in the URL (two slashes instead of three) or no folder.
+    """
+    if parts.netloc not in ("", "localhost"):
+        raise ConfigError(
+            f"the {what} URL names a host",
+            where=parts.geturl(),
+            hint=f"write three slashes: {parts.scheme}:///absolute/folder",
+        )
+    path = Path(unquote(parts.path))
+    if not path.is_absolute() or path == Path("/") or "\0" in str(path):
+        raise ConfigError(
+            f"the {what} URL names no folder",
+            where=parts.geturl(),
+            hint=f"write {parts.scheme}:///absolute/folder",
+        )
+    return path
