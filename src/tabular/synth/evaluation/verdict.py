@@ -1,0 +1,166 @@
+"""What the numbers mean, in words a reader without statistics can act on.
+
+The thresholds are judgements, not laws of nature, so each one is printed beside the number it
+judges. Privacy is judged by two tests that can show a leak and cannot rule one out; the report
+says that too, always.
+"""
+
+from __future__ import annotations
+
+from tabular.synth.evaluation.results import (
+    AssociationScores,
+    Detection,
+    ExactMatches,
+    Finding,
+    Level,
+    NearestShare,
+    NotMeasured,
+    PairScores,
+    ShapeScores,
+    Utility,
+)
+
+NOT_DIFFERENTIAL = (
+    "None of this is formal differential privacy. These are tests on one sample: they can show "
+    "that rows were copied or crowded, and cannot prove that nothing about a person can be "
+    "learned from the synthetic table."
+)
+
+
+def at_least(value: float, good: float, fair: float) -> Level:
+    """Level of a number of which more is better."""
+    return "good" if value >= good else "fair" if value >= fair else "poor"
+
+
+def at_most(value: float, good: float, fair: float) -> Level:
+    """Level of a number of which less is better."""
+    return "good" if value <= good else "fair" if value <= fair else "poor"
+
+
+def _unmeasured(measure: str, why: NotMeasured) -> Finding:
+    return Finding(measure, "unknown", "not measured", why.reason, "")
+
+
+def shape_finding(scores: ShapeScores) -> Finding:
+    """Columns one by one."""
+    least = min(scores.columns, key=lambda item: item.similarity)
+    meaning = (
+        f"On average {scores.mean:.1%} of a column's values are where the real ones are. "
+        f"Least alike: {least.name} ({least.similarity:.3f})."
+    )
+    if scores.reference_mean is not None:
+        meaning += f" Real rows kept aside reach {scores.reference_mean:.3f}."
+    level = at_least(scores.mean, 0.95, 0.85)
+    scale = "1 is the same; good from 0.95, poor below 0.85"
+    return Finding("Column shapes", level, f"{scores.mean:.3f}", meaning, scale)
+
+
+def pair_finding(scores: PairScores | NotMeasured) -> Finding:
+    """Columns two by two, judged against the holdout's score where there is one."""
+    if isinstance(scores, NotMeasured):
+        return _unmeasured("Column pairs", scores)
+    worst = scores.worst[0]
+    meaning = f"Least alike: {worst.first} with {worst.second} ({scores.minimum:.3f})."
+    if scores.reference_mean is None:
+        level = at_least(scores.mean, 0.93, 0.80)
+        scale = "1 is the same; good from 0.93, poor below 0.80"
+        if scores.rows < 5_000:
+            meaning += (
+                f" With {scores.rows:,} rows even real samples differ; "
+                "a holdout would show by how much."
+            )
+    else:
+        gap = scores.reference_mean - scores.mean
+        level = at_most(gap, 0.03, 0.10)
+        scale = "good within 0.03 of the holdout's score, poor beyond 0.10"
+        meaning = f"Real rows kept aside reach {scores.reference_mean:.3f}. {meaning}"
+    return Finding("Column pairs", level, f"{scores.mean:.3f}", meaning, scale)
+
+
+def association_finding(scores: AssociationScores | NotMeasured) -> Finding:
+    """Ties between columns."""
+    if isinstance(scores, NotMeasured):
+        return _unmeasured("Associations", scores)
+    worst = scores.worst[0]
+    change = "stronger" if worst.value > 0 else "weaker"
+    meaning = (
+        f"The tie between two columns moved by {scores.mean_difference:.3f} on average; most "
+        f"for {worst.first} with {worst.second} ({worst.value:+.3f}, {change} or turned)."
+        if scores.max_difference > 0
+        else "No tie between two columns moved."
+    )
+    level = at_most(scores.mean_difference, 0.03, 0.10)
+    scale = "0 is the same; good up to 0.03, poor beyond 0.10"
+    return Finding("Associations", level, f"{scores.mean_difference:.3f}", meaning, scale)
+
+
+def detection_finding(result: Detection | NotMeasured) -> Finding:
+    """Whether a classifier can tell."""
+    if isinstance(result, NotMeasured):
+        return _unmeasured("Detection", result)
+    other = "the holdout" if result.against == "holdout" else "the real rows"
+    meaning = (
+        f"Shown one row of {other} and one synthetic row, a trained classifier picks the "
+        f"synthetic one {result.auc:.0%} of the time; a coin would get 50%."
+    )
+    level = at_most(result.auc, 0.65, 0.80)
+    scale = "0.5 is ideal; good up to 0.65, poor beyond 0.80"
+    return Finding("Detection", level, f"{result.auc:.3f}", meaning, scale)
+
+
+def utility_finding(result: Utility | NotMeasured) -> Finding:
+    """What a model learns from it."""
+    if isinstance(result, NotMeasured):
+        return _unmeasured("Utility", result)
+    name = {"auc": "AUC", "accuracy": "accuracy", "r2": "R²"}[result.metric]
+    picked = "" if result.chosen else " (the last column that suits; name another as target)"
+    meaning = (
+        f"Predicting {result.target}{picked}, scored on {result.scored_on}: trained on synthetic "
+        f"rows {name} {result.synthetic:.3f}, trained on real rows {result.real:.3f}."
+    )
+    level = at_most(result.real - result.synthetic, 0.03, 0.10)
+    scale = "good within 0.03 of the real model's score, poor beyond 0.10"
+    return Finding("Utility", level, f"{result.synthetic:.3f}", meaning, scale)
+
+
+def nearest_finding(result: NearestShare | NotMeasured) -> Finding:
+    """Crowding round training rows."""
+    measure = "Nearer to training"
+    if isinstance(result, NotMeasured):
+        return _unmeasured(measure, result)
+    if result.low > 0.5:
+        sense = "more than half, so the synthesizer holds on to rows it saw"
+    elif result.high < 0.45:
+        sense = "far below half, so the holdout was among the rows it learned from, or is not of "
+        sense += "the training table's kind"
+    elif result.high < 0.5:
+        sense = "a little below half; no sign that single rows are remembered"
+    else:
+        sense = "no different from half, so no sign that single rows are remembered"
+    meaning = (
+        f"{result.share:.1%} of synthetic rows lie nearer to a training row than to any holdout "
+        f"row (95% interval {result.low:.1%} to {result.high:.1%}): {sense}."
+    )
+    level = "unknown" if result.high < 0.45 else at_most(result.share, 0.55, 0.60)
+    scale = "0.5 is ideal; good up to 0.55, poor beyond 0.60"
+    return Finding(measure, level, f"{result.share:.3f}", meaning, scale)
+
+
+def exact_finding(result: ExactMatches) -> Finding:
+    """Copies, against what chance gives real rows."""
+    rate, own = result.synthetic_in_training, result.holdout_in_training
+    value = f"{rate:.2%}"
+    if own is None:
+        meaning = (
+            f"{rate:.2%} of synthetic rows also occur in the training table. Without a holdout "
+            "there is no telling how many real rows would."
+        )
+        level: Level = "good" if rate == 0 else "unknown"
+        return Finding("Exact matches", level, value, meaning, "needs a holdout to judge")
+    meaning = (
+        f"{rate:.2%} of synthetic rows also occur in the training table; of real rows kept "
+        f"aside {own:.2%} do, by chance alone."
+    )
+    level = at_most(rate, 1.25 * own + 0.001, 2 * own + 0.01)
+    scale = "good up to 1.25 times the holdout's own rate, poor beyond twice (and 1 point)"
+    return Finding("Exact matches", level, value, meaning, scale)
