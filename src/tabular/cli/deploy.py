@@ -1,0 +1,155 @@
+"""`plan` and `deploy`: show what would change, then do it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from tabular.cli.confirm import confirm
+from tabular.cli.output import JsonFlag, print_json, stderr, stdout
+from tabular.cli.place import (
+    EnvironmentFlag,
+    HomeFlag,
+    NameFlag,
+    OptionalProviderFlag,
+    RuntimeFlag,
+    YesFlag,
+    connect,
+)
+from tabular.cli.render.events import show_events
+from tabular.cli.render.plan import plan_as_dict, print_plan
+from tabular.cli.render.status import status_as_dict
+from tabular.cli.spec_flags import SpecFlags, load_deployment
+from tabular.deploy import Deployment, Gate, Orchestrator, Plan
+
+ConfigFlag = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The deployment file; a small default if none.")
+]
+RegionFlag = Annotated[str | None, typer.Option("--region", help="The vendor's region.")]
+HaFlag = Annotated[bool, typer.Option("--enable-ha", help="Survive the loss of one part.")]
+MonitoringFlag = Annotated[bool, typer.Option("--enable-monitoring", help="Metrics and alarms.")]
+BackupFlag = Annotated[bool, typer.Option("--enable-backup", help="Regular backups.")]
+StrictFlag = Annotated[
+    bool, typer.Option("--strict", help="Refuse what the target gives only in part.")
+]
+BudgetFlag = Annotated[
+    float | None, typer.Option("--max-monthly-cost", min=0, help="Refuse above this many USD.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the tree."""
+    app.command("plan")(plan)
+    app.command("deploy")(deploy)
+
+
+def plan(
+    provider: OptionalProviderFlag = None,
+    config: ConfigFlag = None,
+    environment: EnvironmentFlag = None,
+    region: RegionFlag = None,
+    name: NameFlag = None,
+    enable_ha: HaFlag = False,
+    enable_monitoring: MonitoringFlag = False,
+    enable_backup: BackupFlag = False,
+    strict: StrictFlag = False,
+    max_monthly_cost: BudgetFlag = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit code 2 if there is something to do.")
+    ] = False,
+    home: HomeFlag = None,
+    runtime: RuntimeFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a deploy would change, cost and break. Touches nothing.
+
+    Exit codes: 0 shown; 2 with --detailed-exitcode if there are changes; 3 a deploy would be
+    refused.
+    """
+    flags = SpecFlags(
+        provider, environment, region, name, enable_ha, enable_monitoring, enable_backup
+    )
+    deployment, chosen = load_deployment(config, flags)
+    made = connect(chosen, home, runtime).plan(deployment)
+    _show(made, as_json=as_json)
+    _gate(strict, max_monthly_cost).require(made)
+    if detailed_exitcode and not made.is_empty:
+        raise typer.Exit(2)
+
+
+def deploy(
+    provider: OptionalProviderFlag = None,
+    config: ConfigFlag = None,
+    environment: EnvironmentFlag = None,
+    region: RegionFlag = None,
+    name: NameFlag = None,
+    enable_ha: HaFlag = False,
+    enable_monitoring: MonitoringFlag = False,
+    enable_backup: BackupFlag = False,
+    strict: StrictFlag = False,
+    max_monthly_cost: BudgetFlag = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
+    yes: YesFlag = False,
+    home: HomeFlag = None,
+    runtime: RuntimeFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Plan, ask, apply, and wait until the platform answers. Run it again to continue or change.
+
+    With --json stdout carries one document with `url` and, the first time only, `api_key`.
+    Exit codes: 3 refused, nothing touched; 5 failed, the message says what serves now.
+    """
+    flags = SpecFlags(
+        provider, environment, region, name, enable_ha, enable_monitoring, enable_backup
+    )
+    deployment, chosen = load_deployment(config, flags)
+    orchestrator = connect(chosen, home, runtime)
+    show_events(orchestrator.attach(orchestrator.provider.target(deployment)), as_json=as_json)
+    made = orchestrator.plan(deployment)
+    if not as_json or dry_run:
+        _show(made, as_json=as_json)
+    gate = _gate(strict, max_monthly_cost)
+    gate.require(made)
+    if dry_run:
+        return
+    if not made.is_empty:
+        confirm(f"Apply this to {made.stack.target.id}?", yes=yes)
+    show_events(orchestrator.apply(made, gate), as_json=as_json)
+    _report(orchestrator, deployment, made, as_json=as_json)
+
+
+def _gate(strict: bool, max_monthly_cost: float | None) -> Gate:
+    limit = None if max_monthly_cost is None else Decimal(str(max_monthly_cost))
+    return Gate(strict=strict, max_monthly_cost=limit)
+
+
+def _show(made: Plan, *, as_json: bool) -> None:
+    if as_json:
+        print_json(plan_as_dict(made))
+    else:
+        print_plan(made)
+
+
+def _report(
+    orchestrator: Orchestrator, deployment: Deployment, made: Plan, *, as_json: bool
+) -> None:
+    """Address and, once, the first key."""
+    target = orchestrator.provider.target(deployment)
+    key = orchestrator.issue_api_key(target, "admin", only_first=True)
+    status = orchestrator.provider.engine.status(target)
+    url = status.outputs.get("url")
+    if as_json:
+        answer: dict[str, Any] = {**status_as_dict(status), "url": url, "changed": not made.is_empty}
+        print_json(answer if key is None else {**answer, "api_key": key})
+        return
+    stdout.print(f"[green]{escape(target.id)} is {status.state.value}[/]")
+    if url:
+        stdout.print(f"  API   {url}\n  docs  {url}/docs")
+    if key:
+        stdout.print(f"  key   {escape(key)}")
+        stderr.print("  Keep the key now: it is not shown again.", style="dim")
+    stdout.print("  next  `inferloop-tabular status`, `logs -f`, `destroy`", style="dim")
