@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench bench-synth lock clean
+.PHONY: help demo test lint bench bench-synth lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -29,6 +29,10 @@ bench: bench-synth ## run every benchmark; results go to benchmarks/RESULTS.md
 bench-synth: ## quality, privacy and speed of the synthesizers, beside their peers
 	@scripts/venv.sh dev
 	@$(BIN)/python -m benchmarks.synth
+
+docs: ## write docs/cli.md from the commands
+	@scripts/venv.sh dev
+	@$(BIN)/python scripts/docs.py
 
 lock: ## rewrite requirements/*.txt from pyproject.toml
 	@scripts/venv.sh dev

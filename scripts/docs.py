@@ -1,0 +1,62 @@
+"""Writes docs/cli.md from the command tree itself, so that it cannot fall behind (`make docs`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import typer.main
+
+from tabular.cli.app import app
+
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
+
+HEAD = """\
+# The command line
+
+Written by `make docs` from the commands themselves.
+
+Results go to stdout, progress and messages to stderr. Every command takes `--json`: one JSON
+document on stdout, `{"error": {"code", "message", "where", "hint"}}` if it failed. Without a
+terminal there are no bars and no questions; `NO_COLOR` is honoured.
+
+| exit code | means |
+|---|---|
+| 0 | done |
+| 1 | the input was wrong, or a check found something; nothing was touched |
+| 2 | the command line was wrong; or, where it says so, there are changes |
+| 3 | refused: a policy, the budget, `--strict`, a stale plan, another apply; nothing was touched |
+| 4 | there is no such deployment |
+| 5 | the engine or the host failed; the message says what serves now |
+| 130 | interrupted; an apply goes on, and the same command attaches to it again |
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    root = typer.main.get_command(app)
+    return HEAD + "".join(_command(root, ("inferloop-tabular",)))
+
+
+def _command(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            child = command.get_command(click.Context(command), name)
+            if child is not None:
+                yield from _command(child, (*path, name))
+        return
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    usage = " ".join([*path, *(a.make_metavar(click.Context(command)) for a in arguments)])
+    yield f"\n## `{usage}`\n\n{(command.help or '').strip()}\n"
+    if options:
+        yield "\n| option | |\n|---|---|\n"
+        for option in options:
+            names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+            yield f"| {names} | {(option.help or '').strip().replace('|', '&#124;')} |\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render(), encoding="utf-8")
+    print(f"wrote {TARGET.name}")
