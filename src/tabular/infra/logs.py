@@ -1,0 +1,127 @@
+"""Logs as one JSON object a line, with the ids that join them and without secrets.
+
+Redaction stands in the formatter, the last place before the bytes leave the process, because a
+secret reaches a log through somebody else's exception text as often as through our own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, TextIO
+
+from tabular.infra.urls import public
+
+_context: ContextVar[Mapping[str, str]] = ContextVar(
+    "tabular_log_context", default=MappingProxyType({})
+)
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_MASK = "***"
+_SENSITIVE = r"(?:password|passwd|secret|token|api[_-]?key|authorization|access[_-]?key|signature)"
+_SECRET_NAME = re.compile(_SENSITIVE, re.IGNORECASE)
+_PATTERNS = (
+    re.compile(r"(?i)\b(?P<keep>(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"),
+    re.compile(
+        rf"(?i)(?P<keep>[\w-]*{_SENSITIVE}[\w-]*[\"']?\s*[=:]\s*[\"']?)(?!(?:bearer|basic)\b)"
+        r"[^\s\"',;&}]+"
+    ),
+    re.compile(r"(?P<keep>)\bAKIA[A-Z0-9]{16}\b"),
+)
+
+
+class Redactor:
+    """Takes secrets out of text: known values first, then what looks like one.
+
+    Args:
+        secrets: values that must never appear; those under 6 characters are ignored, since
+            masking them would mask ordinary words.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        values = sorted({value for value in secrets if len(value) >= 6}, key=len, reverse=True)
+        self._values = re.compile("|".join(map(re.escape, values))) if values else None
+
+    def text(self, text: str) -> str:
+        """The text with secrets replaced by ``***``."""
+        if self._values is not None:
+            text = self._values.sub(_MASK, text)
+        text = public(text)
+        for pattern in _PATTERNS:
+            text = pattern.sub(rf"\g<keep>{_MASK}", text)
+        return text
+
+    def value(self, name: str, value: Any) -> Any:
+        """A field's value: masked whole when its name says that it is a secret."""
+        if _SECRET_NAME.search(name):
+            return _MASK
+        if isinstance(value, Mapping):
+            return {str(key): self.value(str(key), item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value("", item) for item in value]
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        return self.text(str(value))
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON: time, level, logger, message, ids, extra fields, error."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without a line break in it."""
+        extra = {k: v for k, v in record.__dict__.items() if k not in _STANDARD}
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": self._redactor.text(record.getMessage()),
+            **_context.get(),
+            **{name: self._redactor.value(name, value) for name, value in extra.items()},
+        }
+        if record.exc_info:
+            fields["error"] = self._redactor.text(self.formatException(record.exc_info))
+        if record.stack_info:
+            fields["stack"] = self._redactor.text(record.stack_info)
+        return json.dumps(fields, ensure_ascii=False, default=str)
+
+
+def configure_logging(
+    level: str = "INFO", *, secrets: Iterable[str] = (), stream: TextIO | None = None
+) -> None:
+    """Send every log of this process, libraries' included, to one stream as JSON lines.
+
+    Args:
+        level: least severe level that is written.
+        secrets: values to mask; `Settings.secret_values` gives the service's own.
+        stream: where to; standard error by default.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter(Redactor(secrets)))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+@contextlib.contextmanager
+def log_context(**ids: str) -> Iterator[None]:
+    """Add ids such as ``request_id`` and ``job_id`` to every log within the block."""
+    token = _context.set({**_context.get(), **ids})
+    try:
+        yield
+    finally:
+        _context.reset(token)

