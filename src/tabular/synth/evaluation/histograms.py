@@ -12,13 +12,13 @@ from itertools import pairwise
 import numpy as np
 
 from tabular.synth.evaluation.columns import Column, Part
-from tabular.synth.evaluation.kinds import Family
+from tabular.synth.evaluation.kinds import written
 from tabular.synth.evaluation.results import Histogram
 
 SHOWN_FROM = 20
 """A category is named when at least this many real rows hold it."""
 _BARS = 24
-_NAMED = 12
+_NAMED = 8
 _TAIL = 0.005
 _REST = "all other values"
 _MISSING = "missing"
@@ -49,8 +49,9 @@ def _line(column: Column) -> Histogram:
     for part, values in column.values.items():
         place = np.clip(np.searchsorted(edges, values, "right") - 1, 0, bars - 1)
         cells[part] = np.where(np.isnan(values), bars, place)
-    ends = tuple(text(edge, column.family) for edge in edges)
-    labels = tuple(f"{low} to {high}" for low, high in pairwise(ends))
+    ends = tuple(written(edge, column.family, edges[-1] - edges[0]) for edge in edges)
+    single = column.integral and edges[1] - edges[0] == 1
+    labels = ends[:-1] if single else tuple(f"{low} to {high}" for low, high in pairwise(ends))
     return _shares(cells, (*labels, _MISSING), ends)
 
 
@@ -86,14 +87,3 @@ def _shares(
         real=tuple(float(shares["real"][index]) for index in kept),
         synthetic=tuple(float(shares["synthetic"][index]) for index in kept),
     )
-
-
-def text(value: float, family: Family) -> str:
-    """A point of a number line as people write it: a number, a date, a time."""
-    if family == "instant":
-        return str(np.datetime64(int(value), "us").astype("datetime64[s]")).replace("T", " ")
-    if family == "clock":
-        return str(np.datetime64(int(value), "us").astype("datetime64[s]")).split("T")[1]
-    if family == "span":
-        return f"{value / 1e6:.4g} s"
-    return f"{value:.6g}"

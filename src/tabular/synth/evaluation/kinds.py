@@ -24,6 +24,7 @@ _MICROSECONDS: dict[str, pa.DataType] = {
     "clock": pa.time64("us"),
     "span": pa.duration("us"),
 }
+_TEN_DAYS = 10 * 86_400e6
 _FARTHEST = 1e300  # stands for infinity: quantiles interpolate, and inf - inf is not a number
 
 
@@ -136,3 +137,19 @@ def as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if types.is_boolean(plain.type):
         plain = pc.cast(plain, pa.string())
     return pc.cast(plain, pa.large_string())
+
+
+def written(value: float, kind: Family, span: float = 0.0) -> str:
+    """A point of a number line as people write it: a number, a date, a time.
+
+    Args:
+        value: the point; microseconds for times.
+        kind: the family of its column.
+        span: length of the line it is on: over ten days, an instant is written as a date.
+    """
+    if kind in ("instant", "clock"):
+        moment = str(np.datetime64(int(value), "us").astype("datetime64[s]"))
+        if kind == "clock":
+            return moment.partition("T")[2]
+        return moment.partition("T")[0] if span > _TEN_DAYS else moment.replace("T", " ")
+    return f"{value / 1e6:.4g} s" if kind == "span" else f"{value:.4g}"

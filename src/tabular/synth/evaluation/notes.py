@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 
 from tabular.synth.evaluation.columns import Part
+from tabular.synth.evaluation.kinds import family
 from tabular.synth.evaluation.limits import Limits
 from tabular.synth.evaluation.results import NotMeasured, PairScores, ShapeScores
 
@@ -58,7 +59,7 @@ def _differing(real: pa.Table, other: pa.Table) -> list[str]:
     return [
         f"{field.name} ({field.type} against {other.schema.field(field.name).type})"
         for field in real.schema
-        if field.type != other.schema.field(field.name).type
+        if family(field.type) != family(other.schema.field(field.name).type)
     ]
 
 

@@ -19,7 +19,7 @@ from tabular.synth.evaluation.results import (
     Utility,
     plain,
 )
-from tabular.synth.evaluation.verdict import NOT_DIFFERENTIAL
+from tabular.synth.evaluation.verdict import NOT_DIFFERENTIAL, headline
 
 FORMAT = 1
 _WIDTH = 96
@@ -59,6 +59,11 @@ class Report:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
 
+    @property
+    def headline(self) -> str:
+        """The verdict in two sentences."""
+        return headline(self.findings)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything measured, as JSON data; numbers to six decimals.
 
@@ -82,6 +87,7 @@ class Report:
                 "exact_matches": plain(self.exact),
                 "statement": NOT_DIFFERENTIAL,
             },
+            "headline": self.headline,
             "verdict": plain(self.findings),
             "notes": list(self.notes),
         }
@@ -90,6 +96,12 @@ class Report:
         """`to_dict` as one JSON document; the same report gives the same bytes."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
+    def to_html(self) -> str:
+        """A page that needs nothing but itself: no script, no font, no image to fetch."""
+        from tabular.synth.evaluation.page import page
+
+        return page(self)
+
     def summary(self) -> str:
         """A table of a dozen lines for a terminal."""
         holdout = "" if self.holdout_rows is None else f", {self.holdout_rows:,} holdout"
@@ -97,7 +109,7 @@ class Report:
             f"{self.synthetic_rows:,} synthetic rows against {self.real_rows:,} real{holdout}, "
             f"{len(self.shapes.columns):,} columns"
         )
-        lines = [head, ""]
+        lines = [head, self.headline, ""]
         name = max(len(finding.measure) for finding in self.findings)
         indent = " " * (name + 25)
         for finding in self.findings:

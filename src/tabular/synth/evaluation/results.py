@@ -216,6 +216,7 @@ class Finding:
     """One measure in plain words.
 
     Attributes:
+        group: quality or privacy.
         measure: its name.
         level: good, fair, poor, or unknown.
         value: as shown.
@@ -223,6 +224,7 @@ class Finding:
         scale: where good and poor begin.
     """
 
+    group: Literal["quality", "privacy"]
     measure: str
     level: Level
     value: str

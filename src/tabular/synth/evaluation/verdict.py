@@ -7,6 +7,9 @@ says that too, always.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from tabular.synth.evaluation.results import (
     AssociationScores,
     Detection,
@@ -37,8 +40,35 @@ def at_most(value: float, good: float, fair: float) -> Level:
     return "good" if value <= good else "fair" if value <= fair else "poor"
 
 
-def _unmeasured(measure: str, why: NotMeasured) -> Finding:
-    return Finding(measure, "unknown", "not measured", why.reason, "")
+def headline(findings: Sequence[Finding]) -> str:
+    """The verdict in two sentences: quality by its weakest measure, and what privacy tests saw."""
+    quality = _weakest([item for item in findings if item.group == "quality"])
+    privacy = [item for item in findings if item.group == "privacy"]
+    weak = ", ".join(item.measure.lower() for item in quality)
+    level = quality[0].level if quality else "unknown"
+    words = f"Quality is {level}" + (f", held back by {weak}. " if level != "good" else ". ")
+    suspect = _weakest(privacy)
+    names = ", ".join(item.measure.lower() for item in suspect)
+    if suspect and suspect[0].level != "good":
+        verb = "show a leak" if suspect[0].level == "poor" else "ask for a closer look"
+        return f"{words}The privacy tests {verb}: {names}."
+    unknown = ", ".join(item.measure.lower() for item in privacy if item.level == "unknown")
+    if unknown:
+        return f"{words}Privacy is not judged in full: {unknown}."
+    return f"{words}The privacy tests show no sign of copied rows."
+
+
+def _weakest(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings of the worst level among those that were judged."""
+    for level in ("poor", "fair", "good"):
+        found = [item for item in findings if item.level == level]
+        if found:
+            return found
+    return []
+
+
+def _unmeasured(group: Literal["quality", "privacy"], measure: str, why: NotMeasured) -> Finding:
+    return Finding(group, measure, "unknown", "not measured", why.reason, "")
 
 
 def shape_finding(scores: ShapeScores) -> Finding:
@@ -52,13 +82,13 @@ def shape_finding(scores: ShapeScores) -> Finding:
         meaning += f" Real rows kept aside reach {scores.reference_mean:.3f}."
     level = at_least(scores.mean, 0.95, 0.85)
     scale = "1 is the same; good from 0.95, poor below 0.85"
-    return Finding("Column shapes", level, f"{scores.mean:.3f}", meaning, scale)
+    return Finding("quality", "Column shapes", level, f"{scores.mean:.3f}", meaning, scale)
 
 
 def pair_finding(scores: PairScores | NotMeasured) -> Finding:
     """Columns two by two, judged against the holdout's score where there is one."""
     if isinstance(scores, NotMeasured):
-        return _unmeasured("Column pairs", scores)
+        return _unmeasured("quality", "Column pairs", scores)
     worst = scores.worst[0]
     meaning = f"Least alike: {worst.first} with {worst.second} ({scores.minimum:.3f})."
     if scores.reference_mean is None:
@@ -74,13 +104,13 @@ def pair_finding(scores: PairScores | NotMeasured) -> Finding:
         level = at_most(gap, 0.03, 0.10)
         scale = "good within 0.03 of the holdout's score, poor beyond 0.10"
         meaning = f"Real rows kept aside reach {scores.reference_mean:.3f}. {meaning}"
-    return Finding("Column pairs", level, f"{scores.mean:.3f}", meaning, scale)
+    return Finding("quality", "Column pairs", level, f"{scores.mean:.3f}", meaning, scale)
 
 
 def association_finding(scores: AssociationScores | NotMeasured) -> Finding:
     """Ties between columns."""
     if isinstance(scores, NotMeasured):
-        return _unmeasured("Associations", scores)
+        return _unmeasured("quality", "Associations", scores)
     worst = scores.worst[0]
     change = "stronger" if worst.value > 0 else "weaker"
     meaning = (
@@ -91,13 +121,15 @@ def association_finding(scores: AssociationScores | NotMeasured) -> Finding:
     )
     level = at_most(scores.mean_difference, 0.03, 0.10)
     scale = "0 is the same; good up to 0.03, poor beyond 0.10"
-    return Finding("Associations", level, f"{scores.mean_difference:.3f}", meaning, scale)
+    return Finding(
+        "quality", "Associations", level, f"{scores.mean_difference:.3f}", meaning, scale
+    )
 
 
 def detection_finding(result: Detection | NotMeasured) -> Finding:
     """Whether a classifier can tell."""
     if isinstance(result, NotMeasured):
-        return _unmeasured("Detection", result)
+        return _unmeasured("quality", "Detection", result)
     other = "the holdout" if result.against == "holdout" else "the real rows"
     meaning = (
         f"Shown one row of {other} and one synthetic row, a trained classifier picks the "
@@ -105,13 +137,13 @@ def detection_finding(result: Detection | NotMeasured) -> Finding:
     )
     level = at_most(result.auc, 0.65, 0.80)
     scale = "0.5 is ideal; good up to 0.65, poor beyond 0.80"
-    return Finding("Detection", level, f"{result.auc:.3f}", meaning, scale)
+    return Finding("quality", "Detection", level, f"{result.auc:.3f}", meaning, scale)
 
 
 def utility_finding(result: Utility | NotMeasured) -> Finding:
     """What a model learns from it."""
     if isinstance(result, NotMeasured):
-        return _unmeasured("Utility", result)
+        return _unmeasured("quality", "Utility", result)
     name = {"auc": "AUC", "accuracy": "accuracy", "r2": "R²"}[result.metric]
     picked = "" if result.chosen else " (the last column that suits; name another as target)"
     meaning = (
@@ -120,14 +152,14 @@ def utility_finding(result: Utility | NotMeasured) -> Finding:
     )
     level = at_most(result.real - result.synthetic, 0.03, 0.10)
     scale = "good within 0.03 of the real model's score, poor beyond 0.10"
-    return Finding("Utility", level, f"{result.synthetic:.3f}", meaning, scale)
+    return Finding("quality", "Utility", level, f"{result.synthetic:.3f}", meaning, scale)
 
 
 def nearest_finding(result: NearestShare | NotMeasured) -> Finding:
     """Crowding round training rows."""
     measure = "Nearer to training"
     if isinstance(result, NotMeasured):
-        return _unmeasured(measure, result)
+        return _unmeasured("privacy", measure, result)
     if result.low > 0.5:
         sense = "more than half, so the synthesizer holds on to rows it saw"
     elif result.high < 0.45:
@@ -143,7 +175,7 @@ def nearest_finding(result: NearestShare | NotMeasured) -> Finding:
     )
     level = "unknown" if result.high < 0.45 else at_most(result.share, 0.55, 0.60)
     scale = "0.5 is ideal; good up to 0.55, poor beyond 0.60"
-    return Finding(measure, level, f"{result.share:.3f}", meaning, scale)
+    return Finding("privacy", measure, level, f"{result.share:.3f}", meaning, scale)
 
 
 def exact_finding(result: ExactMatches) -> Finding:
@@ -156,11 +188,13 @@ def exact_finding(result: ExactMatches) -> Finding:
             "there is no telling how many real rows would."
         )
         level: Level = "good" if rate == 0 else "unknown"
-        return Finding("Exact matches", level, value, meaning, "needs a holdout to judge")
+        return Finding(
+            "privacy", "Exact matches", level, value, meaning, "needs a holdout to judge"
+        )
     meaning = (
         f"{rate:.2%} of synthetic rows also occur in the training table; of real rows kept "
         f"aside {own:.2%} do, by chance alone."
     )
     level = at_most(rate, 1.25 * own + 0.001, 2 * own + 0.01)
     scale = "good up to 1.25 times the holdout's own rate, poor beyond twice (and 1 point)"
-    return Finding("Exact matches", level, value, meaning, scale)
+    return Finding("privacy", "Exact matches", level, value, meaning, scale)
