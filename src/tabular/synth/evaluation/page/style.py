@@ -52,9 +52,7 @@ a:focus-visible, summary:focus-visible, [tabindex]:focus-visible {
 .group { text-transform: uppercase; letter-spacing: 0.06em; font-size: 0.78rem; font-weight: 650;
   color: var(--muted); margin: 20px 0 -8px; }
 .split { grid-template-columns: minmax(0, 7fr) minmax(0, 4fr); align-items: start; }
-@media (max-width: 860px) { .group { text-transform: uppercase; letter-spacing: 0.06em; font-size: 0.78rem; font-weight: 650;
-  color: var(--muted); margin: 20px 0 -8px; }
-.split { grid-template-columns: minmax(0, 1fr); } }
+@media (max-width: 860px) { .split { grid-template-columns: minmax(0, 1fr); } }
 .card {
   background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 16px;
   min-width: 0; break-inside: avoid;
