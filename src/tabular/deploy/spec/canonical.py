@@ -1,0 +1,45 @@
+"""The spec as plain data that can travel: inside a deployed stack, and back.
+
+Only what the user said is in it, so that a provider can still tell wish from default after it
+was read back, and so that two files that mean the same give the same bytes. What is about the
+user's own machine (kubeconfig) stays there, and the value of a secret never leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabular.deploy.spec.model import Deployment
+
+LOCAL_KEYS = ("kubeconfig", "context")
+
+
+def canonical(deployment: Deployment) -> dict[str, Any]:
+    """Plain data of what was said, with sorted keys; ``Deployment.from_canonical`` reads it.
+
+    A secret written out in the file becomes ``{"withheld": true}``.
+    """
+    data = deployment.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    onprem = data.get("spec", {}).get("onprem", {})
+    for name in LOCAL_KEYS:
+        onprem.pop(name, None)
+    return {
+        "apiVersion": deployment.api_version,
+        "kind": deployment.kind,
+        "metadata": {**_sorted(data.get("metadata", {})), "name": deployment.metadata.name},
+        "spec": _sorted(data.get("spec", {})),
+    }
+
+
+def asked(deployment: Deployment) -> dict[str, Any]:
+    """The ``spec`` part of :func:`canonical`: what a provider's capabilities must cover."""
+    spec: dict[str, Any] = canonical(deployment)["spec"]
+    return spec
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return value

@@ -1,0 +1,107 @@
+"""Where a deployment goes: Kubernetes of one's own, and several clouds at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import model_validator
+
+from tabular.deploy.spec.model.base import AsTuple, Block, Label, Text, Word, contradiction, key
+from tabular.deploy.spec.model.compute import Compute
+from tabular.deploy.spec.model.messaging import Cache, Queue
+from tabular.deploy.spec.model.storage import Database, Storage
+from tabular.deploy.spec.quantities import Duration, Size
+
+Topology = Literal["single", "multi-cloud-active-active", "multi-cloud-active-passive"]
+
+
+class Persistence(Block):
+    """A volume for the service itself."""
+
+    enabled: bool = key(True, "Make one.", True)
+    storage_class: Label | None = key(
+        None, "Kubernetes storage class; `onprem.storage_class` if unset.", "fast-ssd"
+    )
+    size: Size = key(10 * 2**30, "Size of the volume.", "1Ti")
+    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] | None = key(
+        None, "Who may mount it; by the number of instances if unset.", "ReadWriteMany"
+    )
+
+
+class OnPrem(Block):
+    """Settings of a Kubernetes of one's own; other providers refuse the block."""
+
+    namespace: Label | None = key(None, "Namespace; the deployment's name if unset.", "synthdata")
+    storage_class: Label | None = key(
+        None, "Storage class of all volumes; the cluster's default if unset.", "fast-ssd"
+    )
+    method: Literal["helm", "manifests"] = key(
+        "helm", "How it is applied: a Helm release, or server-side apply.", "helm"
+    )
+    distribution: Literal["kubernetes", "openshift", "rancher", "swarm"] | None = key(
+        None, "Kind of cluster; asked of the cluster if unset.", "openshift"
+    )
+    ingress_class: Label | None = key(None, "Class of the ingress.", "nginx")
+    persistence: Persistence | None = key(None, "A volume for the service itself.")
+    kubeconfig: Text | None = key(
+        None, "File that says how to reach the cluster.", "~/.kube/config", local=True
+    )
+    context: Text | None = key(None, "Context in that file.", "prod-cluster", local=True)
+
+
+class Resources(Block):
+    """What one provider of several runs; keys left out are those of the whole spec."""
+
+    compute: Compute | None = key(None, "As `spec.compute`.")
+    storage: Storage | None = key(None, "As `spec.storage`.")
+    database: Database | None = key(None, "As `spec.database`.")
+    cache: Cache | None = key(None, "As `spec.cache`.")
+    queue: Queue | None = key(None, "As `spec.queue`.")
+
+
+class Placement(Block):
+    """One provider of a deployment over several."""
+
+    regions: Annotated[tuple[Word, ...], AsTuple] = key(
+        ..., "Regions to run in.", ["us-east-1", "eu-west-1"], min_length=1
+    )
+    priority: int = key(1, "Order of failover, 1 first.", 1, ge=1, le=100)
+    account: Word | None = key(None, "Account, subscription or project.", "123456789012")
+    resources: Resources = key(Resources(), "What differs there.")
+
+    @model_validator(mode="after")
+    def _regions_once(self) -> Placement:
+        if len(set(self.regions)) != len(self.regions):
+            raise contradiction("regions", "a region is named twice")
+        return self
+
+
+class Replication(Block):
+    """How data gets from one place to the others."""
+
+    mode: Literal["async", "sync"] = key("async", "Whether a write waits for the copies.", "async")
+    consistency: Literal["eventual", "strong"] = key(
+        "eventual", "What a reader elsewhere may see.", "eventual"
+    )
+    sync_interval: Duration = key(
+        timedelta(minutes=5), "Time between two runs of an async copy.", "5m"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Replication:
+        wanted = {"async": "eventual", "sync": "strong"}[self.mode]
+        if self.consistency != wanted:
+            raise contradiction(
+                "consistency",
+                f"mode {self.mode} gives {wanted} consistency, not {self.consistency}",
+            )
+        if self.mode == "sync" and "sync_interval" in self.model_fields_set:
+            raise contradiction("sync_interval", "mode sync copies with each write")
+        return self
+
+
+class Data(Block):
+    """Where data is besides where it was written."""
+
+    replication: Replication | None = key(None, "Copies between places; none if unset.")
