@@ -1,1 +1,10 @@
-"""Takes jobs from the queue and runs them."""
+"""Takes accepted jobs and runs them, whatever dies on the way.
+
+jobs       the life of a job in the database: submit, claim, beat, finish, fail, cancel
+leases     which running jobs have lost their worker
+runner     the loop of a worker process
+process    the child process that does the work; child is its other end
+handlers   the work itself: fit, generate, evaluate, inspect
+objects    which keys the objects of a dataset, model, job or evaluation have
+garbage    removal of objects that nothing refers to
+"""

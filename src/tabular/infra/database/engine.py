@@ -1,0 +1,197 @@
+"""One way to a SQL database, so that SQLite and PostgreSQL give the same promises.
+
+SQLite's Python driver opens transactions late and lets two readers dead-lock while both try to
+become writers. Here a transaction begins when it is asked for, and one that writes takes the
+write lock at its start (``BEGIN IMMEDIATE``), waiting its turn like a row lock would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from tabular.errors import ConfigError, UnavailableError
+from tabular.infra.optional import require
+from tabular.infra.urls import public, split
+
+SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
+BUSY_TIMEOUT = 15.0  # seconds a SQLite writer waits for the one before it
+CONNECT_TIMEOUT = 5  # seconds
+POOL_SIZE = 10
+POOL_OVERFLOW = 20
+POOL_TIMEOUT = 10.0  # seconds a request waits for a free connection
+RECYCLE = 1800  # seconds; below the idle limits of common proxies
+
+_BEGIN = "tabular_begin"
+
+
+class Database:
+    """Connections to one database. Safe to use from several threads; not across a fork.
+
+    Args:
+        url: ``sqlite:////absolute/file.db`` or ``postgresql+psycopg://user:password@host/name``.
+
+    Raises:
+        ConfigError: no driver for the URL, or the ``postgres`` extra is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _parsed(url)
+        self.where = public(url)
+        self._engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
+        self._writing = self._engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file of this machine."""
+        return self._url.get_backend_name() == "sqlite"
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[Session]:
+        """A transaction that reads.
+
+        Raises:
+            UnavailableError: the database does not answer, or stays locked.
+        """
+        with self._session(self._engine) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A transaction that may write: committed at the end of the block, or not at all.
+
+        Raises:
+            UnavailableError: the database does not answer, or stays locked.
+        """
+        with self._session(self._writing) as session:
+            yield session
+            session.commit()
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A plain connection in a writing transaction, for schema changes."""
+        with self._explained(), self._writing.begin() as connection:
+            yield connection
+
+    def ping(self) -> None:
+        """Return when the database answers.
+
+        Raises:
+            UnavailableError: it does not.
+        """
+        with self.session() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _session(self, engine: Engine) -> Iterator[Session]:
+        with self._explained(), Session(engine, expire_on_commit=False) as session:
+            session.connection()  # begin now: a writer takes its lock before it reads anything
+            yield session
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except PoolTimeoutError as error:
+            raise self._unavailable("every connection of the pool is in use") from error
+        except DBAPIError as error:
+            if not _is_outage(error):
+                raise
+            raise self._unavailable(str(error.orig).partition("\n")[0]) from error
+
+    def _unavailable(self, reason: str) -> UnavailableError:
+        return UnavailableError(
+            f"the database does not answer: {reason}",
+            where=self.where,
+            hint="check that it runs and that TABULAR_DATABASE_URL is right",
+        )
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Whether the server, the network or the file failed, and not our statement."""
+    name = type(error.orig).__name__ if error.orig is not None else ""
+    return error.connection_invalidated or name in {
+        "OperationalError",
+        "InterfaceError",
+        "AdminShutdown",
+        "CrashShutdown",
+        "CannotConnectNow",
+        "ConnectionTimeout",
+        "ConnectionFailure",
+        "TooManyConnections",
+        "DiskFull",
+        "ReadOnlySqlTransaction",
+    }
+
+
+def _parsed(url: str) -> URL:
+    split(url, SCHEMES, what="database")
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError("the database URL cannot be read", where=public(url)) from error
+    if parsed.get_backend_name() == "sqlite":
+        if not parsed.database or not Path(parsed.database).is_absolute():
+            raise ConfigError(
+                "the database URL names no file",
+                where=public(url),
+                hint="write four slashes: sqlite:////absolute/file.db",
+            )
+        return parsed
+    require("psycopg", extra="postgres", needed_by="postgresql:// URLs")
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _sqlite(url: URL) -> Engine:
+    folder = Path(str(url.database)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UnavailableError(
+            f"the database's folder {folder} cannot be made: {error.strerror}",
+            hint="check TABULAR_DATABASE_URL and the folder's owner",
+        ) from error
+    engine = create_engine(
+        url,
+        poolclass=NullPool,  # opening a file costs 50 µs, and a shared handle would hold locks
+        connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # an accepted job survives a power cut
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    return create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=POOL_TIMEOUT,
+        pool_recycle=RECYCLE,
+        pool_pre_ping=True,  # a restarted server costs a reconnect, not a failed request
+        connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "tabular"},
+    )

@@ -1,0 +1,179 @@
+"""The tables, in one place, because their rows refer to each other.
+
+Every table has `seq`, the order of insertion (lists are paged by it, and jobs queue by it,
+which no change of a clock can disturb) and a random `id` that the outside sees.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from tabular.infra.database.columns import Document, Moment, Sequence
+
+NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id of 80 random bits: ``PREFIX_`` and 20 hex digits."""
+    return f"{prefix}_{secrets.token_hex(10)}"
+
+
+class Base(DeclarativeBase):
+    """Common to all tables."""
+
+    metadata = MetaData(naming_convention=NAMES)
+
+
+class ApiKey(Base):
+    """A key that was issued. The secret itself is kept nowhere."""
+
+    __tablename__ = "api_keys"
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[str]] = mapped_column(Document)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_used_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Dataset(Base):
+    """A real table that was uploaded, read once from end to end, and found whole."""
+
+    __tablename__ = "datasets"
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    format: Mapped[str] = mapped_column(String(16))
+    size: Mapped[int] = mapped_column(Sequence)
+    sha256: Mapped[str] = mapped_column(String(64))
+    rows: Mapped[int] = mapped_column(Sequence)
+    columns: Mapped[list[dict[str, Any]]] = mapped_column(Document)
+    object_key: Mapped[str] = mapped_column(String(512))
+    preview_key: Mapped[str] = mapped_column(String(512))
+    profile_key: Mapped[str] = mapped_column(String(512))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_by: Mapped[str] = mapped_column(String(40))
+
+
+class Model(Base):
+    """A synthesizer that is to be fitted, or was. It outlives its dataset."""
+
+    __tablename__ = "models"
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    dataset_id: Mapped[str | None] = mapped_column(
+        ForeignKey("datasets.id", ondelete="SET NULL"), index=True
+    )
+    engine: Mapped[str] = mapped_column(String(64))
+    preset: Mapped[str] = mapped_column(String(32))
+    seed: Mapped[int] = mapped_column(Sequence)
+    table_schema: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    object_key: Mapped[str | None] = mapped_column(String(512))
+    size: Mapped[int | None] = mapped_column(Sequence)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    details: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_by: Mapped[str] = mapped_column(String(40))
+
+
+class Job(Base):
+    """A piece of work that was accepted.
+
+    Attributes:
+        attempt: how often it was claimed; the fencing token: only the holder of the present
+            number may change the row.
+        tries: claims that count against `max_tries` (one given back unharmed does not).
+        beat: raised by each heartbeat; whoever sees it stand still for the length of a lease,
+            by a clock that cannot be set, may take the job away.
+        not_before, requeued_at: a courtesy delay after a failed try; see `worker.jobs`.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_status_tries_seq", "status", "tries", "seq"),)
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16))
+    params: Mapped[dict[str, Any]] = mapped_column(Document)
+    dataset_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    model_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    evaluation_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    attempt: Mapped[int] = mapped_column(default=0)
+    tries: Mapped[int] = mapped_column(default=0)
+    max_tries: Mapped[int]
+    beat: Mapped[int] = mapped_column(Sequence, default=0)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    progress: Mapped[float] = mapped_column(default=0.0)
+    error: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    result: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    not_before: Mapped[datetime | None] = mapped_column(Moment)
+    requeued_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    started_at: Mapped[datetime | None] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_by: Mapped[str] = mapped_column(String(40))
+
+
+class Evaluation(Base):
+    """How good and how private the rows of one generation are, once its job has ended."""
+
+    __tablename__ = "evaluations"
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    dataset_id: Mapped[str] = mapped_column(String(40), index=True)
+    holdout_dataset_id: Mapped[str | None] = mapped_column(String(40))
+    generation_job_id: Mapped[str] = mapped_column(String(40), index=True)
+    report_key: Mapped[str | None] = mapped_column(String(512))
+    page_key: Mapped[str | None] = mapped_column(String(512))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_by: Mapped[str] = mapped_column(String(40))
+
+
+class IdempotencyKey(Base):
+    """A client's name for a request, and the job that it made, so that a repeat makes none."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (UniqueConstraint("api_key_id", "key"),)
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    api_key_id: Mapped[str] = mapped_column(String(40))
+    key: Mapped[str] = mapped_column(String(255))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    job_id: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Garbage(Base):
+    """A folder of objects that no row refers to, or not yet.
+
+    An upload names its folder here first and takes the name back in the transaction that makes
+    the dataset; a deletion names it in the transaction that removes the row. Whatever dies in
+    between, what is left over is known and gets removed.
+    """
+
+    __tablename__ = "garbage"
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    prefix: Mapped[str] = mapped_column(String(512), unique=True)
+    pending: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,0 +1,44 @@
+"""A worker put together from settings."""
+
+from __future__ import annotations
+
+from tabular.infra.config import Settings
+from tabular.infra.database import Database, check_schema
+from tabular.infra.monitoring import Metrics
+from tabular.infra.queue import open_queue
+from tabular.infra.storage import open_store
+from tabular.infra.websocket import open_hub
+from tabular.worker.garbage import GarbageBin
+from tabular.worker.jobs import Jobs
+from tabular.worker.process import ChildProcess
+from tabular.worker.runner import Parts, Runner
+from tabular.worker.tasks import task_of
+
+
+def child_process(settings: Settings) -> ChildProcess:
+    """The child in which the work of these settings is done."""
+    return ChildProcess(
+        settings.storage_url, secrets=settings.secret_values(), log_level=settings.log_level
+    )
+
+
+def build_runner(settings: Settings) -> Runner:
+    """A worker that is ready to run.
+
+    Raises:
+        ConfigError: a URL that has no driver, or an extra that is not installed.
+    """
+    database = Database(settings.database_url)
+    store = open_store(settings.storage_url)
+    parts = Parts(
+        jobs=Jobs(database, max_tries=settings.job_max_attempts),
+        find_task=lambda lease: task_of(database, lease),
+        child=child_process(settings),
+        queue=open_queue(settings.queue_url),
+        hub=open_hub(settings.cache_url),
+        store=store,
+        garbage=GarbageBin(database, store),
+        metrics=Metrics(provider=settings.provider, region=settings.region),
+        check=lambda: check_schema(database),
+    )
+    return Runner(parts, lease=settings.job_lease)

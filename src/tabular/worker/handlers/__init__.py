@@ -1,0 +1,24 @@
+"""The work itself, one module for each kind of task; runs in the child process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tabular.worker.handlers.bench import Workbench
+from tabular.worker.handlers.evaluate import evaluate
+from tabular.worker.handlers.fit import fit
+from tabular.worker.handlers.generate import generate
+from tabular.worker.handlers.inspect import inspect
+from tabular.worker.wire import Task
+
+__all__ = ["HANDLERS", "Workbench"]
+
+Handler = Callable[[Task, Workbench], dict[str, Any]]
+
+HANDLERS: Mapping[str, Handler] = {
+    "inspect": inspect,
+    "fit": fit,
+    "generate": generate,
+    "evaluate": evaluate,
+}

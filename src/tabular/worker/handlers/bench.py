@@ -1,0 +1,68 @@
+"""What every handler has at hand: the store, a folder for files, and how to tell progress."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tabular.infra.storage import ObjectInfo, ObjectStore
+from tabular.synth.tables import read_table
+
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """The place of one task.
+
+    Attributes:
+        store: where objects are read and written.
+        scratch: a folder that is removed with the task.
+        report: tells the fraction done, 0 to 1, and the rows made since the last call.
+    """
+
+    store: ObjectStore
+    scratch: Path
+    report: Callable[[float, int], None]
+
+    def table(self, source: dict[str, str]) -> pa.Table:
+        """The table in an object.
+
+        Args:
+            source: its ``key`` and ``format``.
+
+        Raises:
+            TableError: it cannot be read as one.
+            NotFoundError, UnavailableError: of the store.
+        """
+        with self.store.reader(source["key"]) as stream:
+            return read_table(stream, source["format"])
+
+    def fetch(self, key: str) -> Path:
+        """An object as a file in the scratch folder."""
+        path = self.scratch / "fetched"
+        with path.open("wb") as out:
+            for chunk in self.store.get(key):
+                out.write(chunk)
+        return path
+
+    def keep(self, key: str, path: Path) -> ObjectInfo:
+        """A file as an object."""
+        return self.store.put(key, file_chunks(path))
+
+    def keep_json(self, key: str, document: Any) -> ObjectInfo:
+        """JSON data as an object; the same data gives the same bytes."""
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return self.store.put(key, text.encode())
+
+
+def file_chunks(path: Path) -> Iterator[bytes]:
+    """A file in pieces of 1 MiB."""
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk

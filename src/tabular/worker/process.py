@@ -1,0 +1,200 @@
+"""The child process in which tables are read, models fitted and rows made.
+
+A table that crashes a native library or fills the memory takes its process with it. The
+process that holds the lease must live on to record that, beat the heart, and go on with the
+next job; and a job can be stopped at any moment only if killing it harms nobody. So the work
+is done in a child. It is kept for the next task (starting Python and Arrow costs half a
+second) and replaced after it died, was stopped, or has grown.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tabular.errors import TabularError
+from tabular.worker import scratch, wire
+from tabular.worker.wire import Task
+
+COMMAND = (sys.executable, "-m", "tabular.worker.child")
+GROWN = 1024**3  # bytes of resident memory above which a child is not used again
+_CHUNK = 65536
+
+OnProgress = Callable[[float, int], None]
+
+
+class ChildProcess:
+    """Runs tasks one after the other in a child. Safe to share: callers take turns.
+
+    Args:
+        storage_url: the store that tasks read from and write to.
+        secrets: values that the child's log must not show.
+        log_level: of the child's log.
+        command: the child's program.
+    """
+
+    def __init__(
+        self,
+        storage_url: str,
+        *,
+        secrets: Sequence[str] = (),
+        log_level: str = "INFO",
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._hello = {"storage_url": storage_url, "secrets": secrets, "log_level": log_level}
+        self._command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._buffer = b""
+
+    @property
+    def pid(self) -> int | None:
+        """The child's, while there is one."""
+        return self._process.pid if self._process is not None else None
+
+    def run(
+        self,
+        task: Task,
+        *,
+        on_progress: OnProgress = lambda fraction, rows: None,
+        tick: Callable[[], None] = lambda: None,
+        interval: float = 1.0,
+    ) -> dict[str, Any]:
+        """Do a task and return its result.
+
+        Args:
+            task: what to do.
+            on_progress: called with the fraction done and the rows made since the last call.
+            tick: called about every `interval` seconds; what it raises stops the task.
+            interval: seconds.
+
+        Raises:
+            TabularError: what the task raised; code ``job.crashed`` when the child died,
+                ``job.unexpected`` when it met an error that nobody foresaw.
+        """
+        with self._lock:
+            folder = scratch.make()
+            finished = False
+            try:
+                result = self._converse({**task, "scratch": folder}, on_progress, tick, interval)
+                finished = True
+                return result
+            except TaskError as failure:
+                finished = True
+                raise failure.error from None
+            finally:
+                if not finished:
+                    self._kill()
+                scratch.remove(folder)
+
+    def close(self) -> None:
+        """End the child; a task that runs is stopped."""
+        self._kill()
+
+    def _converse(
+        self, task: Task, on_progress: OnProgress, tick: Callable[[], None], interval: float
+    ) -> dict[str, Any]:
+        process = self._started()
+        self._send(process, task)
+        due = time.monotonic() + interval
+        while True:
+            message = self._receive(process, max(0.0, due - time.monotonic()))
+            if time.monotonic() >= due:
+                tick()
+                due = time.monotonic() + interval
+            if message is None:
+                continue
+            if message["event"] == wire.PROGRESS:
+                on_progress(message["fraction"], message["rows"])
+            elif message["event"] == wire.ERROR:
+                raise TaskError(wire.error_from_dict(message["error"]))
+            elif message["event"] == wire.DONE:
+                if message["memory"] > GROWN:
+                    self._kill()
+                result: dict[str, Any] = message["result"]
+                return result
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self._buffer = b""
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=_environment(),
+        )
+        self._send(self._process, self._hello)
+        return self._process
+
+    def _send(self, process: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
+        assert process.stdin is not None
+        rest = memoryview(wire.encode(message))
+        try:
+            while rest:  # an unbuffered pipe may take less than it is given
+                rest = rest[process.stdin.write(rest) or 0 :]
+        except BrokenPipeError:
+            raise self._died(process) from None
+
+    def _receive(self, process: subprocess.Popen[bytes], timeout: float) -> dict[str, Any] | None:
+        """The next message, or None when none comes in time."""
+        if b"\n" not in self._buffer:
+            self._buffer += self._read(process, timeout)
+        line, newline, rest = self._buffer.partition(b"\n")
+        if not newline:
+            return None
+        self._buffer = rest
+        return wire.decode(line)
+
+    def _read(self, process: subprocess.Popen[bytes], timeout: float) -> bytes:
+        assert process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            if not selector.select(timeout):
+                return b""
+        chunk = os.read(process.stdout.fileno(), _CHUNK)
+        if not chunk:
+            raise self._died(process)
+        return chunk
+
+    def _died(self, process: subprocess.Popen[bytes]) -> TabularError:
+        code = process.wait()
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        memory = "it may have run out of memory" if code == -signal.SIGKILL else None
+        return TabularError(
+            f"the process that did the work ended {how}",
+            hint=memory or "see the log of the worker",
+            code="job.crashed",
+        )
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+class TaskError(Exception):
+    """A task failed in good order: the child is whole and can be used again."""
+
+    def __init__(self, error: TabularError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _environment() -> dict[str, str]:
+    """The environment without our own settings: the child needs no database and no keys."""
+    ours = ("TABULAR_", "PROMETHEUS_MULTIPROC_DIR")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

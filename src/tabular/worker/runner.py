@@ -1,0 +1,300 @@
+"""The loop of a worker process: one job at a time, and an eye on the jobs of the others.
+
+The queue says that there may be work; the database says what. The loop therefore looks into
+the database after every message, and also without one, so that a lost message or a queue that
+is down delays a job and loses none.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tabular.errors import TabularError, UnavailableError
+from tabular.infra.monitoring import Generation, Metrics, log_context
+from tabular.infra.queue import Queue
+from tabular.infra.storage import ObjectStore
+from tabular.infra.websocket import Hub
+from tabular.worker import wire
+from tabular.worker.garbage import GarbageBin
+from tabular.worker.jobs import (
+    CANCELLED,
+    ENDED,
+    FAILED,
+    GENERATE,
+    SUCCEEDED,
+    Jobs,
+    Lease,
+    LostLeaseError,
+)
+from tabular.worker.leases import Watch
+from tabular.worker.objects import attempt_folder
+from tabular.worker.process import ChildProcess
+from tabular.worker.wire import Task
+
+_LOG = logging.getLogger(__name__)
+
+POLL = 2.0  # seconds between looks into the database while no message comes
+MAX_BEAT = 1.0  # seconds between heartbeats at most; a request to cancel is heard that often
+GRACE = 8.0  # seconds a job may still take after SIGTERM; container runtimes kill after 10
+CLEAN_EVERY = 60.0
+SWEEP_EVERY = 3600.0
+_PAUSE = 1.0
+
+
+class _CancelledError(Exception):
+    """Somebody asked for the job to be cancelled."""
+
+
+class _StoppingError(Exception):
+    """The worker is to end and the job did not finish in time."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a worker stands on.
+
+    Attributes:
+        jobs: the life of jobs.
+        find_task: looks up what a claimed job is about.
+        child: does the work.
+        queue: wakes up.
+        hub: takes live progress.
+        store: where attempts write.
+        garbage: removes what is not needed.
+        metrics: of this process.
+        check: returns once the database has the schema that this release needs.
+    """
+
+    jobs: Jobs
+    find_task: Callable[[Lease], Task]
+    child: ChildProcess
+    queue: Queue
+    hub: Hub
+    store: ObjectStore
+    garbage: GarbageBin
+    metrics: Metrics
+    check: Callable[[], object]
+
+
+class Runner:
+    """One worker.
+
+    Args:
+        parts: what it stands on.
+        lease: seconds without a heartbeat after which a job counts as lost.
+        name: shown as the job's worker.
+        poll: seconds between looks into the database.
+        grace: seconds that a job may still take once `stop` was called.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        lease: float,
+        name: str | None = None,
+        poll: float = POLL,
+        grace: float = GRACE,
+    ) -> None:
+        self._parts = parts
+        self._watch = Watch(lease)
+        self._beat_every = min(lease / 4, MAX_BEAT)
+        self._watch_every = max(lease / 4, 0.2)
+        self._name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self._poll = poll
+        self._grace = grace
+        self._checked = False
+        self._stopping = threading.Event()
+        self._deadline = float("inf")
+        self._due: dict[str, float] = {}
+
+    def stop(self) -> None:
+        """Take no more jobs; finish the present one within the grace, or give it back."""
+        self._deadline = min(self._deadline, time.monotonic() + self._grace)
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until `stop` is called."""
+        _LOG.info("worker %s is ready", self._name)
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+        finally:
+            self._parts.child.close()
+        _LOG.info("worker %s ends", self._name)
+
+    def _turn(self) -> None:
+        try:
+            if not self._checked:
+                self._parts.check()
+                self._checked = True
+            self._watch_others()
+            while not self._stopping.is_set() and self._run_next():
+                self._watch_others()
+            self._clean()
+        except UnavailableError as error:
+            _LOG.warning("%s", error)
+            self._parts.metrics.error(error.code)
+            self._stopping.wait(_PAUSE)
+            return
+        self._await_message()
+
+    def _await_message(self) -> None:
+        """Sleep until there may be work. What a message says is in the database too."""
+        try:
+            message = self._parts.queue.receive(min(self._poll, self._watch_every))
+        except UnavailableError as error:
+            _LOG.warning("%s; looking into the database meanwhile", error)
+            self._parts.metrics.error(error.code)
+            self._stopping.wait(self._poll)
+            return
+        if message is not None:
+            message.ack()
+
+    def _run_next(self) -> bool:
+        """Claim and run one job; False when none is due."""
+        lease = self._parts.jobs.claim(self._name)
+        if lease is None:
+            return False
+        job = lease.job
+        with log_context(job_id=job.id), self._parts.metrics.job(job.kind):
+            _LOG.info("%s job, try %d of %d", job.kind, job.tries, job.max_tries)
+            status = self._run(lease)
+            _LOG.info("%s job %s", job.kind, status)
+        if status in ENDED:
+            self._parts.metrics.job_finished(job.kind, status)
+        return True
+
+    def _run(self, lease: Lease) -> str:
+        """Run one attempt to its end; the status of the job then."""
+        jobs = self._parts.jobs
+        try:
+            try:
+                result = self._work(lease)
+            except _CancelledError:
+                return self._settle(lambda: jobs.cancelled(lease), lease, CANCELLED)
+            except _StoppingError:
+                return self._settle(lambda: jobs.release(lease), lease, "released")
+            except TabularError as error:
+                return self._failed(lease, error)
+            return self._settle(lambda: jobs.finish(lease, result), lease, SUCCEEDED)
+        except LostLeaseError:
+            _LOG.warning("the job was taken away; what this attempt made is thrown away")
+            self._drop(lease)
+            return "lost"
+
+    def _work(self, lease: Lease) -> dict[str, Any]:
+        """Do the job in the child while the heart beats."""
+        task = self._parts.find_task(lease)
+        if lease.job.kind != GENERATE:
+            return self._converse(lease, task, None)
+        with self._parts.metrics.generation() as generation:
+            return self._converse(lease, task, generation)
+
+    def _converse(self, lease: Lease, task: Task, generation: Generation | None) -> dict[str, Any]:
+        progress = 0.0
+
+        def on_progress(fraction: float, rows: int) -> None:
+            nonlocal progress
+            progress = fraction
+            if generation is not None and rows:
+                generation.rows(rows)
+            self._publish(lease, "running", fraction)
+
+        def tick() -> None:
+            if time.monotonic() > self._deadline:
+                raise _StoppingError
+            self._beat(lease, progress)
+
+        self._publish(lease, "running", 0.0)
+        return self._parts.child.run(
+            task, on_progress=on_progress, tick=tick, interval=self._beat_every
+        )
+
+    def _beat(self, lease: Lease, progress: float) -> None:
+        try:
+            if self._parts.jobs.beat(lease, progress):
+                raise _CancelledError
+            self._watch_others()
+        except UnavailableError as error:
+            # The work goes on: if the lease is lost meanwhile, the end of it will say so.
+            _LOG.warning("no heartbeat: %s", error.message)
+            self._parts.metrics.error(error.code)
+
+    def _failed(self, lease: Lease, error: TabularError) -> str:
+        _LOG.warning("attempt %d failed: %s", lease.attempt, error)
+        self._parts.metrics.error(error.code)
+        status = FAILED
+
+        def record() -> None:
+            nonlocal status
+            status = self._parts.jobs.fail(lease, error, retry=not wire.is_final(error))
+
+        self._settle(record, lease, status)
+        self._publish(lease, status, 0.0)
+        return status
+
+    def _settle(self, record: Callable[[], None], lease: Lease, status: str) -> str:
+        """Record the end of an attempt, however long the database is away.
+
+        The result is whole and only its record is missing, so this waits. It ends when the
+        worker is told to; the job is then run again.
+        """
+        while True:
+            try:
+                record()
+            except UnavailableError as error:
+                _LOG.warning("the end of the attempt is not recorded yet: %s", error.message)
+                if self._stopping.wait(_PAUSE) and time.monotonic() > self._deadline:
+                    raise LostLeaseError(lease.job.id) from error
+                continue
+            self._publish(lease, status, 1.0)
+            return status
+
+    def _publish(self, lease: Lease, status: str, progress: float) -> None:
+        """Tell whoever watches; they look into the database when this fails."""
+        event = {"id": lease.job.id, "status": status, "progress": round(progress, 4)}
+        try:
+            self._parts.hub.publish(lease.job.id, event)
+        except UnavailableError as error:
+            _LOG.debug("progress not published: %s", error.message)
+
+    def _drop(self, lease: Lease) -> None:
+        """Remove what a lost attempt wrote; nothing refers to it."""
+        try:
+            for info in self._parts.store.list(attempt_folder(lease.job.id, lease.attempt)):
+                self._parts.store.delete(info.key)
+        except TabularError as error:
+            _LOG.warning("objects of a lost attempt stay: %s", error.message)
+
+    def _watch_others(self) -> None:
+        """Give jobs back whose worker is lost; every worker does it for all."""
+        if not self._is_due("watch", self._watch_every):
+            return
+        for pulse in self._watch.lost(self._parts.jobs.running()):
+            status = self._parts.jobs.expire(pulse)
+            if status is not None:
+                _LOG.warning("job %s lost its worker and is %s", pulse.job_id, status)
+            if status in ENDED:
+                self._parts.metrics.job_finished("lost", status)
+
+    def _clean(self) -> None:
+        """Remove what is not needed. Only between jobs: it may take longer than a heartbeat."""
+        if self._is_due("clean", CLEAN_EVERY):
+            self._parts.garbage.empty()
+        if self._is_due("sweep", SWEEP_EVERY):
+            self._parts.store.sweep()
+
+    def _is_due(self, what: str, every: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + every
+        return True
