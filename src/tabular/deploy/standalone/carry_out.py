@@ -1,0 +1,159 @@
+"""The three operations, each as the list of its steps; resumable after a kill at any of them."""
+
+from __future__ import annotations
+
+from tabular.deploy.events import EventStatus
+from tabular.deploy.standalone.layout import remove_tree
+from tabular.deploy.standalone.model import PROCESS
+from tabular.deploy.standalone.operations import Context, utc_now
+from tabular.deploy.standalone.release import (
+    finish,
+    forget_releases,
+    make_release,
+    migrate,
+    prepare,
+    process_slots,
+    switch,
+    try_candidate,
+    undo,
+)
+from tabular.errors import ApplyError, EngineError, NotFoundError, TabularError
+
+MAX_ATTEMPTS = 5
+
+
+def carry_out(context: Context) -> None:
+    """Carry out an operation to its end, good or bad; the clients read which from the events."""
+    operation = context.operation
+    operation.attempts += 1
+    context.record()
+    context.state.updated = utc_now().isoformat()
+    context.save()
+    steps = {"apply": _apply, "rollback": _rollback, "destroy": _destroy}[operation.kind]
+    error: TabularError | None = None
+    try:
+        steps(context)
+    except (TabularError, OSError) as caught:
+        error = _failed(context, caught)
+    context.state.failure = error.message if error else ""
+    context.state.updated = utc_now().isoformat()
+    context.save()
+    context.end(error)
+    operation.done = True
+    context.record()
+
+
+def _failed(context: Context, caught: TabularError | OSError) -> TabularError:
+    operation = context.operation
+    reason = caught.message if isinstance(caught, TabularError) else str(caught)
+    hint = caught.hint if isinstance(caught, TabularError) else None
+    if operation.kind == "destroy" or operation.committed:
+        return ApplyError(reason, rolled_back=False, hint=hint or "run the same command again")
+    if isinstance(caught, NotFoundError):
+        return caught
+    context.emit("", "", EventStatus.ROLLING_BACK, reason)
+    undo(context)
+    serves = context.state.current
+    after = f"{serves} serves on" if serves else "all that was started is stopped and removed"
+    context.emit("", "", EventStatus.ROLLED_BACK, after)
+    code = caught.code if isinstance(caught, TabularError) and not _plain(caught) else None
+    return ApplyError(
+        reason,
+        rolled_back=True,
+        hint=hint or "`inferloop-tabular logs` shows more; mend the spec and deploy again",
+        code=code,
+    )
+
+
+def _plain(error: TabularError) -> bool:
+    return type(error) is EngineError and error.code == EngineError.code
+
+
+def _require_attempts(context: Context) -> None:
+    if context.operation.attempts > MAX_ATTEMPTS:
+        raise EngineError(
+            f"the supervisor was killed, or failed, {MAX_ATTEMPTS} times during this operation",
+            hint=f"see {context.layout.supervisor_log}",
+        )
+
+
+def _apply(context: Context) -> None:
+    operation, state = context.operation, context.state
+    if not _already_serves(context):
+        _require_attempts(context)
+        context.emit("", "", EventStatus.IN_PROGRESS, "deploying")
+        release = make_release(context)
+        prepare(context, release)
+        migrate(context, release)
+        try_candidate(context, release)
+        switch(context, release)
+        _commit(context, [*state.history, release.id])
+    operation.committed = True
+    context.record()
+    finish(context, context.release(operation.release))
+    context.emit("", "", EventStatus.COMPLETE, f"{operation.release} serves")
+
+
+def _commit(context: Context, history: list[str]) -> None:
+    """The one moment at which the new release becomes the serving one."""
+    before, context.state.history = context.state.history, history
+    try:
+        context.save()
+    except TabularError:
+        context.state.history = before
+        raise
+
+
+def _already_serves(context: Context) -> bool:
+    name = context.operation.release
+    return bool(name) and context.state.current == name
+
+
+def _rollback(context: Context) -> None:
+    operation, state = context.operation, context.state
+    if not operation.release:
+        if len(state.history) < 2:
+            raise NotFoundError(
+                "there is no release before the present one",
+                hint="deploy the spec you want",
+                code="not-found.release",
+            )
+        operation.release = state.history[-2]
+        context.record()
+    release = context.release(operation.release)
+    if not _already_serves(context):
+        _require_attempts(context)
+        leaving = state.history[-1]
+        context.emit("", "", EventStatus.IN_PROGRESS, f"putting {release.id} back for {leaving}")
+        operation.changes = {slot.resource: "update" for slot in process_slots(release)}
+        prepare(context, release)
+        try_candidate(context, release)
+        switch(context, release)
+        operation.created = [leaving]
+        context.record()
+        _commit(context, state.history[:-1])
+    operation.committed = True
+    context.record()
+    state.ports["api"] = release.port
+    finish(context, release)
+    forget_releases(context, operation.created)
+    context.emit("", "", EventStatus.COMPLETE, f"{release.id} serves")
+
+
+def _destroy(context: Context) -> None:
+    operation, state, layout = context.operation, context.state, context.layout
+    release = context.release(state.current) if state.current else None
+    resources = release.stack.resources if release else ()
+    context.emit("", "", EventStatus.IN_PROGRESS, "stopping")
+    children = context.children
+    children.stop([key for key in state.slots if not key.startswith("service-")])
+    children.stop(list(state.slots))
+    for resource in reversed(resources):
+        if resource.stateful and not operation.delete_data:
+            context.emit(resource.id, resource.type, EventStatus.KEPT, "data store")
+        else:
+            reason = "stopped" if resource.type == PROCESS else "removed"
+            context.emit(resource.id, resource.type, EventStatus.COMPLETE, reason)
+    if operation.delete_data:
+        remove_tree(layout.data, prune=True)
+    context.emit("", "", EventStatus.COMPLETE, "destroyed")

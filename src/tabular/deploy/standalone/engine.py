@@ -1,0 +1,265 @@
+"""The engine of this machine, as a client sees it: it reads the record and asks the supervisor."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from tabular.deploy.events import Event
+from tabular.deploy.plan import Plan, diff_resources
+from tabular.deploy.provider import Drift, LogLine, Status
+from tabular.deploy.stack import Resource, Stack, fingerprint
+from tabular.deploy.standalone import cache, journal, logs, observe, postgres, requests, vault
+from tabular.deploy.standalone.launch import environment
+from tabular.deploy.standalone.layout import Home, Layout
+from tabular.deploy.standalone.model import Operation, Release, stack_to_dict
+from tabular.deploy.standalone.model import State as Record
+from tabular.deploy.standalone.operations import utc_now
+from tabular.deploy.standalone.ports import require_free
+from tabular.deploy.target import Target
+from tabular.errors import EngineError, NotFoundError, StalePlanError
+
+KEY_TIMEOUT = 60.0
+
+
+class ProcessEngine:
+    """Drives the supervisors of this machine.
+
+    Args:
+        home: the folders.
+        commands: argument vectors of the platform's own processes: ``api``, ``worker``,
+            ``migrate``, ``create-key``.
+        ready_timeout: seconds a new release may take to get ready.
+    """
+
+    def __init__(
+        self, home: Home, commands: Mapping[str, list[str]], *, ready_timeout: float = 60.0
+    ) -> None:
+        self._home = home
+        self._commands = {name: list(argv) for name, argv in commands.items()}
+        self._ready_timeout = ready_timeout
+
+    def preview(self, stack: Stack) -> Plan:
+        """Compare a stack with what runs; touches nothing.
+
+        Raises:
+            PreflightError: this machine lacks something the stack needs.
+        """
+        layout = self._home.of(stack.target)
+        record, release = self._look(layout)
+        self._preflight(stack, release)
+        running = self._running(layout, record, release)
+        return Plan(stack, diff_resources(running, stack.resources), self._basis(layout))
+
+    def apply(self, plan: Plan) -> Iterator[Event]:
+        """Hand the plan to the supervisor; see the contract."""
+        target = plan.stack.target
+        layout = self._home.of(target)
+        if plan.is_empty:
+            self._require_fresh(layout, plan)
+            return iter(())
+        operation = Operation(
+            requests.new_id(),
+            "apply",
+            asdict(target),
+            stack=stack_to_dict(plan.stack),
+            changes={change.resource: change.action.value for change in plan.changes},
+            commands={**postgres.commands(), **cache.commands(), **self._commands},
+            ready_timeout=self._ready_timeout,
+        )
+        return requests.submit(layout, operation, lambda: self._require_fresh(layout, plan))
+
+    def attach(self, target: Target) -> Iterator[Event]:
+        """Events of the operation that runs there, or of the last one."""
+        layout = self._home.of(target)
+        operation = requests.read_operation(layout)
+        if operation is None:
+            raise _nothing(target)
+        if not operation.done:
+            requests.ensure_supervisor(layout)
+        return requests.follow(layout, operation)
+
+    def status(self, target: Target) -> Status:
+        """What runs there, asked of the processes themselves."""
+        layout = self._home.of(target)
+        record, _ = self._look(layout)
+        operation = requests.read_operation(layout)
+        if record is None and operation is None:
+            raise _nothing(target)
+        destroyed = operation is not None and operation.kind == "destroy" and operation.done
+        if destroyed and not (record and record.failure):
+            raise _nothing(target)
+        busy = operation if operation and not operation.done else None
+        if busy or (record and record.history):
+            requests.ensure_supervisor(layout)
+            record, _ = self._look(layout)
+        if record is None:
+            record = Record(uid="", updated=utc_now().isoformat())
+        release = observe.read_release(layout, record.current)
+        return observe.status(layout, target, record, release, busy)
+
+    def list(self) -> tuple[Status, ...]:
+        """All deployments of this user on this machine."""
+        found = []
+        for target in self._home.targets():
+            try:
+                found.append(self.status(target))
+            except NotFoundError:
+                # It was destroyed while we looked.
+                continue
+        return tuple(found)
+
+    def drift(self, target: Target) -> tuple[Drift, ...]:
+        """Differences between what was applied and what is there."""
+        layout = self._home.of(target)
+        record, release = self._require(layout, target)
+        return tuple(observe.drift(layout, record, release))
+
+    def rollback(self, target: Target) -> Iterator[Event]:
+        """Put the release before the present one back into service."""
+        layout = self._home.of(target)
+        record, _ = self._require(layout, target)
+        if len(record.history) < 2:
+            raise NotFoundError(
+                "there is no release before the present one",
+                where=target.id,
+                hint="deploy the spec you want",
+                code="not-found.release",
+            )
+        operation = Operation(
+            requests.new_id(), "rollback", asdict(target), ready_timeout=self._ready_timeout
+        )
+        return requests.submit(layout, operation, lambda: None)
+
+    def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
+        """Remove what the deployment owns, and only that."""
+        layout = self._home.of(target)
+        if not layout.state.exists() and not (delete_data and layout.data.exists()):
+            return iter(())
+        operation = Operation(requests.new_id(), "destroy", asdict(target), delete_data=delete_data)
+        return requests.submit(layout, operation, lambda: None)
+
+    def logs(self, target: Target, *, follow: bool, tail: int) -> Iterator[LogLine]:
+        """Lines of each component's log."""
+        layout = self._home.of(target)
+        if not layout.state.exists():
+            raise _nothing(target)
+        return logs.read(layout, follow=follow, tail=tail)
+
+    def issue_api_key(self, target: Target, name: str, *, only_first: bool) -> str | None:
+        """Have the platform make an administrator's key; the key is only returned.
+
+        Raises:
+            EngineError: the platform did not.
+        """
+        layout = self._home.of(target)
+        record, release = self._require(layout, target)
+        facts = journal.read_json(layout.facts) or {}
+        if only_first and facts.get("key_issued"):
+            return None
+        resource = release.resource("api")
+        done = subprocess.run(
+            [*release.commands["create-key"], "--name", name, "--scopes", "admin", "--json"],
+            env=environment(layout, release, record, resource, release.port),
+            cwd=layout.state / "run", stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=KEY_TIMEOUT,
+        )  # fmt: skip
+        try:
+            key = str(json.loads(done.stdout)["key"])
+        except (ValueError, KeyError, TypeError):
+            # The exception would carry the output, and with it perhaps a key.
+            key = ""
+        if done.returncode != 0 or not key:
+            said = vault.redact(done.stderr.strip()[-600:], layout)
+            raise EngineError(
+                f"the platform made no key: {said or 'no reason given'}",
+                hint="`inferloop-tabular logs` shows more",
+                code="engine.no-key",
+            )
+        journal.write_json(layout.facts, {**facts, "key_issued": True})
+        return key
+
+    def _look(self, layout: Layout) -> tuple[Record | None, Release | None]:
+        record = requests.read_state(layout)
+        return record, observe.read_release(layout, record.current) if record else None
+
+    def _require(self, layout: Layout, target: Target) -> tuple[Record, Release]:
+        record, release = self._look(layout)
+        if record is None or release is None:
+            raise _nothing(target)
+        requests.ensure_supervisor(layout)
+        return record, release
+
+    def _running(
+        self, layout: Layout, record: Record | None, release: Release | None
+    ) -> tuple[Resource, ...]:
+        if record is None or release is None:
+            return ()
+        return tuple(
+            self._as_found(layout, release, resource)
+            for resource in release.stack.resources
+            if observe.is_present(layout, release, resource, record)
+        )
+
+    @staticmethod
+    def _as_found(layout: Layout, release: Release, resource: Resource) -> Resource:
+        """The resource as it is now, so that applying again mends what was changed by hand."""
+        if resource.type != "Standalone::Secret":
+            return resource
+        wrong = vault.problem(vault.secret_path(layout, resource, release.id))
+        if wrong is None:
+            return resource
+        return replace(resource, properties={**resource.properties, "mode": wrong})
+
+    def _basis(self, layout: Layout) -> str:
+        record, release = self._look(layout)
+        operation = requests.read_operation(layout)
+        running = self._running(layout, record, release)
+        return fingerprint(
+            {
+                "release": release.id if release else None,
+                "resources": [[r.id, dict(r.properties)] for r in running],
+                "operation": operation.id if operation else None,
+            }
+        )
+
+    def _require_fresh(self, layout: Layout, plan: Plan) -> None:
+        if self._basis(layout) != plan.basis:
+            raise StalePlanError(
+                "what runs is not what the plan was made against",
+                where=plan.stack.target.id,
+                hint="plan again, look at it, and apply that",
+            )
+
+    def _preflight(self, stack: Stack, release: Release | None) -> None:
+        engines = {r.properties.get("engine") for r in stack.resources}
+        if "postgresql" in engines:
+            postgres.require()
+        if "valkey" in engines:
+            cache.require()
+        port = stack.template["resources"]["api"]["Properties"]["port"]
+        if port and (release is None or release.port != port):
+            require_free(port)
+
+
+def _nothing(target: Target) -> NotFoundError:
+    return NotFoundError(
+        f"nothing is deployed as {target.environment}/{target.name} on this machine",
+        where=target.id,
+        hint="`inferloop-tabular list` shows what runs",
+        code="not-found.deployment",
+    )
+
+
+def default_commands(python: Path) -> dict[str, list[str]]:
+    """The platform's own commands, run by an interpreter that has it installed."""
+    api = [str(python), "-m", "tabular.api"]
+    return {
+        "api": [*api, "serve"],
+        "worker": [str(python), "-m", "tabular.worker"],
+        "migrate": [*api, "migrate"],
+        "create-key": [*api, "create-key"],
+    }

@@ -1,0 +1,203 @@
+"""The supervisor's own records as typed data, and their way to and from JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tabular.deploy.stack import Reduction, Resource, Stack
+from tabular.deploy.target import Target
+
+DIRECTORY = "Standalone::Directory"
+SECRET = "Standalone::Secret"  # noqa: S105 - the name of a type
+PROCESS = "Standalone::Process"
+DESCRIPTION = "Standalone::Description"
+SERVICES = ("postgresql", "valkey")
+
+
+def stack_to_dict(stack: Stack) -> dict[str, Any]:
+    """Plain data of a stack."""
+    resources = [{**asdict(r), "replace_on": sorted(r.replace_on)} for r in stack.resources]
+    return {
+        "target": asdict(stack.target),
+        "template": dict(stack.template),
+        "resources": resources,
+        "spec": dict(stack.spec),
+        "tags": dict(stack.tags),
+        "reductions": [asdict(r) for r in stack.reductions],
+    }
+
+
+def stack_from_dict(data: Mapping[str, Any]) -> Stack:
+    """Read back what :func:`stack_to_dict` wrote."""
+    return Stack(
+        target=Target(**data["target"]),
+        template=data["template"],
+        resources=tuple(
+            Resource(
+                **{
+                    **r,
+                    "depends_on": tuple(r["depends_on"]),
+                    "replace_on": frozenset(r["replace_on"]),
+                }
+            )
+            for r in data["resources"]
+        ),
+        spec=data["spec"],
+        tags=data["tags"],
+        reductions=tuple(Reduction(**r) for r in data["reductions"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One compiled stack with what binds it to this host.
+
+    Attributes:
+        id: unique within the deployment, in order of time.
+        stack: what was compiled.
+        commands: argument vectors by name: ``api``, ``worker``, ``migrate``, ``create-key`` …
+        port: of the API.
+    """
+
+    id: str
+    stack: Stack
+    commands: Mapping[str, list[str]]
+    port: int
+
+    def resource(self, name: str) -> Resource:
+        """A resource of this release by id."""
+        return next(r for r in self.stack.resources if r.id == name)
+
+    def of_type(self, kind: str) -> list[Resource]:
+        """Resources of one type, in order."""
+        return [r for r in self.stack.resources if r.type == kind]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "id": self.id,
+            "stack": stack_to_dict(self.stack),
+            "commands": dict(self.commands),
+            "port": self.port,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Release:
+        """Read back what :meth:`to_dict` wrote."""
+        return cls(data["id"], stack_from_dict(data["stack"]), data["commands"], data["port"])
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place in which one process runs, and is started again when it dies.
+
+    Attributes:
+        key: ``<owner>/<name>/<index>``; the owner is a release, or ``service``.
+        resource: id of the resource it belongs to.
+        release: release it was started for.
+        task: runs once and ends; never started again.
+        nonce: part of the mark of the present process; new for each start.
+        pid: of the present process; None between intent and start, or when it is dead.
+        born: identity of that pid, see `identity.birth`.
+        port: on which it listens; 0 where it does not.
+        restarts: starts after a death, since the release went into service.
+        reason: why it died last.
+        failing: it died several times in a row.
+    """
+
+    key: str
+    resource: str
+    release: str
+    task: bool = False
+    nonce: str = ""
+    pid: int | None = None
+    born: str = ""
+    port: int = 0
+    restarts: int = 0
+    reason: str = ""
+    failing: bool = False
+
+    @property
+    def component(self) -> str:
+        """Name of its log and of its component, e.g. ``api-0``."""
+        return "-".join(self.key.split("/")[1:])
+
+
+@dataclass(slots=True)
+class State:
+    """What runs, as the supervisor last wrote it.
+
+    Attributes:
+        uid: random id of this deployment, part of every process's mark.
+        history: ids of releases that served, the present one last.
+        sequence: number of releases ever made.
+        ports: by owner and name, e.g. ``service/database``.
+        slots: by key.
+        failure: why the last operation failed, "" if it did not.
+        updated: when the last operation began or ended, ISO 8601.
+        program: version of the supervisor's code.
+        pid: of the supervisor.
+    """
+
+    uid: str
+    history: list[str] = field(default_factory=list)
+    sequence: int = 0
+    ports: dict[str, int] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict)
+    failure: str = ""
+    updated: str = ""
+    program: str = ""
+    pid: int = 0
+
+    @property
+    def current(self) -> str | None:
+        """The release that serves."""
+        return self.history[-1] if self.history else None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> State:
+        """Read back what ``asdict`` wrote."""
+        slots = {key: Slot(**slot) for key, slot in data["slots"].items()}
+        return cls(**{**data, "slots": slots})
+
+
+@dataclass(slots=True)
+class Operation:
+    """An apply, rollback or destroy, handed in by a client and carried out by the supervisor.
+
+    Attributes:
+        id: of the operation and of its event file.
+        kind: ``apply``, ``rollback`` or ``destroy``.
+        target: what it acts on.
+        stack: what to apply; empty otherwise.
+        changes: action by resource id, from the plan.
+        commands: argument vectors by name.
+        delete_data: destroy the data stores too.
+        ready_timeout: seconds a new release may take to get ready.
+        release: id of the release being made or put back; "" before it has one.
+        created: resources this operation made, to be undone if it fails.
+        attempts: how often a supervisor began it; more than one after a kill.
+        committed: the new release serves; from here the operation only goes forward.
+        done: it ended; how is in the last line of its events.
+    """
+
+    id: str
+    kind: str
+    target: dict[str, Any]
+    stack: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, list[str]] = field(default_factory=dict)
+    delete_data: bool = False
+    ready_timeout: float = 60.0
+    release: str = ""
+    created: list[str] = field(default_factory=list)
+    attempts: int = 0
+    committed: bool = False
+    done: bool = False
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Operation:
+        """Read back what ``asdict`` wrote."""
+        return cls(**data)

@@ -1,0 +1,87 @@
+"""Ports of this host: a free one, or a clear word on who holds the one that was asked for."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import psutil
+
+from tabular.errors import PreflightError
+
+LOCALHOST = "127.0.0.1"
+
+
+def free_port(host: str = LOCALHOST) -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int, host: str = LOCALHOST) -> bool:
+    """Whether nobody holds the port; connections that are closing do not count."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            # With SO_REUSEADDR alone Linux tells of another listener only here.
+            probe.listen(1)
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+    return True
+
+
+def holder(port: int) -> str:
+    """Who listens on a port, as far as this user may see."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
+    except psutil.Error:
+        pass
+    return "a process this user cannot see"
+
+
+def require_free(port: int, host: str = LOCALHOST) -> None:
+    """Refuse a port that somebody else holds.
+
+    Raises:
+        PreflightError: names the holder if it is visible.
+    """
+    if is_free(port, host):
+        return
+    if port < 1024:
+        hint = "ports below 1024 need root; choose another port, or none for a free one"
+    else:
+        hint = "stop that process, choose another port, or name none for a free one"
+    raise PreflightError(
+        f"port {port} is in use by {holder(port)}",
+        where=f"{host}:{port}",
+        hint=hint,
+        code="engine.port-in-use",
+    )
+
+
+class Reservation:
+    """Holds a port for the API while none of its processes does, e.g. between two restarts.
+
+    A socket that is bound and not listening takes no connections; with SO_REUSEPORT processes
+    of the same user may listen beside it, and nobody else can take the port.
+    """
+
+    def __init__(self, port: int, host: str = LOCALHOST) -> None:
+        self.port = port
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()

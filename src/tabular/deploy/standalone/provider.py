@@ -1,0 +1,77 @@
+"""The standalone provider: the front that the registry finds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tabular.deploy.capability import CapabilityTable
+from tabular.deploy.cost import PriceBook
+from tabular.deploy.provider import Check, Engine, ProviderOptions
+from tabular.deploy.spec import Deployment
+from tabular.deploy.stack import Stack
+from tabular.deploy.standalone import doctor
+from tabular.deploy.standalone.compile import RUNTIMES, compile_stack, target_of
+from tabular.deploy.standalone.engine import ProcessEngine, default_commands
+from tabular.deploy.standalone.layout import PROVIDER, Home
+from tabular.deploy.standalone.support import CAPABILITIES
+from tabular.deploy.target import Target
+from tabular.errors import UsageError, nearest
+
+READY_TIMEOUT = 60.0
+
+
+class StandaloneProvider:
+    """This machine.
+
+    Args:
+        options: home and runtime.
+        commands: what to run as ``api``, ``worker``, ``migrate``, ``create-key``; the
+            installed platform by default.
+        ready_timeout: seconds a new release may take to get ready.
+
+    Raises:
+        UsageError: no such runtime.
+    """
+
+    name = PROVIDER
+    capabilities: CapabilityTable = CAPABILITIES
+    prices: PriceBook | None = None
+
+    def __init__(
+        self,
+        options: ProviderOptions,
+        *,
+        commands: Mapping[str, list[str]] | None = None,
+        ready_timeout: float = READY_TIMEOUT,
+    ) -> None:
+        if options.runtime not in (None, *RUNTIMES):
+            raise UsageError(
+                f"there is no runtime {options.runtime!r}",
+                hint=f"{nearest(options.runtime, RUNTIMES)}choose one of: {', '.join(RUNTIMES)}",
+            )
+        self._runtime = options.runtime
+        self._home = Home.at(options.home)
+        self._engine = ProcessEngine(
+            self._home,
+            commands or default_commands(Path(sys.executable)),
+            ready_timeout=ready_timeout,
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The client of this machine's supervisors."""
+        return self._engine
+
+    def target(self, deployment: Deployment) -> Target:
+        """Where this deployment goes: the host is the account and has no region."""
+        return target_of(deployment)
+
+    def compile(self, deployment: Deployment) -> Stack:
+        """Spec to template; see `compile.compile_stack`."""
+        return compile_stack(deployment, self._runtime)
+
+    def doctor(self) -> Iterator[Check]:
+        """Read-only look at what a deploy would need."""
+        return doctor.checks(self._home)

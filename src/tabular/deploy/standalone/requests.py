@@ -1,0 +1,206 @@
+"""The client's half: handing an operation to the supervisor, and reading what it says.
+
+The client writes the operation down and wakes the supervisor; from there on it only reads. So
+it may be killed at any moment, and another client reads the same file from its beginning.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from tabular import __version__
+from tabular.deploy.events import Event
+from tabular.deploy.standalone import journal
+from tabular.deploy.standalone.children import last_lines
+from tabular.deploy.standalone.launch import inherited
+from tabular.deploy.standalone.layout import Layout, is_removed
+from tabular.deploy.standalone.model import Operation, State
+from tabular.deploy.standalone.operations import END, error_from, utc_now
+from tabular.deploy.standalone.supervisor import ALREADY_RUNS
+from tabular.errors import BusyError, EngineError, PreflightError, WaitTimeoutError
+
+LOCK_TIMEOUT = 10.0
+LONGEST_OPERATION = 1800.0
+_REVIVALS = 6
+_LEAST_FREE = 1024 * 1024
+
+
+def read_state(layout: Layout) -> State | None:
+    """The deployment's record; None if there is none."""
+    document = journal.read_json(layout.state_file)
+    return State.from_dict(document) if document else None
+
+
+def read_operation(layout: Layout) -> Operation | None:
+    """The operation that runs or the last one; None if there never was any."""
+    document = journal.read_json(layout.operation_file)
+    return Operation.from_dict(document) if document else None
+
+
+def new_id() -> str:
+    """An id for an operation that sorts by time and never repeats."""
+    return f"{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
+def wake(layout: Layout, word: bytes = b"w") -> bool:
+    """Wake the supervisor; False where none listens."""
+    try:
+        descriptor = os.open(layout.wake, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ENOENT):
+            return False
+        raise
+    try:
+        os.write(descriptor, word)
+    except (BlockingIOError, BrokenPipeError):
+        # A full pipe wakes it as well; a broken one means it just ended.
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def ensure_supervisor(layout: Layout) -> None:
+    """Have a supervisor of this very version look after the deployment.
+
+    Raises:
+        EngineError: it does not start.
+    """
+    state = read_state(layout)
+    if journal.is_locked(layout.supervisor_lock):
+        if state is None or state.program in ("", __version__):
+            return
+        wake(layout, b"q")
+        deadline = time.monotonic() + LOCK_TIMEOUT
+        while journal.is_locked(layout.supervisor_lock) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    done = subprocess.run(
+        [sys.executable, "-m", "tabular.deploy.standalone.supervisor",
+         str(layout.state), str(layout.data)],
+        env=inherited(os.environ), stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        cwd="/", timeout=60,
+    )  # fmt: skip
+    if done.returncode not in (0, ALREADY_RUNS):
+        raise EngineError(
+            f"the supervisor does not start: {done.stderr.decode(errors='replace').strip()[-600:]}",
+            where=str(layout.state),
+            hint="`inferloop-tabular doctor` looks at what it needs",
+            code="engine.supervisor",
+        )
+
+
+def submit(layout: Layout, operation: Operation, check: Callable[[], None]) -> Iterator[Event]:
+    """Hand in an operation and give the events that follow.
+
+    Args:
+        layout: paths.
+        operation: what to do.
+        check: called while nobody else can hand in anything; raises to refuse.
+
+    Raises:
+        BusyError: another operation runs there.
+    """
+    layout.make()
+    with journal.held(layout.client_lock, timeout=LOCK_TIMEOUT) as alone:
+        running = read_operation(layout)
+        if not alone or (running is not None and not running.done):
+            what = running.kind if running and not running.done else "operation"
+            raise BusyError(
+                f"another {what} runs there",
+                where=f"{operation.target['environment']}/{operation.target['name']}",
+                hint="`inferloop-tabular status` shows how far it is; try again when it ended",
+            )
+        check()
+        events = layout.events(operation.id)
+        try:
+            events.touch(mode=0o600)
+        except OSError as error:
+            raise storage(error, events) from error
+        journal.write_json(layout.operation_file, asdict(operation))
+    ensure_supervisor(layout)
+    wake(layout)
+    return follow(layout, operation)
+
+
+def storage(error: OSError, path: Path) -> PreflightError:
+    """See `layout.storage_error`."""
+    from tabular.deploy.standalone.layout import storage_error
+
+    return storage_error(error, path)
+
+
+def follow(layout: Layout, operation: Operation) -> Iterator[Event]:
+    """Events of an operation from its first to its last, whoever handed it in.
+
+    Raises:
+        EngineError: how the operation ended, if it did not end well.
+        WaitTimeoutError: it did not end in time.
+    """
+    watch = _Watch(layout, operation)
+    try:
+        for record in journal.follow_lines(layout.events(operation.id), idle=watch):
+            watch.seen()
+            if END not in record:
+                yield Event.from_dict(record)
+                continue
+            if record[END] == "failed":
+                raise error_from(record)
+            break
+    except FileNotFoundError:
+        # Destroyed, folder and all, between the look and the opening.
+        return
+    if operation.kind == "destroy":
+        watch.until(lambda: is_removed(layout.state))
+
+
+class _Watch:
+    """Sees to it that somebody works on an operation while a client waits for it."""
+
+    def __init__(self, layout: Layout, operation: Operation) -> None:
+        self._layout = layout
+        self._operation = operation
+        self._revived = 0
+        self._deadline = time.monotonic() + LONGEST_OPERATION + operation.ready_timeout
+        self._next_look = time.monotonic() + 1.0
+
+    def seen(self) -> None:
+        """Something came: no need to look for a second."""
+        self._next_look = time.monotonic() + 1.0
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + 1.0
+        if now > self._deadline:
+            raise WaitTimeoutError(
+                f"the {self._operation.kind} did not end within {LONGEST_OPERATION:.0f} s",
+                hint="`inferloop-tabular status` shows what it waits for",
+            )
+        if not self._layout.state.exists():
+            return
+        if shutil.disk_usage(self._layout.state).free < _LEAST_FREE:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._layout.state))
+            raise storage(full, self._layout.state)
+        if journal.is_locked(self._layout.supervisor_lock):
+            return
+        self._revived += 1
+        if self._revived > _REVIVALS:
+            said = last_lines(self._layout.supervisor_log, 0)
+            raise EngineError(f"the supervisor does not stay up: {said}", code="engine.supervisor")
+        ensure_supervisor(self._layout)
+
+    def until(self, reached: Callable[[], bool]) -> None:
+        """Wait for the supervisor's last act."""
+        while not reached():
+            self()
+            time.sleep(0.02)

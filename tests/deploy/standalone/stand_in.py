@@ -1,0 +1,97 @@
+"""A small stand-in for the platform's processes, for tests that break them on purpose.
+
+It keeps the platform's own promises: settings from the environment, SO_REUSEPORT, /health,
+/ready, a graceful end on SIGTERM. What goes wrong is said by TABULAR_LOG_LEVEL, which is the
+one setting that the tests are free to choose.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+MODE = os.environ.get("TABULAR_LOG_LEVEL", "INFO")
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/slow"):
+            time.sleep(1.5)
+        ready = MODE != "never-ready"
+        status = 503 if self.path == "/ready" and not ready else 200
+        body = {
+            "status": "ok" if status == 200 else "unavailable",
+            "release": os.environ["TABULAR_RELEASE"],
+            "pid": os.getpid(),
+        }
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = False
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+
+
+def secret() -> str:
+    return Path(os.environ["TABULAR_SECRET_KEY_FILE"]).read_text(encoding="utf-8").strip()
+
+
+def serve() -> None:
+    if MODE == "crash":
+        sys.exit(f"cannot start with secret {secret()}")
+    if MODE == "crash-later":
+        threading.Timer(0.7, lambda: os._exit(7)).start()
+    server = Server(("127.0.0.1", int(os.environ["TABULAR_PORT"])), Handler)
+
+    def stop(*_: object) -> None:
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    print("serving", flush=True)
+    server.serve_forever(poll_interval=0.02)
+    server.server_close()
+
+
+def work() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while True:
+        time.sleep(3600)
+
+
+def main() -> None:
+    command = sys.argv[1]
+    if command == "api":
+        serve()
+    elif command == "worker":
+        work()
+    elif command == "migrate":
+        if MODE == "bad-migration":
+            sys.exit("the migration went wrong")
+        if MODE == "slow-migration":
+            time.sleep(2.0)
+    elif command == "create-key":
+        print(json.dumps({"id": "k1", "name": sys.argv[3], "key": "tab_k1_secret"}))
+
+
+main()
