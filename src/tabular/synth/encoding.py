@@ -1,0 +1,340 @@
+"""Turns a column into at most 255 bins plus "missing", and back: engines see small integers.
+
+Both engines learn from bins: a byte per cell keeps a table in cache and makes a histogram one
+`bincount`. What is lost by binning is kept aside as the *index*, the position of the exact value
+in the column's sorted (or, for categories, most-frequent-first) dictionary. Index 0 is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tabular.errors import TableError
+
+MAX_BINS = 255
+"""Bins for values; code 0 is missing, so a code always fits a byte."""
+
+GRID_CELLS = 1 << 18
+"""Longest look-up table from a number to its bin; wider columns are searched instead."""
+
+SNAP_ROWS = 8
+"""A column whose distinct values hold this many rows each is drawn from those values alone."""
+
+FLOAT_DECIMALS = 8
+"""Most decimals tried before a float column counts as continuous."""
+
+Codes = npt.NDArray[np.uint8]
+Index = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How one column is encoded, and decoded into its original type.
+
+    Args:
+        name: the column.
+        type: the Arrow type that comes out.
+        values: distinct values without missing; ascending if ordered, else most frequent first.
+        bins: for each of `values`, its code from 1 to 255.
+        numbers: `values` as numbers in units of `step` above `origin`, or None for categories.
+        origin: value of number 0, an integer for everything but floats.
+        step: the granularity of the column: 1 for most integers, 0.01 for prices; 0 if continuous.
+        decimals: decimals of a float column, -1 if continuous or not a float.
+        snap: whether drawn numbers move to the nearest of `values`.
+        nan: whether missing is written as NaN rather than null.
+    """
+
+    name: str
+    type: pa.DataType
+    values: pa.Array
+    bins: Codes
+    numbers: Numbers | None = None
+    origin: float = 0
+    step: float = 1
+    decimals: int = -1
+    snap: bool = True
+    nan: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of distinct values."""
+        return len(self.values)
+
+    @property
+    def exact(self) -> bool:
+        """Whether each distinct value is its own bin, so that a code tells the value."""
+        return self.size <= MAX_BINS
+
+    @cached_property
+    def code_of_index(self) -> Codes:
+        """Code for each index; index 0 is missing."""
+        return np.concatenate([np.zeros(1, np.uint8), self.bins])
+
+    @cached_property
+    def number_of_index(self) -> Numbers:
+        """Number for each index; missing is NaN.
+
+        Raises:
+            TypeError: for a column of categories.
+        """
+        if self.numbers is None:
+            raise TypeError(f"column {self.name!r} holds categories, not numbers")
+        return np.concatenate([np.full(1, np.nan), self.numbers])
+
+    @cached_property
+    def _grid(self) -> Index | None:
+        """Index of the nearest distinct value for each whole number, if few enough."""
+        if self.numbers is None or self.step == 0 or not self.size:
+            return None
+        top = float(self.numbers[-1])
+        if top + 1 > GRID_CELLS:
+            return None
+        return self._nearest(np.arange(int(top) + 1, dtype=np.float64))
+
+    def _nearest(self, numbers: Numbers) -> Index:
+        assert self.numbers is not None
+        middles = (self.numbers[1:] + self.numbers[:-1]) / 2
+        return (np.searchsorted(middles, numbers, side="right") + 1).astype(np.int32)
+
+    def index_of_numbers(self, numbers: Numbers) -> npt.NDArray[np.intp]:
+        """Index of the distinct value nearest to each number; NaN becomes 0, missing."""
+        missing = np.isnan(numbers)
+        known = np.where(missing, 0.0, numbers) if missing.any() else numbers
+        if self._grid is not None:
+            cells = np.rint(known).astype(np.intp)
+            index = self._grid.take(cells, mode="clip").astype(np.intp)
+        else:
+            index = self._nearest(known).astype(np.intp)
+        if missing.any():
+            index[missing] = 0
+        return index
+
+    @cached_property
+    def _typed(self) -> npt.NDArray[Any]:
+        """Distinct numbers in the storage type of the column, a filler first for missing."""
+        stored = storage(self.values)
+        return np.concatenate([stored[:1], stored]) if len(stored) else np.zeros(1, stored.dtype)
+
+    def decode_index(self, index: npt.NDArray[np.intp], *, dictionary: bool = False) -> pa.Array:
+        """Exact values for indices.
+
+        Args:
+            index: 0 is missing, k the k-th distinct value.
+            dictionary: leave categories dictionary-encoded, as a Parquet writer likes them.
+        """
+        missing = index == 0 if self.size else np.ones(len(index), bool)
+        mask = missing if missing.any() else None
+        if self.numbers is not None:
+            return self._build(self._typed.take(index, mode="clip"), mask)
+        if not self.size:
+            return pa.nulls(len(index), self.type)
+        keys = pa.array((index - 1).astype(np.int32), mask=mask)
+        coded = pa.DictionaryArray.from_arrays(keys, self.values)
+        if dictionary or pa.types.is_dictionary(self.type):
+            return coded
+        return coded.dictionary_decode()
+
+    def decode_numbers(self, numbers: Numbers) -> pa.Array:
+        """Values for drawn numbers, rounded to the column's own granularity."""
+        missing = np.isnan(numbers)
+        mask = missing if missing.any() else None
+        known = np.where(missing, 0.0, numbers) if mask is not None else numbers
+        if self.decimals < 0 and not pa.types.is_floating(self.type) and self.step:
+            whole = np.rint(known).astype(np.int64) * np.int64(self.step) + np.int64(self.origin)
+            return self._build(whole, mask)
+        if self.step:
+            known = np.round(np.rint(known) * self.step + self.origin, self.decimals)
+        return self._build(known, mask)
+
+    def _build(self, stored: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None) -> pa.Array:
+        if mask is not None and self.nan:
+            stored = np.where(mask, np.nan, stored)
+            mask = None
+        array = pa.array(stored, mask=mask)
+        return array if array.type == self.type else from_storage(array, self.type)
+
+
+def storage(values: pa.Array) -> npt.NDArray[Any]:
+    """Numbers behind an ordered Arrow array: int64 for integers and times, else float64."""
+    kind = values.type
+    if pa.types.is_date32(kind) or pa.types.is_time32(kind):
+        values = values.cast(pa.int32())
+    real = pa.types.is_floating(kind) or pa.types.is_decimal(kind) or kind == pa.uint64()
+    target = pa.float64() if real else pa.int64()
+    numbers: npt.NDArray[Any] = values.cast(target).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def from_storage(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The inverse of `storage`: an int64 or float64 array as `kind`."""
+    if pa.types.is_date32(kind) or pa.types.is_time32(kind):
+        return array.cast(pa.int32()).cast(kind)
+    if pa.types.is_decimal(kind):
+        return pc.round(array, kind.scale).cast(kind, safe=False)
+    return array.cast(kind, safe=False)
+
+
+def is_ordered(kind: pa.DataType) -> bool:
+    """Whether values of this Arrow type are numbers, dates or times."""
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_temporal(kind)
+    )
+
+
+def plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """One contiguous array, dictionaries decoded, NaN as null."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_floating(array.type):
+        if array.type == pa.float16():
+            array = array.cast(pa.float32())
+        nan = pc.is_nan(array)
+        if pc.any(nan).as_py():
+            array = pc.if_else(nan, pa.scalar(None, array.type), array)
+    return array
+
+
+def encode(
+    name: str, column: pa.ChunkedArray | pa.Array, *, ordered: bool, floor: int = 1
+) -> tuple[Codec, Index]:
+    """Learns the codec of a column and encodes it.
+
+    Args:
+        name: the column's name, for messages.
+        column: its values.
+        ordered: numbers, dates and times; False treats the values as categories.
+        floor: categories with fewer rows than this are replaced by more frequent ones.
+
+    Returns:
+        The codec and the index of each row (0 is missing).
+
+    Raises:
+        TableError: infinite values, or a type that cannot be synthesized.
+    """
+    array = plain(column)
+    if pa.types.is_null(array.type):
+        empty = Codec(name, column.type, pa.array([], pa.string()), np.zeros(0, np.uint8))
+        return empty, np.zeros(len(array), np.int32)
+    try:
+        coded = pc.dictionary_encode(array)
+    except pa.ArrowNotImplementedError as error:
+        raise TableError(
+            f"column {name!r} has type {column.type}, which cannot be synthesized",
+            hint="flatten it into plain columns, or drop it",
+        ) from error
+    position = coded.indices
+    if position.null_count:
+        position = position.fill_null(-1)
+    rows = position.to_numpy(zero_copy_only=False).astype(np.int32) + 1
+    counts = np.bincount(rows, minlength=len(coded.dictionary) + 1)[1:]
+    if ordered:
+        return _encode_ordered(name, column, coded.dictionary, rows, counts)
+    raw = Codec(name, column.type, coded.dictionary, np.zeros(0, np.uint8))
+    return _encode_categories(raw, rows, counts, floor)
+
+
+def _encode_ordered(
+    name: str,
+    column: pa.ChunkedArray | pa.Array,
+    dictionary: pa.Array,
+    rows: Index,
+    counts: npt.NDArray[np.int64],
+) -> tuple[Codec, Index]:
+    stored = storage(dictionary)
+    if not np.isfinite(stored).all():
+        raise TableError(
+            f"column {name!r} holds infinite values",
+            hint="replace them by missing values or by a number",
+        )
+    order = np.argsort(stored, kind="stable")
+    rank = np.zeros(len(order) + 1, np.int32)
+    rank[order + 1] = np.arange(1, len(order) + 1)
+    ascending = stored[order]
+    numbers, origin, step, decimals = _numbers(ascending)
+    total = int(counts.sum())
+    nan = pa.types.is_floating(column.type) and column.null_count == 0
+    codec = Codec(
+        name=name,
+        type=column.type,
+        values=dictionary.take(pa.array(order)),
+        bins=_quantile_bins(counts[order]),
+        numbers=numbers,
+        origin=origin,
+        step=step,
+        decimals=decimals,
+        snap=len(order) <= MAX_BINS or len(order) * SNAP_ROWS <= total,
+        nan=nan,
+    )
+    return codec, rank[rows]
+
+
+def _numbers(ascending: npt.NDArray[Any]) -> tuple[Numbers, float, float, int]:
+    """Numbers in units of the column's step, its origin, step and decimals."""
+    if not len(ascending):
+        return np.zeros(0), 0, 1, -1
+    if ascending.dtype == np.int64:
+        origin = int(ascending[0])
+        above = ascending.astype(object) - origin if _wide(ascending) else ascending - origin
+        step = int(np.gcd.reduce(above)) or 1
+        return (above // step).astype(np.float64), origin, step, -1
+    for decimals in range(FLOAT_DECIMALS + 1):
+        scaled = ascending * 10.0**decimals
+        if not np.abs(scaled).max() < 2**52:
+            break
+        whole = np.rint(scaled)
+        if np.abs(scaled - whole).max() <= 1e-7 * max(1.0, float(np.abs(scaled).max()) * 1e-6):
+            above = (whole - whole[0]).astype(np.int64)
+            unit = int(np.gcd.reduce(above)) or 1
+            return above / unit, float(ascending[0]), unit / 10.0**decimals, decimals
+    return ascending - ascending[0], float(ascending[0]), 0, -1
+
+
+def _wide(ascending: npt.NDArray[np.int64]) -> bool:
+    return int(ascending[-1]) - int(ascending[0]) >= 2**63
+
+
+def _quantile_bins(counts: npt.NDArray[np.int64]) -> Codes:
+    """Own bins for up to 255 values, else bins of equal numbers of rows."""
+    if len(counts) <= MAX_BINS:
+        return np.arange(1, len(counts) + 1, dtype=np.uint8)
+    middle = np.cumsum(counts) - counts / 2
+    wanted = np.floor(middle * (MAX_BINS / counts.sum())).astype(np.int64)
+    used = np.unique(wanted, return_inverse=True)[1]
+    return (used + 1).astype(np.uint8)
+
+
+def _encode_categories(
+    coded: Codec, rows: Index, counts: npt.NDArray[np.int64], floor: int
+) -> tuple[Codec, Index]:
+    """Orders the categories of a provisional codec by frequency and drops the rare ones."""
+    order = np.argsort(-counts, kind="stable")
+    kept = order[counts[order] >= floor]
+    rank = np.zeros(len(order) + 1, np.int32)
+    rank[kept + 1] = np.arange(1, len(kept) + 1)
+    index = rank[rows]
+    rare = (index == 0) & (rows != 0)
+    if len(kept) and rare.any():
+        index[rare] = _spread(int(rare.sum()), counts[kept])
+    bins = np.minimum(np.arange(1, len(kept) + 1), MAX_BINS).astype(np.uint8)
+    return replace(coded, values=coded.values.take(pa.array(kept)), bins=bins), index
+
+
+def _spread(rows: int, counts: npt.NDArray[np.int64]) -> Index:
+    """Stand-ins for rare categories: kept ones in proportion, evenly spread, no randomness."""
+    golden = (np.arange(1, rows + 1) * 0.6180339887498949) % 1.0
+    share = np.cumsum(counts) / counts.sum()
+    return (np.searchsorted(share, golden, side="right") + 1).clip(1, len(counts)).astype(np.int32)

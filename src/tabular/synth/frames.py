@@ -1,0 +1,75 @@
+"""Takes tables from pandas, polars and Arrow, and gives back the kind that came in.
+
+Nothing here imports pandas or polars unless a table of theirs was handed over.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from tabular.errors import TableError
+
+Kind = Literal["arrow", "pandas", "polars"]
+
+
+def to_arrow(table: Any) -> tuple[pa.Table, Kind]:
+    """An Arrow table, and what it was before.
+
+    Args:
+        table: `pyarrow.Table` or `RecordBatch`, `pandas.DataFrame`, `polars.DataFrame`.
+
+    Raises:
+        TableError: anything else, no columns, or columns that share a name.
+    """
+    if isinstance(table, pa.Table):
+        found, kind = table, "arrow"
+    elif isinstance(table, pa.RecordBatch):
+        found, kind = pa.Table.from_batches([table]), "arrow"
+    else:
+        found, kind = _foreign(table)
+    names = [str(name) for name in found.column_names]
+    if not names:
+        raise TableError("the table has no columns")
+    twice = sorted({name for name in names if names.count(name) > 1})[:5] if _repeats(names) else []
+    if twice:
+        raise TableError(
+            f"columns share a name: {', '.join(map(repr, twice))}", hint="rename one of them"
+        )
+    return found, kind  # type: ignore[return-value]
+
+
+def _repeats(names: list[str]) -> bool:
+    return len(set(names)) < len(names)
+
+
+def _foreign(table: Any) -> tuple[pa.Table, str]:
+    package = type(table).__module__.partition(".")[0]
+    if package == "pandas" and type(table).__name__ == "DataFrame":
+        try:
+            return pa.Table.from_pandas(
+                table, preserve_index=False
+            ).replace_schema_metadata(), package
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+            raise TableError(
+                f"a column mixes types: {error}",
+                hint="give each column one type, for example with DataFrame.astype",
+            ) from error
+    if package == "polars" and type(table).__name__ == "DataFrame":
+        return table.to_arrow(), package
+    raise TableError(
+        f"cannot read a table from {type(table).__module__}.{type(table).__qualname__}",
+        hint="give a pyarrow.Table, pandas.DataFrame or polars.DataFrame",
+    )
+
+
+def from_arrow(table: pa.Table, kind: Kind) -> Any:
+    """The table as the kind that `to_arrow` met."""
+    if kind == "pandas":
+        return table.to_pandas()
+    if kind == "polars":
+        import polars
+
+        return polars.from_arrow(table)
+    return table

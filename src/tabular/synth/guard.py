@@ -1,0 +1,64 @@
+"""Keeps drawn rows from being copies of one real row.
+
+A row that many people share gives nobody away; one that a single training row has might. The
+guard remembers a hash of each row that occurs once, so that the sampler can draw such rows again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+_SIEVE_BITS = 8
+"""Sieve slots per remembered row, as a power of two's minimum; few false alarms to look up."""
+
+Hashes = npt.NDArray[np.uint64]
+
+
+class CopyGuard:
+    """Recognizes copies of the training rows that occur once.
+
+    Args:
+        unique: sorted hashes of those rows.
+    """
+
+    def __init__(self, unique: Hashes) -> None:
+        self.unique = unique
+        slots = 1 << max(10, (len(unique) * _SIEVE_BITS).bit_length())
+        self._shift = np.uint64(64 - slots.bit_length() + 1)
+        self._sieve = np.zeros(slots, bool)
+        self._sieve[(unique >> self._shift).astype(np.intp)] = True
+
+    @classmethod
+    def learn(cls, columns: Sequence[npt.NDArray[np.integer]]) -> CopyGuard:
+        """Remembers the rows that occur once.
+
+        Args:
+            columns: index of each column's value per training row.
+        """
+        hashes, counts = np.unique(row_hashes(columns), return_counts=True)
+        return cls(hashes[counts == 1])
+
+    def copies(self, columns: Sequence[npt.NDArray[np.integer]]) -> npt.NDArray[np.bool_]:
+        """Whether each drawn row equals a training row that occurs once."""
+        hashes = row_hashes(columns)
+        found = self._sieve.take((hashes >> self._shift).astype(np.intp))
+        maybe = np.flatnonzero(found)
+        if len(maybe):
+            at = np.searchsorted(self.unique, hashes[maybe])
+            found[maybe] = self.unique.take(at, mode="clip") == hashes[maybe]
+        return found
+
+
+def row_hashes(columns: Sequence[npt.NDArray[np.integer]]) -> Hashes:
+    """A 64-bit hash per row: multiply-add over the columns, mixed once."""
+    total = np.zeros(len(columns[0]) if columns else 0, np.uint64)
+    for column in columns:
+        total += column.astype(np.uint64)
+        total *= np.uint64(0x9E3779B97F4A7C15)
+        total ^= total >> np.uint64(29)
+    total *= np.uint64(0xBF58476D1CE4E5B9)
+    total ^= total >> np.uint64(32)
+    return total * np.uint64(0x94D049BB133111EB)

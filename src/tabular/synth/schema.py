@@ -1,0 +1,273 @@
+"""What each column means: its role, its range, and how columns bound each other.
+
+A file of numbers does not say that one column is a key that must stay unique and another a
+sentence that must not be copied. Roles are guessed here from the data alone, and whoever knows
+better says so in a schema file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tabular.errors import InputError, TableError, nearest
+from tabular.synth.encoding import is_ordered, plain
+
+ROLES = (
+    "integer",
+    "numeric",
+    "categorical",
+    "boolean",
+    "datetime",
+    "date",
+    "time",
+    "id",
+    "text",
+    "constant",
+)
+ORDERED_ROLES = frozenset({"integer", "numeric", "datetime", "date", "time"})
+VERSION = 1
+
+_TEXT_SHARE = 0.5
+_TEXT_LENGTH = 40
+_ID_SHARE = 0.999
+_ID_ROWS = 50
+_ID_LENGTH = 64
+_ID_WORDS = ("id", "key", "uuid", "guid")
+
+
+@dataclass(frozen=True)
+class ColumnSchema:
+    """One column.
+
+    Args:
+        name: as in the table.
+        role: one of `ROLES`.
+        minimum: smallest value allowed, as written in a cell; None for no bound.
+        maximum: largest value allowed.
+    """
+
+    name: str
+    role: str
+    minimum: Any = None
+    maximum: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The column as plain data, without its name."""
+        found: dict[str, Any] = {"role": self.role}
+        if self.minimum is not None:
+            found["minimum"] = self.minimum
+        if self.maximum is not None:
+            found["maximum"] = self.maximum
+        return found
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """All columns, and the constraints between them.
+
+    Args:
+        columns: by name, in the order of the table.
+        constraints: comparisons that hold in every row, such as ``"start <= end"``.
+    """
+
+    columns: Mapping[str, ColumnSchema]
+    constraints: Sequence[str] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The schema as JSON-able and YAML-able data."""
+        found: dict[str, Any] = {
+            "version": VERSION,
+            "columns": {name: column.to_dict() for name, column in self.columns.items()},
+        }
+        if self.constraints:
+            found["constraints"] = list(self.constraints)
+        return found
+
+    @classmethod
+    def from_dict(cls, data: Any, *, where: str | None = None) -> Self:
+        """Reads `to_dict`'s form; columns may be left out, and are then inferred.
+
+        Args:
+            data: a mapping with `columns` and maybe `constraints`, `version`.
+            where: the file, for messages.
+
+        Raises:
+            InputError: an unknown key or role, or a wrong type.
+        """
+        if not isinstance(data, Mapping):
+            raise InputError("a schema is a mapping with the key 'columns'", where=where)
+        _known(data, ("version", "columns", "constraints"), where, "schema")
+        if data.get("version", VERSION) != VERSION:
+            raise InputError(f"schema version {data['version']!r} is not {VERSION}", where=where)
+        columns = data.get("columns") or {}
+        constraints = data.get("constraints") or []
+        if not isinstance(columns, Mapping):
+            raise InputError("'columns' maps column names to roles", where=where)
+        if not isinstance(constraints, list) or not all(isinstance(c, str) for c in constraints):
+            raise InputError(
+                "'constraints' is a list of comparisons",
+                where=where,
+                hint='write for example constraints: ["start <= end"]',
+            )
+        read = {str(name): _column(str(name), value, where) for name, value in columns.items()}
+        return cls(read, tuple(constraints))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Reads a schema file, YAML or JSON.
+
+        Raises:
+            InputError: it cannot be read or is not a schema.
+        """
+        file = Path(path)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the schema cannot be read: {error}", where=str(file)) from error
+        return cls.from_dict(_parse(text, file), where=str(file))
+
+    def completed(self, table: pa.Table) -> TableSchema:
+        """This schema with every column of `table`, roles inferred where it says nothing.
+
+        Raises:
+            InputError: it names a column that the table lacks, or a role its type cannot have.
+        """
+        for name in self.columns:
+            if name not in table.column_names:
+                raise InputError(
+                    f"the schema names column {name!r}, which the table lacks",
+                    hint=f"{nearest(name, table.column_names)}columns are "
+                    f"{', '.join(table.column_names[:20])}",
+                )
+        missing = [name for name in table.column_names if name not in self.columns]
+        inferred = infer(table.select(missing)).columns if missing else {}
+        columns = {
+            n: self.columns[n] if n in self.columns else inferred[n] for n in table.column_names
+        }
+        for name, column in columns.items():
+            if column.role in ORDERED_ROLES and not is_ordered(
+                _value_type(table.schema.field(name).type)
+            ):
+                raise InputError(
+                    f"column {name!r} has type {table.schema.field(name).type}, "
+                    f"which cannot have the role {column.role!r}",
+                    hint="use categorical, id or text",
+                )
+        return replace(self, columns=columns)
+
+
+def infer(table: pa.Table) -> TableSchema:
+    """Guesses the role of each column from its type and its values.
+
+    Raises:
+        TableError: a column of nested or otherwise unsupported type.
+    """
+    return TableSchema({n: ColumnSchema(n, _role(n, table[n])) for n in table.column_names})
+
+
+def _role(name: str, column: pa.ChunkedArray) -> str:
+    kind = _value_type(column.type)
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise TableError(
+            f"column {name!r} has type {column.type}, which cannot be synthesized",
+            hint="flatten it into plain columns, or drop it",
+        )
+    values = pc.drop_null(plain(column))
+    distinct = pc.count_distinct(values).as_py() if len(values) else 0
+    if distinct <= 1:
+        return "constant"
+    for test, role in _ROLE_OF_TYPE:
+        if test(kind):
+            return role
+    if pa.types.is_integer(kind):
+        return "id" if _integer_key(name, column, values, distinct) else "integer"
+    return _string_role(values, distinct)
+
+
+_ROLE_OF_TYPE = (
+    (pa.types.is_boolean, "boolean"),
+    (pa.types.is_timestamp, "datetime"),
+    (pa.types.is_date, "date"),
+    (pa.types.is_time, "time"),
+    (pa.types.is_duration, "time"),
+    (pa.types.is_floating, "numeric"),
+    (pa.types.is_decimal, "numeric"),
+)
+
+
+def _integer_key(name: str, column: pa.ChunkedArray, values: pa.Array, distinct: int) -> bool:
+    """Unique whole numbers that count rows, or whose name says that they are a key."""
+    if distinct < len(column) or distinct < 2:
+        return False
+    low, high = (pc.min(values).as_py(), pc.max(values).as_py())
+    named = name.lower().replace("-", "_").split("_")[-1] in _ID_WORDS or name.lower().endswith(
+        _ID_WORDS[2:]
+    )
+    return named or (distinct >= _ID_ROWS and high - low == distinct - 1)
+
+
+def _string_role(values: pa.Array, distinct: int) -> str:
+    lengths = pc.utf8_length(values)
+    longest, mean = pc.max(lengths).as_py(), pc.mean(lengths).as_py()
+    spaced = pc.mean(pc.match_substring(values, " ").cast(pa.int8())).as_py()
+    share = distinct / len(values)
+    if len(values) >= _ID_ROWS and share >= _ID_SHARE and longest <= _ID_LENGTH and spaced < 0.01:
+        return "id"
+    if len(values) >= _ID_ROWS and (share > _TEXT_SHARE or (mean > _TEXT_LENGTH and share > 0.1)):
+        return "text"
+    return "categorical"
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _column(name: str, value: Any, where: str | None) -> ColumnSchema:
+    if isinstance(value, str):
+        value = {"role": value}
+    if not isinstance(value, Mapping):
+        raise InputError(f"column {name!r} needs a role", where=where, hint="write role: numeric")
+    _known(value, ("role", "minimum", "maximum"), where, f"column {name!r}")
+    role = value.get("role")
+    if role not in ROLES:
+        raise InputError(
+            f"column {name!r} has no role {role!r}",
+            where=where,
+            hint=f"{nearest(str(role), ROLES)}roles are {', '.join(ROLES)}",
+        )
+    return ColumnSchema(name, str(role), value.get("minimum"), value.get("maximum"))
+
+
+def _known(data: Mapping[Any, Any], keys: Sequence[str], where: str | None, what: str) -> None:
+    for key in data:
+        if key not in keys:
+            raise InputError(
+                f"unknown key {key!r} in {what}",
+                where=where,
+                hint=f"{nearest(str(key), keys)}keys are {', '.join(keys)}",
+            )
+
+
+def _parse(text: str, file: Path) -> Any:
+    if file.suffix.lower() == ".json":
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            place = f"{file}:{error.lineno}:{error.colno}"
+            raise InputError(f"not JSON: {error.msg}", where=place) from error
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+
+    try:
+        return YAML(typ="safe").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        raise InputError(f"not YAML: {error.problem}", where=place) from error

@@ -1,0 +1,322 @@
+"""The default engine: one histogram tree per column on the columns drawn before it.
+
+Sequential trees with donors (Reiter 2005, "Using CART to generate partially synthetic public use
+microdata") keep odd shapes and missing values as they are. What makes it quick here: byte codes,
+histograms of all nodes of a level at once, and trees that depend on the real rows alone, so that
+columns fit side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tabular.errors import ModelFileError
+from tabular.synth.encoding import Codec
+from tabular.synth.engines import Allowed, Block, Drawn, Encoded, Preset, Progress, RawRandom
+from tabular.synth.growth import grow
+from tabular.synth.leaves import Lines, fit_lines
+from tabular.synth.routing import Router
+
+LEAST_PREDICTOR_VALUES = 16
+"""Distinct values below which a number predicts better through splits than through a line."""
+
+MOST_FEATURES = 48
+"""Features a tree may split on; wider tables keep those most related to the target."""
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ColumnTree:
+    """The fitted model of one column.
+
+    Args:
+        feature: column each node splits on, as rank in the drawing order, -1 for a leaf.
+        threshold: highest code that goes left.
+        left: the left child; the right one is the next.
+        start: first donor of each node.
+        size: number of donors of each node.
+        donors: index of the column's value of each training row, in leaf order.
+        lines: linear fits, for wide numeric columns.
+    """
+
+    feature: npt.NDArray[np.int64]
+    threshold: npt.NDArray[np.int64]
+    left: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+    donors: npt.NDArray[np.int32]
+    lines: Lines | None
+
+    @cached_property
+    def leaf_start(self) -> npt.NDArray[np.int64]:
+        """First donor of each leaf, leaves in donor order."""
+        return np.sort(self.start[self.feature < 0])
+
+    @cached_property
+    def leaf_size(self) -> npt.NDArray[np.uint64]:
+        """Donors of each leaf, in the same order."""
+        return np.diff(self.leaf_start, append=len(self.donors)).astype(np.uint64)
+
+    @cached_property
+    def router(self) -> Router:
+        """Look-up tables from codes to leaves."""
+        leaf = np.searchsorted(self.leaf_start, self.start)
+        return Router(self.feature, self.threshold, self.left, leaf)
+
+
+class TreesEngine:
+    """Engine `trees`."""
+
+    def __init__(self) -> None:
+        self._codecs: Sequence[Codec] = ()
+        self._order: list[int] = []
+        self._trees: list[ColumnTree] = []
+
+    def fit(
+        self, table: Encoded, preset: Preset, *, progress: Progress | None = None, workers: int = 1
+    ) -> None:
+        """Grows one tree per column.
+
+        Args:
+            table: the encoded table.
+            preset: gives the smallest leaf.
+            progress: called with the fraction done.
+            workers: columns fitted side by side; the result does not depend on it.
+        """
+        self._codecs = table.codecs
+        self._order = drawing_order(table.codecs)
+        codes = np.ascontiguousarray(table.codes[:, self._order])
+        related = _related(codes)
+        done = 0
+
+        def fit_rank(rank: int) -> ColumnTree:
+            nonlocal done
+            features = related(rank)
+            tree = _fit_column(
+                table, self._order, codes, features, rank=rank, min_leaf=preset.min_leaf
+            )
+            done += 1
+            if progress is not None:
+                progress(done / len(self._order))
+            return tree
+
+        ranks = range(len(self._order))
+        if workers > 1:
+            with ThreadPoolExecutor(workers) as pool:
+                self._trees = list(pool.map(fit_rank, ranks))
+        else:
+            self._trees = [fit_rank(rank) for rank in ranks]
+
+    def draw(self, random: RawRandom, rows: int, allowed: Allowed | None = None) -> Block:
+        """Draws a block, column by column.
+
+        Args:
+            random: source of the block's randomness.
+            rows: rows to draw.
+            allowed: not used to steer the draw; rows are filtered afterwards.
+        """
+        codes = np.zeros((len(self._order), rows), np.uint8)
+        numbers = _Numbers(self._predictors, rows)
+        drawn: list[Drawn | None] = [None] * len(self._order)
+        for rank, (column, tree) in enumerate(zip(self._order, self._trees, strict=True)):
+            codec = self._codecs[column]
+            leaf = tree.router.leaves(codes)
+            at = random.uint32(rows).astype(np.uint64)
+            at *= tree.leaf_size.take(leaf)
+            at >>= np.uint64(32)
+            donor = at.view(np.int64)
+            donor += tree.leaf_start.take(leaf)
+            cell = _from_donors(codec, tree, leaf, donor, numbers)
+            codec.code_of_index.take(cell.index, out=codes[rank], mode="clip")
+            if rank in self._predictors:
+                own = cell.numbers
+                numbers.put(rank, codec.number_of_index.take(cell.index) if own is None else own)
+            drawn[column] = cell
+        return Block([cell for cell in drawn if cell is not None])
+
+    @cached_property
+    def _predictors(self) -> list[int]:
+        """Ranks that some line uses as its predictor."""
+        used: set[int] = set()
+        for tree in self._trees:
+            if tree.lines is not None:
+                used.update(int(rank) for rank in np.unique(tree.lines.predictor))
+        return sorted(used - {-1})
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Drawing order as metadata; each tree's arrays under its rank."""
+        arrays: Arrays = {}
+        for rank, tree in enumerate(self._trees):
+            arrays[f"{rank}/feature"] = tree.feature.astype(np.int16)
+            arrays[f"{rank}/threshold"] = tree.threshold.astype(np.int16)
+            arrays[f"{rank}/left"] = tree.left.astype(np.int32)
+            arrays[f"{rank}/start"] = tree.start.astype(np.int32)
+            arrays[f"{rank}/size"] = tree.size.astype(np.int32)
+            arrays[f"{rank}/donors"] = tree.donors
+            if tree.lines is not None:
+                for name in Lines.__dataclass_fields__:
+                    arrays[f"{rank}/line/{name}"] = getattr(tree.lines, name)
+        return {"order": self._order}, arrays
+
+    @classmethod
+    def from_state(
+        cls,
+        codecs: Sequence[Codec],
+        meta: Mapping[str, Any],
+        arrays: Mapping[str, npt.NDArray[Any]],
+    ) -> Self:
+        """Rebuilds the engine; every array is checked before it can steer a look-up.
+
+        Raises:
+            ModelFileError: arrays are missing or contradict each other.
+        """
+        engine = cls()
+        engine._codecs = codecs
+        engine._order = [int(column) for column in meta.get("order", [])]
+        if sorted(engine._order) != list(range(len(codecs))):
+            raise ModelFileError("the drawing order does not name each column once")
+        try:
+            engine._trees = [_read_tree(arrays, rank) for rank in range(len(codecs))]
+        except KeyError as error:
+            raise ModelFileError(f"the model lacks {error.args[0]!r}") from None
+        for rank, (column, tree) in enumerate(zip(engine._order, engine._trees, strict=True)):
+            _check(tree, rank, codecs[column].size)
+        return engine
+
+
+def drawing_order(codecs: Sequence[Codec]) -> list[int]:
+    """Columns by number of distinct values, widest last: easy ones then explain hard ones."""
+    return sorted(range(len(codecs)), key=lambda column: codecs[column].size)
+
+
+class _Numbers:
+    """Drawn numbers of the columns that lines use as predictors, one row per column."""
+
+    def __init__(self, ranks: Sequence[int], rows: int) -> None:
+        self._slot = {rank: slot for slot, rank in enumerate(ranks)}
+        self._values = np.zeros((len(ranks) + 1, rows))
+        self._rows = np.arange(rows)
+
+    def put(self, rank: int, numbers: npt.NDArray[np.float64]) -> None:
+        self._values[self._slot[rank]] = numbers
+
+    def slots(self, ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Slot of each rank; -1 has the last one, which stays 0."""
+        return np.array([self._slot.get(int(rank), len(self._slot)) for rank in ranks], np.int64)
+
+    def get(self, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """For row i the number of column `slots[i]`."""
+        return self._values.ravel().take(slots * len(self._rows) + self._rows)
+
+
+def _from_donors(
+    codec: Codec,
+    tree: ColumnTree,
+    leaf: npt.NDArray[np.intp],
+    donor: npt.NDArray[np.int64],
+    numbers: _Numbers,
+) -> Drawn:
+    """The donor's own value, or for a leaf with a line the line plus the donor's residual."""
+    lines = tree.lines
+    if lines is None:
+        return Drawn(tree.donors.take(donor).astype(np.intp))
+    x = numbers.get(numbers.slots(lines.predictor).take(leaf))
+    missing = np.isnan(x)
+    if missing.any():
+        x = np.where(missing, lines.centre.take(leaf), x)
+    x *= lines.slope.take(leaf)
+    x += lines.residual.take(donor)
+    np.clip(x, lines.low.take(leaf), lines.high.take(leaf), out=x)
+    index = codec.index_of_numbers(x)
+    return Drawn(index, None if codec.snap else x)
+
+
+def _fit_column(
+    table: Encoded,
+    order: Sequence[int],
+    codes: npt.NDArray[np.uint8],
+    features: npt.NDArray[np.int64],
+    *,
+    rank: int,
+    min_leaf: int,
+) -> ColumnTree:
+    column = order[rank]
+    codec = table.codecs[column]
+    tree = grow(codes, np.ascontiguousarray(codes[:, rank]), features, min_leaf)
+    lines = None
+    if codec.numbers is not None and not codec.exact:
+        predictors = {}
+        for earlier in features:
+            other = table.codecs[order[earlier]]
+            if other.numbers is not None and other.size >= LEAST_PREDICTOR_VALUES:
+                index = table.index[order[earlier]]
+                predictors[int(earlier)] = other.number_of_index.take(index)
+        target = codec.number_of_index.take(table.index[column])
+        lines = fit_lines(tree, target, predictors) if predictors else None
+    donors = table.index[column].take(tree.rows)
+    return ColumnTree(tree.feature, tree.threshold, tree.left, tree.start, tree.size, donors, lines)
+
+
+def _related(codes: npt.NDArray[np.uint8]) -> Any:
+    """A function from rank to the features its tree may use.
+
+    All earlier columns, or in wide tables those whose ranks correlate most with the target's:
+    searching thousands of columns in every node would cost the square of the width.
+    """
+    rows, width = codes.shape
+    if width <= MOST_FEATURES:
+        return np.arange
+    sample = codes[np.arange(min(rows, 2000)) * rows // max(1, min(rows, 2000))].astype(np.float32)
+    sample -= sample.mean(axis=0)
+    spread = np.sqrt((sample * sample).sum(axis=0))
+    sample /= np.where(spread > 0, spread, 1)
+
+    def of(rank: int) -> npt.NDArray[np.int64]:
+        strength = np.abs(sample[:, rank] @ sample[:, :rank])
+        strongest = np.argsort(-strength, kind="stable")[:MOST_FEATURES]
+        return np.sort(strongest).astype(np.int64)
+
+    return of
+
+
+def _read_tree(arrays: Mapping[str, npt.NDArray[Any]], rank: int) -> ColumnTree:
+    wide = {
+        name: arrays[f"{rank}/{name}"].astype(np.int64)
+        for name in ("feature", "threshold", "left", "start", "size")
+    }
+    lines = None
+    if f"{rank}/line/slope" in arrays:
+        lines = Lines(
+            **{name: arrays[f"{rank}/line/{name}"] for name in Lines.__dataclass_fields__}
+        )
+    return ColumnTree(**wide, donors=arrays[f"{rank}/donors"], lines=lines)
+
+
+def _check(tree: ColumnTree, rank: int, values: int) -> None:
+    """Refuses a tree whose arrays could loop or point outside each other."""
+    nodes, donors = len(tree.feature), len(tree.donors)
+    inner = np.flatnonzero(tree.feature >= 0)
+    sane = (
+        nodes >= 1
+        and all(len(part) == nodes for part in (tree.threshold, tree.left, tree.start, tree.size))
+        and bool((tree.feature < max(rank, 1)).all())
+        and bool(((tree.left[inner] > inner) & (tree.left[inner] + 1 < nodes)).all())
+        and bool(((tree.start >= 0) & (tree.size > 0)).all())
+        and bool((tree.start + tree.size <= donors).all())
+        and bool(((tree.donors >= 0) & (tree.donors <= values)).all())
+    )
+    if sane and tree.lines is not None:
+        leaves = int((tree.feature < 0).sum())
+        parts = (getattr(tree.lines, name) for name in Lines.__dataclass_fields__)
+        lengths = [len(part) for part in parts]
+        sane = lengths == [leaves] * 5 + [donors] and bool((tree.lines.predictor < rank).all())
+    if not sane:
+        raise ModelFileError(f"the tree of column number {rank} is damaged")
