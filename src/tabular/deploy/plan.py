@@ -99,7 +99,7 @@ def diff_properties(
         old, new = before.get(key), after.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found.extend(diff_properties(old, new, f"{path}."))
-        elif old != new:
+        elif old != new or (key in before) != (key in after):
             found.append(PropertyChange(path, old, new))
     return tuple(found)
 

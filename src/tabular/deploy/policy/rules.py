@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,9 +22,6 @@ DEFAULT_PASSWORDS = frozenset(
         "minioadmin",
         "prom-operator",
     }
-)
-SECRET_KEY = re.compile(
-    r"(password|passwd|secret|token|api_?key|private_?key|access_?key)$", re.IGNORECASE
 )
 WORLD = frozenset({"0.0.0.0/0", "::/0"})
 TLS_PORT = 443
@@ -208,6 +204,20 @@ def production_monitoring(deployment: Deployment, stack: Stack) -> Iterator[Find
         )
 
 
+def region_not_allowed(deployment: Deployment, stack: Stack) -> Iterator[Finding]:
+    """Data would be where the spec says it must not be."""
+    allowed = deployment.spec.policy.allowed_regions
+    region = stack.target.region
+    if allowed is not None and region not in allowed:
+        yield Finding(
+            "region-not-allowed",
+            Severity.ERROR,
+            "spec.policy.allowed_regions",
+            f"data would be in {region or 'a place without a region'}",
+            f"deploy to one of {', '.join(allowed)}",
+        )
+
+
 _ALL: tuple[Rule, ...] = (
     plaintext_secret,
     default_password,
@@ -219,5 +229,6 @@ _ALL: tuple[Rule, ...] = (
     production_backup,
     production_ha,
     production_monitoring,
+    region_not_allowed,
 )
 RULES: Mapping[str, Rule] = {rule.__name__.replace("_", "-"): rule for rule in _ALL}
