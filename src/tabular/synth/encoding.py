@@ -138,8 +138,10 @@ class Codec:
             return pa.nulls(len(index), self.type)
         keys = pa.array((index - 1).astype(np.int32), mask=mask)
         coded = pa.DictionaryArray.from_arrays(keys, self.values)
-        if dictionary or pa.types.is_dictionary(self.type):
+        if dictionary:
             return coded
+        if pa.types.is_dictionary(self.type):
+            return coded.cast(self.type)
         return coded.dictionary_decode()
 
     def decode_numbers(self, numbers: Numbers) -> pa.Array:

@@ -48,9 +48,7 @@ def _foreign(table: Any) -> tuple[pa.Table, str]:
     package = type(table).__module__.partition(".")[0]
     if package == "pandas" and type(table).__name__ == "DataFrame":
         try:
-            return pa.Table.from_pandas(
-                table, preserve_index=False
-            ).replace_schema_metadata(), package
+            return pa.Table.from_pandas(table, preserve_index=False), package
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
             raise TableError(
                 f"a column mixes types: {error}",
@@ -64,9 +62,23 @@ def _foreign(table: Any) -> tuple[pa.Table, str]:
     )
 
 
-def from_arrow(table: pa.Table, kind: Kind) -> Any:
-    """The table as the kind that `to_arrow` met."""
+def pandas_types(table: pa.Table) -> str | None:
+    """What `pyarrow` noted of the pandas types of a table, JSON text."""
+    noted = (table.schema.metadata or {}).get(b"pandas")
+    return noted.decode() if noted is not None else None
+
+
+def from_arrow(table: pa.Table, kind: Kind, noted: str | None = None) -> Any:
+    """The table as the kind that `to_arrow` met.
+
+    Args:
+        table: what was drawn.
+        kind: the kind of the fitted table.
+        noted: its pandas types, see `pandas_types`.
+    """
     if kind == "pandas":
+        if noted is not None:
+            table = table.replace_schema_metadata({"pandas": noted})
         return table.to_pandas()
     if kind == "polars":
         import polars

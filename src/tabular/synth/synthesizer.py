@@ -21,11 +21,10 @@ from tabular.synth.engines import (
     BLOCK_ROWS,
     Encoded,
     Engine,
-    RawRandom,
     engine_class,
     preset_of,
 )
-from tabular.synth.frames import Kind, from_arrow, to_arrow
+from tabular.synth.frames import Kind, from_arrow, pandas_types, to_arrow
 from tabular.synth.guard import CopyGuard
 from tabular.synth.prepare import Prepared, prepare
 from tabular.synth.sampling import BlockSampler, decode
@@ -67,6 +66,7 @@ class Synthesizer:
         self._given = _schema(schema)
         self._seed = _natural(seed, "seed")
         self._kind: Kind = "arrow"
+        self._pandas: str | None = None
         self._prepared: Prepared | None = None
         self._guard: CopyGuard | None = None
 
@@ -85,6 +85,7 @@ class Synthesizer:
             InputError: a schema that does not fit the table.
         """
         arrow, self._kind = to_arrow(table)
+        self._pandas = pandas_types(arrow)
         prepared, index = prepare(arrow, self._given, self._preset)
         codecs = prepared.codecs
         codes = np.empty((arrow.num_rows, len(codecs)), np.uint8)
@@ -112,7 +113,8 @@ class Synthesizer:
             ConflictError: nothing was fitted yet.
         """
         batches = list(self.sample_batches(rows, seed=seed, where=where))
-        return from_arrow(pa.Table.from_batches(batches, self.schema), self._kind)
+        drawn = pa.Table.from_batches(batches, self.schema)
+        return from_arrow(drawn, self._kind, self._pandas)
 
     def sample_batches(
         self, rows: int, *, seed: int = 0, where: Where = None, start: int = 0
@@ -206,9 +208,9 @@ class Synthesizer:
         made: dict[str, pa.Array] = {}
         for position, (codec, column) in enumerate(zip(prepared.codecs, drawn, strict=True)):
             if position in prepared.texts:
-                random = RawRandom(self._seed, seed, number, _TEXT_STREAM + position)
                 masks = codec.decode_index(column.index)[:rows]
-                made[codec.name] = fill(masks, random).cast(prepared.arrow.field(codec.name).type)
+                filled = fill(masks, self._seed, seed, number, _TEXT_STREAM + position)
+                made[codec.name] = filled.cast(prepared.arrow.field(codec.name).type)
             else:
                 made[codec.name] = decode(codec, column, dictionary=dictionary)[:rows]
         for place, (name, maker) in enumerate(prepared.keys.items()):
@@ -290,6 +292,7 @@ class Synthesizer:
             "preset": self._preset_name,
             "seed": self._seed,
             "kind": self._kind,
+            "pandas": self._pandas,
             "state": meta,
             **prepared.to_dict(),
         }
@@ -311,7 +314,7 @@ class Synthesizer:
         header, arrays = modelfile.read_model(source)
         try:
             model = cls(header["engine"], header["preset"], seed=header["seed"])
-            model._kind = header["kind"]
+            model._kind, model._pandas = header["kind"], header["pandas"]
             prepared = Prepared.from_dict(header, arrays)
             state = {
                 n.removeprefix("engine/"): a for n, a in arrays.items() if n.startswith("engine/")

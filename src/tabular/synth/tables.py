@@ -290,9 +290,10 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _width(kind: pa.DataType) -> int:
     try:
-        return max(1, kind.bit_width // 8)
+        bits: int = kind.bit_width
     except ValueError:
         return 4
+    return max(1, bits // 8)
 
 
 def _decoded_bytes(column: pa.Array) -> int:

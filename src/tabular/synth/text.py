@@ -49,19 +49,19 @@ def mask(column: pa.Array, floor: int) -> pa.Array:
     return pa.array(masked, pa.string())
 
 
-def fill(column: pa.Array, random: RawRandom) -> pa.Array:
+def fill(column: pa.Array, *key: int) -> pa.Array:
     """Fills the masks of a drawn column with random letters and digits.
 
     Args:
         column: masks as made by `mask`.
-        random: the block's randomness.
+        key: names the block's randomness; the first rows come out alike however many follow.
     """
     values = column.to_pylist()
     lengths = [0 if value is None else len(value) for value in values]
     joined = "".join(value for value in values if value is not None)
     points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32).copy()
-    for placeholder, alphabet in _ALPHABETS.items():
-        _fill_one(points, placeholder, alphabet, random)
+    for stream, (placeholder, alphabet) in enumerate(_ALPHABETS.items()):
+        _fill_one(points, placeholder, alphabet, RawRandom(*key, stream))
     filled = points.tobytes().decode("utf-32-le", "surrogatepass")
     ends = np.cumsum(lengths).tolist()
     return pa.array(
