@@ -30,7 +30,6 @@ class FolderProvider:
     name = "folder"
     prices = None
     capabilities: ClassVar[CapabilityTable] = {
-        "environment": native("a folder of its own"),
         "compute.instances": native("a number in the file"),
         "image": native("the file's name"),
         "storage.size": native("a number in the file"),

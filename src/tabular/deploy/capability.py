@@ -39,6 +39,10 @@ class Capability:
 CapabilityTable = Mapping[str, Capability]
 
 
+# Honoured before any provider is asked: it chooses the provider, the target and the policy.
+CORE_FIELDS = frozenset({"provider", "environment", "policy"})
+
+
 def native(note: str = "") -> Capability:
     """The vendor has it."""
     return Capability(Support.NATIVE, note)
@@ -88,7 +92,8 @@ def require_supported(provider: str, table: CapabilityTable, spec: Mapping[str, 
     refused = [
         (path, found.note)
         for path in leaf_paths(spec)
-        if (found := lookup(table, path)).support is Support.UNSUPPORTED
+        if path.split(".")[0] not in CORE_FIELDS
+        and (found := lookup(table, path)).support is Support.UNSUPPORTED
     ]
     if refused:
         lines = "; ".join(f"{path}: {note}" for path, note in refused)

@@ -1,0 +1,150 @@
+"""The way of one deployment, with the example provider and a real HTTP service beside it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tabular.deploy import AuditLog, Gate, Orchestrator, Status, load_provider
+from tabular.deploy.stack import Reduction, Stack
+from tabular.errors import (
+    BudgetError,
+    NotFoundError,
+    PolicyError,
+    UnsupportedError,
+    UsageError,
+    WaitTimeoutError,
+)
+from tests.conformance.folder import describe, load_example
+
+example: Any = load_example()
+
+
+class Reducing(example.FolderProvider):  # type: ignore[misc]
+    """Gives one thing only in part."""
+
+    def compile(self, deployment: Any) -> Stack:
+        reduced = Reduction("spec.storage.size", "1Ti", "1Gi", "the folder is small")
+        return replace(super().compile(deployment), reductions=(reduced,))
+
+
+@pytest.fixture
+def orchestrator(tmp_path: Path) -> Orchestrator:
+    provider = example.FolderProvider(tmp_path / "place")
+    return Orchestrator(provider, AuditLog(tmp_path / "audit.jsonl"))
+
+
+def outcomes(tmp_path: Path) -> list[tuple[str, str]]:
+    return [(r["action"], r["outcome"]) for r in AuditLog(tmp_path / "audit.jsonl").records()]
+
+
+def test_every_action_is_recorded(orchestrator: Orchestrator, tmp_path: Path) -> None:
+    plan = orchestrator.plan(describe("demo"))
+    assert outcomes(tmp_path) == []
+    list(orchestrator.apply(plan))
+    list(orchestrator.destroy(plan.stack.target, delete_data=True))
+    assert outcomes(tmp_path) == [
+        ("deploy", "started"),
+        ("deploy", "done"),
+        ("destroy", "started"),
+        ("destroy", "done"),
+    ]
+
+
+def test_a_policy_stops_the_apply_before_anything(
+    orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    plan = orchestrator.plan(describe("demo", policy={"allowed_regions": ["eu-west-1"]}))
+    with pytest.raises(PolicyError):
+        list(orchestrator.apply(plan))
+    assert not list((tmp_path / "place").rglob("*.json"))
+
+
+def test_a_budget_without_prices_is_refused(orchestrator: Orchestrator) -> None:
+    plan = orchestrator.plan(describe("demo"))
+    with pytest.raises(BudgetError):
+        list(orchestrator.apply(plan, Gate(max_monthly_cost=Decimal(100))))
+
+
+def test_strict_refuses_what_is_reduced(tmp_path: Path) -> None:
+    orchestrator = Orchestrator(Reducing(tmp_path), AuditLog(tmp_path / "audit.jsonl"))
+    plan = orchestrator.plan(describe("demo"))
+    with pytest.raises(UnsupportedError, match="asked 1Ti, given 1Gi"):
+        list(orchestrator.apply(plan, Gate(strict=True)))
+    list(orchestrator.apply(plan))
+
+
+def test_finding_a_deployment_by_its_words(orchestrator: Orchestrator) -> None:
+    with pytest.raises(NotFoundError):
+        orchestrator.find(None, None)
+    for name in ("one", "two"):
+        list(orchestrator.apply(orchestrator.plan(describe(name))))
+    assert orchestrator.find("two", None).target.name == "two"
+    with pytest.raises(UsageError, match="folder/development/one, folder/development/two"):
+        orchestrator.find(None, None)
+    with pytest.raises(NotFoundError, match="three"):
+        orchestrator.find("three", None)
+    target = orchestrator.find("one", None).target
+    list(orchestrator.destroy(target))
+    assert orchestrator.find(None, None).target.name == "two"
+    assert orchestrator.find("one", None).state == "retained"
+
+
+def test_an_unknown_provider_names_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        load_provider("standalon")
+    assert caught.value.hint is not None
+    assert "did you mean 'standalone'?" in caught.value.hint
+
+
+class _Service(BaseHTTPRequestHandler):
+    answers: list[int]
+
+    def do_GET(self) -> None:
+        status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.send_response(status if self.path == "/ready" else 404)
+        self.end_headers()
+        self.wfile.write(b'{"status": "migrating"}')
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[str, type[_Service]]]:
+    handler = type("Handler", (_Service,), {"answers": [200]})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", handler
+    server.shutdown()
+    server.server_close()
+
+
+def _status(orchestrator: Orchestrator, url: str) -> Status:
+    list(orchestrator.apply(orchestrator.plan(describe("demo"))))
+    return replace(orchestrator.find("demo", None), outputs={"url": url})
+
+
+def test_readiness_is_asked_of_the_service_until_it_is(
+    orchestrator: Orchestrator, service: tuple[str, type[_Service]]
+) -> None:
+    url, handler = service
+    handler.answers = [503, 503, 200]
+    orchestrator.verify(_status(orchestrator, url), timeout=10)
+    assert handler.answers == [200]
+
+
+def test_a_service_that_never_gets_ready_is_an_error_with_its_words(
+    orchestrator: Orchestrator, service: tuple[str, type[_Service]]
+) -> None:
+    url, handler = service
+    handler.answers = [503]
+    with pytest.raises(WaitTimeoutError, match=r"503.*migrating"):
+        orchestrator.verify(_status(orchestrator, url), timeout=1)
