@@ -28,8 +28,8 @@ from tabular.synth.evaluation.kinds import (
 
 Part = Literal["real", "synthetic", "holdout"]
 PARTS: tuple[Part, ...] = ("real", "synthetic", "holdout")
-IDENTIFIER_ROWS = 20
-"""Below this many rows, all values being different says nothing about a column."""
+KEY_ROWS = 1_000
+"""From this many rows on, whole numbers that are all different are taken for a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Column:
         labels: the text of each code; empty for columns on a number line.
         known: codes below this occur in the real or the holdout table.
         integral: whole numbers in every table.
-        identifier: every real value is different, and they are not measurements.
+        identifier: a key or free text: new with every synthetic row, so that it says nothing
+            about copying, and would tell every table apart.
     """
 
     name: str
@@ -127,8 +128,14 @@ def _listed(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def encode(name: str, arrays: Mapping[Part, pa.ChunkedArray]) -> Column:
+def encode(name: str, arrays: Mapping[Part, pa.ChunkedArray], *, key: bool = False) -> Column:
     """One column of every table, aligned.
+
+    Args:
+        name: of the column.
+        arrays: its values in each table.
+        key: known to be a key or free text; whole numbers are looked at besides, because a
+            key that was split between training and holdout no longer counts without gaps.
 
     Raises:
         TableError: its types cannot be compared; see `kinds.common_family`.
@@ -136,16 +143,17 @@ def encode(name: str, arrays: Mapping[Part, pa.ChunkedArray]) -> Column:
     kinds = [array.type for array in arrays.values()]
     found = common_family(name, kinds)
     if found in ("text", "boolean"):
-        return _encode_categories(name, found, arrays)
+        return _encode_categories(name, found, arrays, key)
     values = {part: as_floats(name, array, found) for part, array in arrays.items()}
     whole = found == "number" and all(
         types.is_integer(value_type(kind)) or family(kind) == "empty" for kind in kinds
     )
-    unique = whole and is_identifier(values["real"][~np.isnan(values["real"])])
-    return Column(name, found, values, (), 0, whole, unique)
+    return Column(name, found, values, (), 0, whole, key or (whole and _unique(values["real"])))
 
 
-def _encode_categories(name: str, found: Family, arrays: Mapping[Part, pa.ChunkedArray]) -> Column:
+def _encode_categories(
+    name: str, found: Family, arrays: Mapping[Part, pa.ChunkedArray], key: bool
+) -> Column:
     chunks = [chunk for array in arrays.values() for chunk in as_text(array).chunks]
     joined = pa.chunked_array(chunks, type=pa.large_string())
     encoded = pc.dictionary_encode(joined).combine_chunks()
@@ -165,14 +173,8 @@ def _encode_categories(name: str, found: Family, arrays: Mapping[Part, pa.Chunke
     values = {part: place[item] for part, item in values.items()}
     labels = tuple(dictionary.take(pa.array(order)).to_pylist())
     known = int(((count["real"] + held) > 0).sum())
-    real = values["real"]
-    return Column(name, found, values, labels, known, False, is_identifier(real[real >= 0]))
+    return Column(name, found, values, labels, known, False, key)
 
 
-def is_identifier(present: np.ndarray) -> bool:
-    """Whether values look like keys: enough of them, and no two alike.
-
-    Args:
-        present: codes or whole numbers of the rows that have a value.
-    """
-    return len(present) >= IDENTIFIER_ROWS and len(np.unique(present)) == len(present)
+def _unique(values: np.ndarray) -> bool:
+    return len(values) >= KEY_ROWS and len(np.unique(values)) == len(values)

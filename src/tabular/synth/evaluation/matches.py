@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -15,19 +15,22 @@ DECIMALS = 6
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def exact_matches(tables: Mapping[Part, pa.Table]) -> ExactMatches:
+def exact_matches(tables: Mapping[Part, pa.Table], keys: Collection[str]) -> ExactMatches:
     """Share of rows that occur in another table, keys left aside.
 
     Keys are left aside because a regenerated key would make every copied row look new.
 
     Args:
         tables: aligned; read a column at a time, whole.
+        keys: columns known to be keys or free text.
     """
     hashes = {part: np.zeros(table.num_rows, dtype=np.uint64) for part, table in tables.items()}
     every = {part: item.copy() for part, item in hashes.items()}
     compared = 0
     for name in tables["real"].column_names:
-        column = encode(name, {part: table[name] for part, table in tables.items()})
+        column = encode(
+            name, {part: table[name] for part, table in tables.items()}, key=name in keys
+        )
         _mix(every, column)
         if not column.identifier:
             _mix(hashes, column)

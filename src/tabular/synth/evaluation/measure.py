@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
 
+from tabular.errors import TableError
 from tabular.synth.evaluation.association import association_scores
 from tabular.synth.evaluation.columns import Column, Part, align, encode
-from tabular.synth.evaluation.inputs import as_arrow
+from tabular.synth.evaluation.kinds import family
 from tabular.synth.evaluation.limits import Limits, choose
 from tabular.synth.evaluation.matches import exact_matches
 from tabular.synth.evaluation.models import detection
@@ -29,6 +30,8 @@ from tabular.synth.evaluation.verdict import (
     shape_finding,
     utility_finding,
 )
+from tabular.synth.frames import to_arrow
+from tabular.synth.schema import infer
 
 Tables = Mapping[Part, pa.Table]
 _PURPOSE = 1
@@ -65,9 +68,10 @@ def evaluate(
     given: dict[Part, Any] = {"real": real, "synthetic": synthetic}
     if holdout is not None:
         given["holdout"] = holdout
-    tables = align({part: as_arrow(table, part) for part, table in given.items()})
+    tables = align({part: _arrow(table, part) for part, table in given.items()})
     sampled = _sampled(tables, limits, seed)
-    scores, columns = _encode_all(sampled, target, limits, seed)
+    keys = _keys(tables["real"].slice(0, limits.match_rows))
+    scores, columns = _encode_all(sampled, keys, target, limits, seed)
     step()
     rows = chosen_rows(columns, limits, seed)
     pairs = pair_scores(columns, rows)
@@ -76,7 +80,7 @@ def evaluate(
     step()
     near = nearest_share(columns, limits, seed)
     step()
-    exact = exact_matches(_match_tables(tables, sampled, limits, seed))
+    exact = exact_matches(_match_tables(tables, sampled, limits, seed), keys)
     step()
     told = detection(columns, limits, seed)
     step()
@@ -106,6 +110,21 @@ def evaluate(
         ),
         notes=notes(tables, shapes, pairs, len(columns), limits),
     )
+
+
+def _arrow(table: Any, part: Part) -> pa.Table:
+    try:
+        return to_arrow(table)[0]
+    except TableError as error:
+        error.where = error.where or f"the {part} table"
+        raise
+
+
+def _keys(real: pa.Table) -> set[str]:
+    """Columns that the synthesizer makes anew in every row: keys and free text."""
+    names = [field.name for field in real.schema if family(field.type) is not None]
+    roles = infer(real.select(names)).columns
+    return {name for name in names if roles[name].role in ("id", "text")}
 
 
 class _Steps:
@@ -147,7 +166,7 @@ def _match_tables(
 
 
 def _encode_all(
-    tables: Tables, target: str | None, limits: Limits, seed: int
+    tables: Tables, keys: Collection[str], target: str | None, limits: Limits, seed: int
 ) -> tuple[list[ColumnScore], list[Column]]:
     """Scores of all columns, and the columns kept for the measures that follow."""
     names = tables["real"].column_names
@@ -156,7 +175,9 @@ def _encode_all(
         kept.add(target)
     scores, columns = [], []
     for name in names:
-        column = encode(name, {part: table[name] for part, table in tables.items()})
+        column = encode(
+            name, {part: table[name] for part, table in tables.items()}, key=name in keys
+        )
         scores.append(score_column(column))
         if name in kept:
             columns.append(column)

@@ -70,7 +70,7 @@ def detection(columns: Sequence[Column], limits: Limits, seed: int) -> Detection
     """AUC of a classifier that tells real rows (the holdout, if any) from synthetic ones."""
     columns = [column for column in columns if not column.identifier]
     if not columns:
-        return NotMeasured("every column is a key")
+        return NotMeasured("every column is a key or free text")
     against: Part = "holdout" if "holdout" in columns[0].values else "real"
     sizes = {part: len(columns[0].values[part]) for part in (against, "synthetic")}
     rows = min(limits.detection_rows, *sizes.values())

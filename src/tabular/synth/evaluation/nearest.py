@@ -33,7 +33,7 @@ def nearest_share(
     """Share of synthetic rows nearer to training than to holdout, with its interval."""
     columns = [column for column in columns if not column.identifier]
     if not columns:
-        return NotMeasured("every column is a key")
+        return NotMeasured("every column is a key or free text")
     if "holdout" not in columns[0].values:
         return NotMeasured("needs a holdout: real rows that the synthesizer has not seen")
     space = Space(columns)

@@ -40,7 +40,7 @@ class ColumnScore:
     Attributes:
         name: of the column.
         family: number, boolean, text, instant, clock or span.
-        identifier: a key; its values say nothing about people or things.
+        identifier: a key or free text, left out of distances, matches and models.
         similarity: 1 - total variation over 20 quantile bins or 50 categories, and missing.
         reference: the same between the real table and the holdout.
         missing_real: share of the real rows without a value.

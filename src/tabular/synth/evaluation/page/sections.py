@@ -169,7 +169,7 @@ def _column_table(scores: Sequence[ColumnScore]) -> Markup:
         element(
             "tr",
             element("th", name(score.name), scope="row"),
-            element("td", "key" if score.identifier else score.family),
+            element("td", "key or free text" if score.identifier else score.family),
             *_numbers(
                 f"{score.similarity:.3f}",
                 "" if score.reference is None else f"{score.reference:.3f}",
@@ -257,7 +257,7 @@ def method(report: Report) -> Markup:
         "Nearer to training: Euclidean distance over quantiles of numbers and indicators of "
         "categories; a tie counts half; the interval is Wilson's and covers the choice of "
         "synthetic rows, not of the holdout.",
-        "Exact matches: rows that agree in every column but keys.",
+        "Exact matches: rows that agree in every column but keys and free text.",
         "Detection and utility: histogram gradient boosting with its standard settings.",
         f"Every random choice follows from seed {report.seed}: the same tables give the same "
         "report.",

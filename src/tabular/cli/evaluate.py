@@ -1,0 +1,86 @@
+"""`evaluate`: how good and how private a synthetic table is, from files, with no server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn
+
+from tabular.cli.output import JsonFlag, print_json, stderr, stdout
+from tabular.errors import InputError
+
+_TABLE = "CSV, Parquet or JSON lines."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the tree."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    real: Annotated[Path, typer.Argument(help=f"The table that was learned from: {_TABLE}")],
+    synthetic: Annotated[Path, typer.Argument(help=f"The table that was made: {_TABLE}")],
+    *,
+    holdout: Annotated[
+        Path | None,
+        typer.Option(help="Real rows that were not learned from; privacy is judged by them."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The column a model is to predict; else the last that suits.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report, with plots, to this HTML file.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure how good and how private a synthetic table is.
+
+    REAL is the table the synthesizer learned from, SYNTHETIC the one it made. With --holdout,
+    real rows it never saw, the report can say what is memory and what is chance.
+    """
+    from tabular.synth.evaluation import evaluate as measure
+    from tabular.synth.tables import read_table
+
+    if html is not None and not html.parent.is_dir():
+        raise InputError(
+            "the folder of the HTML report does not exist",
+            where=str(html),
+            hint=f"make it first: mkdir -p {html.parent}",
+        )
+    tables: dict[str, Any] = {"real": read_table(real), "synthetic": read_table(synthetic)}
+    if holdout is not None:
+        tables["holdout"] = read_table(holdout)
+    with Progress(
+        TextColumn("evaluating"),
+        BarColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    ) as bar:
+        task = bar.add_task("evaluate", total=1.0)
+        report = measure(
+            **tables,
+            target=target,
+            seed=seed,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    if html is not None:
+        _write(html, report.to_html())
+    if as_json:
+        print_json(report.to_dict())
+        return
+    stdout.print(report.summary(), markup=False, end="")
+    if html is not None:
+        stdout.print(f"report: {html}", markup=False)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise InputError(
+            f"the HTML report cannot be written: {problem.strerror}", where=str(path)
+        ) from problem
