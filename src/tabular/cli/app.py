@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import tabular
+from tabular.cli import fit, generate, sample
 from tabular.cli.output import print_error
 from tabular.errors import TabularError
 
@@ -33,6 +34,12 @@ def root(
     ] = False,
 ) -> None:
     """Synthetic tables, and the platform that makes them, anywhere."""
+
+
+# One line per command module, in the order that --help shows.
+fit.register(app)
+sample.register(app)
+generate.register(app)
 
 
 def main() -> None:

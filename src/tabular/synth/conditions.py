@@ -180,7 +180,9 @@ def _scalar(value: Any, name: str, schema: pa.Schema) -> pa.Scalar | None:
     except (ValueError, TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(
             f"{value!r} is no value of column {name!r}, which holds {kind}",
-            hint="dates are written 2024-12-31, times 2024-12-31T23:59:59",
+            hint="dates are written 2024-12-31, times 2024-12-31T23:59:59"
+            if pa.types.is_temporal(kind)
+            else None,
         ) from error
 
 

@@ -82,6 +82,8 @@ def read_table(
             table = _read_csv(source, where, encoding)
         else:
             table = _read_jsonl(source, where, encoding)
+    except FileNotFoundError as error:
+        raise TableError("no such file", where=where) from error
     except OSError as error:
         raise TableError(f"cannot be read: {error.strerror or error}", where=where) from error
     names = table.column_names
