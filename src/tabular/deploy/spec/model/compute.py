@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from tabular.deploy.spec.model.base import (
@@ -113,8 +113,14 @@ class Compute(Block):
     type: ComputeType | None = key(
         None, "Which of the provider's services; the provider's usual one if unset.", "ecs-fargate"
     )
-    instances: int = key(1, "How many API instances to run (to start with).", 3, ge=0, le=10_000)
     min_instances: int | None = key(None, "Scale down to this many.", 3, ge=0, le=10_000)
+    instances: int = Field(
+        default_factory=lambda said: max(1, said.get("min_instances") or 1),
+        description="How many API instances to start with; `min_instances`, or 1, if unset.",
+        examples=[3],
+        ge=0,
+        le=10_000,
+    )
     max_instances: int | None = key(None, "Scale up to this many.", 10, ge=1, le=10_000)
     workers: int = key(1, "How many workers run jobs.", 2, ge=0, le=10_000)
     cpu: Cores | None = key(

@@ -1,0 +1,95 @@
+"""The way of a spec: bytes, tree, form, draft, flags, model; with everything wrong told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+from tabular.deploy.spec.model import Deployment
+from tabular.deploy.spec.overrides import IDENTITY, Overrides, apply, require_same
+from tabular.deploy.spec.problems import Problem, spec_error
+from tabular.deploy.spec.readers import Draft, Origin, read
+from tabular.deploy.spec.source import check_characters, parse, read_text
+from tabular.deploy.spec.verdict import judge
+from tabular.deploy.spec.walk import Path
+
+NO_FILE = "(no file)"
+HELM_VALUES = "Helm values"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid deployment, and where each part of it was said.
+
+    Attributes:
+        deployment: the model.
+        name: the file, as the user named it.
+        form: ``portable``, ``flat``, ``multi-cloud`` or ``Helm values``.
+        origins: by path in the model; what is not in it is a default.
+        notes: what flags replaced, and what has no effect.
+    """
+
+    deployment: Deployment
+    name: str
+    form: str
+    origins: Mapping[Path, Origin]
+    notes: tuple[str, ...] = ()
+
+
+def load(path: FilePath | str | None, overrides: Overrides | None = None) -> Loaded:
+    """Read a deployment file of any form.
+
+    Args:
+        path: the file; None for a deployment of defaults and flags alone.
+        overrides: what the flags say.
+
+    Raises:
+        SpecError: names every problem by file, line, column and key.
+        UsageError: a flag contradicts the file.
+    """
+    overrides = overrides or Overrides()
+    if path is None and overrides.values is None:
+        return _finish("portable", Draft(NO_FILE), overrides)
+    if path is None:
+        return _finish(*_read_values(overrides.values), overrides)
+    return load_text(read_text(FilePath(path)), str(path), overrides)
+
+
+def load_text(text: str, name: str = "<text>", overrides: Overrides | None = None) -> Loaded:
+    """Read a deployment from a text.
+
+    Args:
+        text: YAML.
+        name: what to call it in messages.
+        overrides: what the flags say.
+
+    Raises:
+        SpecError: names every problem by line, column and key.
+        UsageError: a flag contradicts the text.
+    """
+    overrides = overrides or Overrides()
+    form, draft = read(parse(check_characters(text, name), name), name)
+    if overrides.values is not None:
+        _, values = _read_values(overrides.values)
+        for path in IDENTITY:
+            if values.get(path) is not None:
+                require_same(draft, path, values.get(path), values.origins[path].place)
+        draft.merge(values)
+    return _finish(form, draft, overrides)
+
+
+def _read_values(path: FilePath | None) -> tuple[str, Draft]:
+    name = str(path)
+    return read(parse(read_text(FilePath(name)), name), name, HELM_VALUES)
+
+
+def _finish(form: str, draft: Draft, overrides: Overrides) -> Loaded:
+    apply(draft, overrides)
+    made, problems = judge(draft)
+    if made is None:
+        raise spec_error(draft.name, problems)
+    return Loaded(made, draft.name, form, draft.origins, tuple(draft.notes))
+
+
+__all__ = ["Loaded", "Problem", "load", "load_text"]

@@ -1,0 +1,8 @@
+"""From a file to a tree of values that know where they stand."""
+
+from __future__ import annotations
+
+from tabular.deploy.spec.source.nodes import Node, parse
+from tabular.deploy.spec.source.text import check_characters, decode, read_text
+
+__all__ = ["Node", "check_characters", "decode", "parse", "read_text"]

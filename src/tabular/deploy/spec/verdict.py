@@ -1,0 +1,128 @@
+"""The model's verdict on a draft, told in the words and lines of the user's file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from tabular.deploy.spec.model import Deployment
+from tabular.deploy.spec.problems import Problem
+from tabular.deploy.spec.readers import Draft, Origin
+from tabular.deploy.spec.secret import SECRET_KEY
+from tabular.deploy.spec.walk import Path, choices, dotted, fields_at
+from tabular.errors import nearest
+
+EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "float_type": "a number",
+    "model_type": "a block of keys",
+    "model_attributes_type": "a block of keys",
+    "dict_type": "a block of keys",
+    "tuple_type": "a list",
+}
+PATTERNS = {
+    "^[a-z]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and dashes, a letter first",
+}
+MAX_KNOWN = 12
+
+
+def judge(draft: Draft) -> tuple[Deployment | None, list[Problem]]:
+    """The deployment that a draft is, or what is wrong with it."""
+    try:
+        made = Deployment.model_validate(draft.data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        return None, [*draft.problems, *(_problem(draft, detail) for detail in details)]
+    return (None if draft.problems else made), list(draft.problems)
+
+
+def _origin(draft: Draft, path: Path) -> tuple[Origin | None, Path]:
+    """The nearest thing in the file at or above a path, and what of the path it does not name."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in draft.origins:
+            return draft.origins[path[:length]], path[length:]
+    return None, path
+
+
+def _problem(draft: Draft, detail: ErrorDetails) -> Problem:
+    context: dict[str, Any] = detail.get("ctx", {})
+    path: Path = tuple(step for step in detail["loc"] if step != "[key]")
+    if detail["type"] == "contradiction":
+        path = (*path, context["key"])
+    origin, rest = _origin(draft, path)
+    if origin is None:
+        return Problem(1, 1, f"{draft.name}:1:1", dotted(path), *_words(detail, path, None))
+    key = origin.key
+    if rest or not key:
+        key = f"{key}.{dotted(rest)}" if key else dotted(path)
+    node = origin.node
+    message, hint = _words(detail, path, origin if not rest else None)
+    if node is None:
+        return Problem(0, 0, origin.place, dotted(path), message, hint)
+    line, column = node.line, node.column
+    at_key = detail["type"] in ("extra_forbidden", "contradiction") or detail["loc"][-1] == "[key]"
+    if at_key and not rest and node.key_line:
+        line, column = node.key_line, node.key_column
+    return Problem(line, column, f"{origin.file}:{line}:{column}", key, message, hint)
+
+
+def _words(detail: ErrorDetails, path: Path, origin: Origin | None) -> tuple[str, str]:
+    """Message and hint of one of pydantic's errors, never with the value of a secret."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    secret = any(isinstance(step, str) and SECRET_KEY.search(step) for step in path)
+    node = origin.node if origin else None
+    got = f", got {node.kind}" if node and not secret else ""
+    if kind == "literal_error":
+        return _choice(path, got, node.value if node else None)
+    if kind in EXPECTED:
+        return f"expected {EXPECTED[kind]}{got}", _type_hint(kind, node)
+    if kind == "string_pattern_mismatch":
+        pattern = str(context["pattern"])
+        return f"expected {PATTERNS.get(pattern, f'text like {pattern}')}{got}", ""
+    simple = {"extra_forbidden": ("unknown key", _mend(path)), "missing": ("missing key", "")}
+    return simple.get(kind) or (f"{_limit(kind, context) or detail['msg']}{got}", "")
+
+
+def _type_hint(kind: str, node: Any) -> str:
+    if kind == "string_type" and node and node.raw and isinstance(node.value, int | float):
+        return f'put it in quotes: "{node.raw}"'
+    if kind == "bool_type" and node and str(node.raw).lower() in ("yes", "no", "on", "off"):
+        right = "true" if node.raw.lower() in ("yes", "on") else "false"
+        return f"in YAML 1.2 {node.raw} is text: write {right}"
+    if kind == "tuple_type":
+        return "write - before each item, or [a, b]"
+    return ""
+
+
+def _limit(kind: str, context: dict[str, Any]) -> str:
+    """The broken limit in words, "" for another kind of error."""
+    words = {
+        "greater_than_equal": "must be at least {ge}",
+        "less_than_equal": "must be at most {le}",
+        "string_too_short": "must have at least {min_length} characters",
+        "string_too_long": "must have at most {max_length} characters",
+        "too_short": "must have at least {min_length} entries",
+    }
+    return words[kind].format(**context) if kind in words else ""
+
+
+def _mend(path: Path) -> str:
+    known = sorted(fields_at(path[:-1]))
+    close = nearest(str(path[-1]), known).strip()
+    if close or not known:
+        return close
+    more = ", …" if len(known) > MAX_KNOWN else ""
+    return f"known here: {', '.join(known[:MAX_KNOWN])}{more}"
+
+
+def _choice(path: Path, got: str, value: Any) -> tuple[str, str]:
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    field = fields_at(path[:-1]).get(str(path[-1])) if path else None
+    known = choices(field.annotation) if field else ()
+    return f"expected one of {', '.join(known)}{got}", nearest(str(value), known).strip()
