@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tabular.deploy.events import EventStatus
+from tabular.deploy.standalone.journal import read_json, write_json
 from tabular.deploy.standalone.layout import remove_tree
-from tabular.deploy.standalone.model import PROCESS
+from tabular.deploy.standalone.model import PROCESS, Release, stack_to_dict
 from tabular.deploy.standalone.operations import Context, utc_now
 from tabular.deploy.standalone.release import (
     finish,
@@ -140,6 +141,18 @@ def _rollback(context: Context) -> None:
     context.emit("", "", EventStatus.COMPLETE, f"{release.id} serves")
 
 
+def _remember(context: Context, release: Release) -> None:
+    """Leave word beside the kept data of what it belongs to."""
+    facts = read_json(context.layout.facts) or {}
+    kept = [r for r in stack_to_dict(release.stack)["resources"] if r["stateful"]]
+    facts |= {
+        "updated": utc_now().isoformat(),
+        "spec": dict(release.stack.spec),
+        "resources": kept,
+    }
+    write_json(context.layout.facts, facts)
+
+
 def _destroy(context: Context) -> None:
     operation, state, layout = context.operation, context.state, context.layout
     release = context.release(state.current) if state.current else None
@@ -154,6 +167,8 @@ def _destroy(context: Context) -> None:
         else:
             reason = "stopped" if resource.type == PROCESS else "removed"
             context.emit(resource.id, resource.type, EventStatus.COMPLETE, reason)
+    if release is not None and not operation.delete_data:
+        _remember(context, release)
     if operation.delete_data:
         remove_tree(layout.data, prune=True)
     context.emit("", "", EventStatus.COMPLETE, "destroyed")

@@ -60,11 +60,18 @@ def compile_stack(deployment: Deployment, runtime: str | None) -> Stack:
     require_supported(PROVIDER, CAPABILITIES, _without_noes(said))
     _require_choices(deployment)
     spec = deployment.spec
+    runtime = runtime or spec.compute.type or RUNTIMES[0]
+    if runtime == "process" and spec.image is not None:
+        raise UnsupportedError(
+            f"{PROVIDER} runs the installed package as processes, which need no image",
+            where="spec.image",
+            hint="leave it out, or deploy with --runtime container",
+        )
     overrides = _overrides(said.get("overrides", {}).get(PROVIDER, {}))
     cache = spec.cache if spec.cache and spec.cache.type != "memory" else None
     wanted = Wanted(
         target=target_of(deployment),
-        runtime=runtime or spec.compute.type or RUNTIMES[0],
+        runtime=runtime,
         api=_processes("compute.instances", spec.compute.instances),
         workers=_processes("compute.workers", spec.compute.workers),
         database=spec.database.type or "sqlite",

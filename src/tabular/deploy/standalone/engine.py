@@ -87,11 +87,12 @@ class ProcessEngine:
         layout = self._home.of(target)
         record, _ = self._look(layout)
         operation = requests.read_operation(layout)
-        if record is None and operation is None:
-            raise _nothing(target)
-        destroyed = operation is not None and operation.kind == "destroy" and operation.done
-        if destroyed and not (record and record.failure):
-            raise _nothing(target)
+        gone = operation is None or (operation.kind == "destroy" and operation.done)
+        if gone and not (record and (record.failure or record.history)):
+            left = observe.retained(layout, target)
+            if left is None:
+                raise _nothing(target)
+            return left
         busy = operation if operation and not operation.done else None
         if busy or (record and record.history):
             requests.ensure_supervisor(layout)
@@ -197,7 +198,7 @@ class ProcessEngine:
         self, layout: Layout, record: Record | None, release: Release | None
     ) -> tuple[Resource, ...]:
         if record is None or release is None:
-            return ()
+            return observe.retained_resources(layout)
         return tuple(
             self._as_found(layout, release, resource)
             for resource in release.stack.resources

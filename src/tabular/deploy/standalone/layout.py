@@ -182,11 +182,16 @@ class Home:
         return Layout(self.state / "deployments" / below, self.data / "data" / below)
 
     def targets(self) -> Iterator[Target]:
-        """All deployments that have a state folder, sorted."""
-        root = self.state / "deployments"
-        for environment in sorted(_folders(root)):
-            for folder in sorted(_folders(environment)):
-                yield Target(PROVIDER, folder.name, environment.name)
+        """All deployments that run or have left their data here, sorted."""
+        found = {
+            (folder.parent.name, folder.name)
+            for root in (self.state / "deployments", self.data / "data")
+            for environment in _folders(root)
+            for folder in _folders(environment)
+            if root.name == "deployments" or (folder / "facts.json").is_file()
+        }
+        for environment_name, name in sorted(found):
+            yield Target(PROVIDER, name, environment_name)
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -29,21 +29,18 @@ def stack_to_dict(stack: Stack) -> dict[str, Any]:
     }
 
 
+def resource_from_dict(data: Mapping[str, Any]) -> Resource:
+    """Read back one of the resources that :func:`stack_to_dict` wrote."""
+    after, replace = tuple(data["depends_on"]), frozenset(data["replace_on"])
+    return Resource(**{**data, "depends_on": after, "replace_on": replace})
+
+
 def stack_from_dict(data: Mapping[str, Any]) -> Stack:
     """Read back what :func:`stack_to_dict` wrote."""
     return Stack(
         target=Target(**data["target"]),
         template=data["template"],
-        resources=tuple(
-            Resource(
-                **{
-                    **r,
-                    "depends_on": tuple(r["depends_on"]),
-                    "replace_on": frozenset(r["replace_on"]),
-                }
-            )
-            for r in data["resources"]
-        ),
+        resources=tuple(resource_from_dict(r) for r in data["resources"]),
         spec=data["spec"],
         tags=data["tags"],
         reductions=tuple(Reduction(**r) for r in data["reductions"]),

@@ -14,7 +14,15 @@ from tabular.deploy.standalone.identity import is_alive
 from tabular.deploy.standalone.journal import is_locked, read_json
 from tabular.deploy.standalone.launch import is_service, service_key
 from tabular.deploy.standalone.layout import Layout
-from tabular.deploy.standalone.model import DESCRIPTION, DIRECTORY, SECRET, Operation, Release, Slot
+from tabular.deploy.standalone.model import (
+    DESCRIPTION,
+    DIRECTORY,
+    SECRET,
+    Operation,
+    Release,
+    Slot,
+    resource_from_dict,
+)
 from tabular.deploy.standalone.model import State as Record
 from tabular.deploy.standalone.ports import LOCALHOST
 from tabular.deploy.target import Target
@@ -72,6 +80,32 @@ def _resource_status(
     return ResourceStatus(
         resource.id, resource.type, "crash loop" if failing else state, ", ".join(words)
     )
+
+
+def retained(layout: Layout, target: Target) -> Status | None:
+    """What is left of a deployment that was destroyed with its data kept; None if nothing is."""
+    facts = read_json(layout.facts)
+    if facts is None or "spec" not in facts:
+        return None
+    resources = tuple(
+        ResourceStatus(r.id, r.type, "kept", str(layout.data)) for r in retained_resources(layout)
+    )
+    detail = f"destroyed; its data is kept in {layout.data}"
+    updated = datetime.fromisoformat(facts["updated"])
+    return Status(target, State.RETAINED, "", updated, facts["spec"], resources, detail=detail)
+
+
+def retained_resources(layout: Layout) -> tuple[Resource, ...]:
+    """Data stores that a destroyed deployment left here."""
+    facts = read_json(layout.facts) or {}
+    found = (resource_from_dict(data) for data in facts.get("resources", ()))
+    return tuple(r for r in found if _is_kept(layout, r))
+
+
+def _is_kept(layout: Layout, resource: Resource) -> bool:
+    if resource.type == SECRET:
+        return layout.secret(resource.id, kept=True).exists()
+    return layout.directory(str(resource.properties["path"]), stateful=True).is_dir()
 
 
 _GOOD = ("present", "running")

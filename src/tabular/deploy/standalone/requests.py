@@ -15,18 +15,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 from tabular import __version__
 from tabular.deploy.events import Event
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.children import last_lines
 from tabular.deploy.standalone.launch import inherited
-from tabular.deploy.standalone.layout import Layout, is_removed
+from tabular.deploy.standalone.layout import Layout, is_removed, storage_error
 from tabular.deploy.standalone.model import Operation, State
 from tabular.deploy.standalone.operations import END, error_from, utc_now
 from tabular.deploy.standalone.supervisor import ALREADY_RUNS
-from tabular.errors import BusyError, EngineError, PreflightError, WaitTimeoutError
+from tabular.errors import BusyError, EngineError, WaitTimeoutError
 
 LOCK_TIMEOUT = 10.0
 LONGEST_OPERATION = 1800.0
@@ -124,18 +125,11 @@ def submit(layout: Layout, operation: Operation, check: Callable[[], None]) -> I
         try:
             events.touch(mode=0o600)
         except OSError as error:
-            raise storage(error, events) from error
+            raise storage_error(error, events) from error
         journal.write_json(layout.operation_file, asdict(operation))
     ensure_supervisor(layout)
     wake(layout)
     return follow(layout, operation)
-
-
-def storage(error: OSError, path: Path) -> PreflightError:
-    """See `layout.storage_error`."""
-    from tabular.deploy.standalone.layout import storage_error
-
-    return storage_error(error, path)
 
 
 def follow(layout: Layout, operation: Operation) -> Iterator[Event]:
@@ -152,14 +146,21 @@ def follow(layout: Layout, operation: Operation) -> Iterator[Event]:
             if END not in record:
                 yield Event.from_dict(record)
                 continue
+            # The last line is written before the last acts: whoever looks next must see them.
+            watch.until(partial(_is_over, layout, operation, record))
             if record[END] == "failed":
                 raise error_from(record)
-            break
+            return
     except FileNotFoundError:
         # Destroyed, folder and all, between the look and the opening.
         return
-    if operation.kind == "destroy":
-        watch.until(lambda: is_removed(layout.state))
+
+
+def _is_over(layout: Layout, operation: Operation, end: dict[str, Any]) -> bool:
+    if operation.kind == "destroy" and end[END] == "done":
+        return is_removed(layout.state)
+    now = read_operation(layout)
+    return now is None or now.id != operation.id or now.done
 
 
 class _Watch:
@@ -190,7 +191,7 @@ class _Watch:
             return
         if shutil.disk_usage(self._layout.state).free < _LEAST_FREE:
             full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._layout.state))
-            raise storage(full, self._layout.state)
+            raise storage_error(full, self._layout.state)
         if journal.is_locked(self._layout.supervisor_lock):
             return
         self._revived += 1
