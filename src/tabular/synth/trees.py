@@ -22,13 +22,11 @@ from tabular.synth.encoding import Codec
 from tabular.synth.engines import Allowed, Block, Drawn, Encoded, Preset, Progress, RawRandom
 from tabular.synth.growth import grow
 from tabular.synth.leaves import Lines, fit_lines
+from tabular.synth.order import drawing_order, related
 from tabular.synth.routing import Router
 
 LEAST_PREDICTOR_VALUES = 16
 """Distinct values below which a number predicts better through splits than through a line."""
-
-MOST_FEATURES = 48
-"""Features a tree may split on; wider tables keep those most related to the target."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -94,12 +92,12 @@ class TreesEngine:
         self._codecs = table.codecs
         self._order = drawing_order(table.codecs)
         codes = np.ascontiguousarray(table.codes[:, self._order])
-        related = _related(codes)
+        features_of = related(codes)
         done = 0
 
         def fit_rank(rank: int) -> ColumnTree:
             nonlocal done
-            features = related(rank)
+            features = features_of(rank)
             tree = _fit_column(
                 table, self._order, codes, features, rank=rank, min_leaf=preset.min_leaf
             )
@@ -192,11 +190,6 @@ class TreesEngine:
         return engine
 
 
-def drawing_order(codecs: Sequence[Codec]) -> list[int]:
-    """Columns by number of distinct values, widest last: easy ones then explain hard ones."""
-    return sorted(range(len(codecs)), key=lambda column: codecs[column].size)
-
-
 class _Numbers:
     """Drawn numbers of the columns that lines use as predictors, one row per column."""
 
@@ -263,28 +256,6 @@ def _fit_column(
         lines = fit_lines(tree, target, predictors) if predictors else None
     donors = table.index[column].take(tree.rows)
     return ColumnTree(tree.feature, tree.threshold, tree.left, tree.start, tree.size, donors, lines)
-
-
-def _related(codes: npt.NDArray[np.uint8]) -> Any:
-    """A function from rank to the features its tree may use.
-
-    All earlier columns, or in wide tables those whose ranks correlate most with the target's:
-    searching thousands of columns in every node would cost the square of the width.
-    """
-    rows, width = codes.shape
-    if width <= MOST_FEATURES:
-        return np.arange
-    sample = codes[np.arange(min(rows, 2000)) * rows // max(1, min(rows, 2000))].astype(np.float32)
-    sample -= sample.mean(axis=0)
-    spread = np.sqrt((sample * sample).sum(axis=0))
-    sample /= np.where(spread > 0, spread, 1)
-
-    def of(rank: int) -> npt.NDArray[np.int64]:
-        strength = np.abs(sample[:, rank] @ sample[:, :rank])
-        strongest = np.argsort(-strength, kind="stable")[:MOST_FEATURES]
-        return np.sort(strongest).astype(np.int64)
-
-    return of
 
 
 def _read_tree(arrays: Mapping[str, npt.NDArray[Any]], rank: int) -> ColumnTree:

@@ -1,0 +1,43 @@
+"""In which order columns are drawn, and which earlier ones a column may depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tabular.synth.encoding import Codec
+
+MOST_FEATURES = 48
+"""Features a column may depend on; wider tables keep those most related to the target."""
+
+_SAMPLE_ROWS = 2000
+
+
+def drawing_order(codecs: Sequence[Codec]) -> list[int]:
+    """Columns by number of distinct values, widest last: easy ones then explain hard ones."""
+    return sorted(range(len(codecs)), key=lambda column: codecs[column].size)
+
+
+def related(codes: npt.NDArray[np.uint8]) -> Callable[[int], npt.NDArray[np.int64]]:
+    """A function from rank to the features its tree may use.
+
+    All earlier columns, or in wide tables those whose ranks correlate most with the target's:
+    searching thousands of columns in every node would cost the square of the width.
+    """
+    rows, width = codes.shape
+    if width <= MOST_FEATURES:
+        return np.arange
+    taken = min(rows, _SAMPLE_ROWS)
+    sample = codes[np.arange(taken) * rows // taken].astype(np.float32)
+    sample -= sample.mean(axis=0)
+    spread = np.sqrt((sample * sample).sum(axis=0))
+    sample /= np.where(spread > 0, spread, 1)
+
+    def of(rank: int) -> npt.NDArray[np.int64]:
+        strength = np.abs(sample[:, rank] @ sample[:, :rank])
+        strongest = np.argsort(-strength, kind="stable")[:MOST_FEATURES]
+        return np.sort(strongest).astype(np.int64)
+
+    return of
