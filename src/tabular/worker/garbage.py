@@ -60,6 +60,10 @@ class GarbageBin:
         if session.scalar(name.returning(Garbage.seq)) is None:
             raise ConflictError("the upload took too long and was removed", hint="upload it again")
 
+    def throw(self, session: Session, folder: str) -> None:
+        """Name a folder, in the transaction that ends the last reference to it."""
+        throw(session, folder, self._clock())
+
     def discard(self, folder: str) -> None:
         """Remove a folder that was begun and came to nothing."""
         with self._database.transaction() as session:

@@ -66,6 +66,7 @@ class ChildProcess:
         on_progress: OnProgress = lambda fraction, rows: None,
         tick: Callable[[], None] = lambda: None,
         interval: float = 1.0,
+        limit: float = float("inf"),
     ) -> dict[str, Any]:
         """Do a task and return its result.
 
@@ -74,16 +75,27 @@ class ChildProcess:
             on_progress: called with the fraction done and the rows made since the last call.
             tick: called about every `interval` seconds; what it raises stops the task.
             interval: seconds.
+            limit: seconds after which the task is stopped.
 
         Raises:
             TabularError: what the task raised; code ``job.crashed`` when the child died,
-                ``job.unexpected`` when it met an error that nobody foresaw.
+                ``job.unexpected`` when it met an error that nobody foresaw, ``job.timeout``
+                when it was stopped.
         """
         with self._lock:
+            deadline = time.monotonic() + limit
+
+            def timed_tick() -> None:
+                if time.monotonic() > deadline:
+                    raise TabularError(f"not done after {limit:.0f} s", code="job.timeout")
+                tick()
+
             folder = scratch.make()
             finished = False
             try:
-                result = self._converse({**task, "scratch": folder}, on_progress, tick, interval)
+                result = self._converse(
+                    {**task, "scratch": folder}, on_progress, timed_tick, interval
+                )
                 finished = True
                 return result
             except TaskError as failure:

@@ -77,7 +77,11 @@ def _evaluate(session: Session, job: Job) -> Task:
     holdout = job.params["holdout_dataset_id"]
     return {
         "real": _table(session, job.dataset_id),
-        "synthetic": {"key": source.result["key"], "format": source.result["format"]},
+        "synthetic": {
+            "key": source.result["key"],
+            "format": source.result["format"],
+            "name": f"the rows of {source.id}",
+        },
         "holdout": _table(session, holdout) if holdout else None,
     }
 
@@ -93,4 +97,4 @@ def _table(session: Session, dataset_id: str | None) -> Task:
     dataset = session.scalar(select(Dataset).where(Dataset.id == dataset_id))
     if dataset is None:
         raise NotFoundError("the dataset was deleted", where=dataset_id)
-    return {"key": dataset.object_key, "format": dataset.format}
+    return {"key": dataset.object_key, "format": dataset.format, "name": dataset.name}

@@ -1,0 +1,84 @@
+"""``python -m tabular.api serve|migrate|create-key``: what a deployment runs.
+
+Settings come from the environment alone (see ``TABULAR_*``), so that a container, a supervisor
+and a person start the same thing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from tabular.errors import TabularError
+from tabular.infra.config import Settings, load_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 failed, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings()
+        if options.command == "serve":
+            from tabular.api.serve import serve
+
+            serve(settings)
+        elif options.command == "migrate":
+            _migrate(settings)
+        else:
+            _create_key(settings, options)
+    except TabularError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tabular.api", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="serve the API")
+    commands.add_parser("migrate", help="bring the database's schema to this release")
+    create = commands.add_parser("create-key", help="issue an API key and print it once")
+    create.add_argument("--name", required=True, help="shown in lists")
+    create.add_argument("--scopes", default="admin", help="separated by commas")
+    create.add_argument("--json", action="store_true", help="one line of JSON")
+    create.add_argument(
+        "--if-none", action="store_true", help="only when there is no key that can be used"
+    )
+    return parser
+
+
+def _migrate(settings: Settings) -> None:
+    from tabular.infra.database import Database, migrate
+
+    database = Database(settings.database_url)
+    try:
+        print(f"the schema is at revision {migrate(database)}")
+    finally:
+        database.close()
+
+
+def _create_key(settings: Settings, options: argparse.Namespace) -> None:
+    from tabular.infra.auth import ApiKeys
+    from tabular.infra.database import Database, check_schema
+
+    database = Database(settings.database_url)
+    try:
+        check_schema(database)
+        keys = ApiKeys(database, settings.secret_key.get_secret_value())
+        if options.if_none and keys.any_active():
+            answer = {"id": None, "name": options.name, "key": None}
+        else:
+            issued = keys.issue(options.name, options.scopes.split(","))
+            answer = {"id": issued.id, "name": issued.name, "key": issued.key}
+    finally:
+        database.close()
+    if options.json:
+        print(json.dumps(answer))
+    else:
+        print(answer["key"] or "there is a key already; none was made")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

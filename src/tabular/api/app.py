@@ -1,0 +1,111 @@
+"""The application, put together from settings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+
+from tabular import __version__
+from tabular.api import problems
+from tabular.api.gate import Gate
+from tabular.api.health import Readiness, checks_of
+from tabular.api.routes import PROGRESS, ROUTERS, SYSTEM
+from tabular.api.service import Service, open_service
+from tabular.errors import TabularError
+from tabular.infra.config import Settings
+
+TITLE = "inferloop-tabular"
+DESCRIPTION = (
+    "Synthetic tables over REST. Errors are RFC 9457 problem documents with a stable `code`."
+)
+TAGS = [
+    {"name": "datasets", "description": "Real tables, uploaded."},
+    {"name": "models", "description": "What was learned from a dataset."},
+    {"name": "generate", "description": "Synthetic rows."},
+    {"name": "evaluations", "description": "How good and how private generated rows are."},
+    {
+        "name": "jobs",
+        "description": "What was accepted. Live progress: websocket /v1/jobs/{job_id}/progress.",
+    },
+    {"name": "keys", "description": "API keys and their scopes."},
+    {"name": "system", "description": "Probes and metrics; no key is needed."},
+]
+_PROBLEM = {
+    "description": "A problem.",
+    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+def create_app(settings: Settings, *, service: Service | None = None) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: of this deployment.
+        service: the parts, when they are open already; they are closed with the application.
+
+    Raises:
+        ConfigError: a URL that has no driver, or an extra that is not installed.
+    """
+    parts = service if service is not None else open_service(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.readiness = Readiness(checks_of(parts))
+        yield
+        parts.close()
+
+    app = FastAPI(
+        title=TITLE,
+        description=DESCRIPTION,
+        version=__version__,
+        openapi_tags=TAGS,
+        docs_url=None,  # the usual pages load scripts from elsewhere: see pages
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = parts
+    for router in ROUTERS:
+        app.include_router(router)
+    app.include_router(PROGRESS)
+    app.include_router(SYSTEM)
+    app.add_exception_handler(TabularError, problems.on_error)
+    app.add_exception_handler(HTTPException, problems.on_http_error)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    app.add_middleware(Gate, service=parts)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with problems for errors as they really are answered."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        schemas = document["components"]["schemas"]
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        schemas["Problem"] = _problem_schema()
+        for path, methods in document["paths"].items():
+            for operation in methods.values():
+                operation["responses"].pop("422", None)
+                if path.startswith("/v1/"):
+                    operation["responses"]["default"] = _PROBLEM
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _problem_schema() -> dict[str, Any]:
+    from tabular.api.schemas import Problem
+
+    return Problem.model_json_schema()

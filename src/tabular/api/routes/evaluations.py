@@ -1,0 +1,130 @@
+"""``/v1/evaluations``: how good and how private generated rows are."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tabular.api import lookup
+from tabular.api.dependencies import Parts, Requires
+from tabular.api.pages import REPORT_POLICY
+from tabular.api.paging import Paged
+from tabular.api.schemas import (
+    EvaluateRequest,
+    EvaluationAccepted,
+    EvaluationOut,
+    EvaluationPage,
+)
+from tabular.api.submitting import Submitted
+from tabular.api.views import evaluation_jobs, evaluation_out, job_out
+from tabular.errors import ConflictError
+from tabular.infra.auth import Principal
+from tabular.infra.database.models import Evaluation, Job, new_id
+from tabular.worker.jobs import EVALUATE, GENERATE, SUCCEEDED, find
+
+router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
+
+Evaluator = Annotated[Principal, Depends(Requires("evaluate"))]
+EvaluationId = Annotated[str, Path(pattern=r"^ev_[0-9a-f]{20}$")]
+
+
+@router.post("", status_code=202)
+def evaluate(
+    response: Response,
+    service: Parts,
+    submission: Submitted,
+    body: EvaluateRequest,
+    principal: Evaluator,
+) -> EvaluationAccepted:
+    """Compare the rows of a generation with the real table, and with a holdout if there is one."""
+
+    def make(session: Session) -> Job:
+        return _submit(session, service, body, principal)
+
+    job = submission.once(principal, body, make)
+    response.headers.update(submission.headers)
+    with service.database.session() as session:
+        row = lookup.evaluation(session, str(job.evaluation_id))
+    return EvaluationAccepted(job=job_out(job), evaluation=evaluation_out(row, job))
+
+
+def _submit(session: Session, service: Parts, body: EvaluateRequest, principal: Principal) -> Job:
+    lookup.dataset(session, body.dataset_id, lock=True)
+    if body.holdout_dataset_id is not None:
+        lookup.dataset(session, body.holdout_dataset_id, lock=True)
+    source = find(session, body.job_id)
+    if source.kind != GENERATE or source.status != SUCCEEDED:
+        raise ConflictError(
+            f"the job is a {source.kind} job that is {source.status}",
+            where=source.id,
+            hint="give the id of a generation that has succeeded",
+        )
+    row = Evaluation(
+        id=new_id("ev"),
+        dataset_id=body.dataset_id,
+        holdout_dataset_id=body.holdout_dataset_id,
+        generation_job_id=source.id,
+        created_at=datetime.now(UTC),
+        created_by=principal.key_id,
+    )
+    session.add(row)
+    session.flush()
+    return service.jobs.submit(
+        session,
+        EVALUATE,
+        {"job_id": source.id, "holdout_dataset_id": body.holdout_dataset_id},
+        created_by=principal.key_id,
+        dataset_id=body.dataset_id,
+        evaluation_id=row.id,
+    )
+
+
+@router.get("")
+def list_evaluations(service: Parts, page: Paged, _: Evaluator) -> EvaluationPage:
+    """Every evaluation, without its report."""
+    with service.database.session() as session:
+        rows, following = page.of(session, select(Evaluation), Evaluation.seq)
+        jobs = evaluation_jobs(session, rows)
+        items = [evaluation_out(row, jobs[row.id]) for row in rows]
+        return EvaluationPage(items=items, next=following)
+
+
+@router.get("/{evaluation_id}")
+def get_evaluation(service: Parts, evaluation_id: EvaluationId, _: Evaluator) -> EvaluationOut:
+    """One evaluation; its report is there once its job has succeeded."""
+    row, job = _found(service, evaluation_id)
+    found = evaluation_out(row, job)
+    if row.report_key is not None:
+        found.report = json.loads(b"".join(service.store.get(row.report_key)))
+    return found
+
+
+@router.get(
+    "/{evaluation_id}/report",
+    response_class=Response,
+    responses={200: {"description": "The page.", "content": {"text/html": {}}}},
+)
+def report(service: Parts, evaluation_id: EvaluationId, _: Evaluator) -> Response:
+    """The report as one self-contained page with plots; it may load and execute nothing."""
+    row, job = _found(service, evaluation_id)
+    if row.page_key is None:
+        raise ConflictError(
+            f"the report is not there: its job is {job.status}",
+            where=job.id,
+            hint=f"GET /v1/jobs/{job.id}",
+        )
+    headers = {"Content-Security-Policy": REPORT_POLICY}
+    chunks = service.store.get(row.page_key)
+    return StreamingResponse(chunks, 200, headers, "text/html; charset=utf-8")
+
+
+def _found(service: Parts, evaluation_id: str) -> tuple[Evaluation, Job]:
+    with service.database.session() as session:
+        row = lookup.evaluation(session, evaluation_id)
+        return row, evaluation_jobs(session, [row])[row.id]

@@ -1,0 +1,129 @@
+"""``/v1/generate``: synthetic rows, as a job or at once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Header, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from sqlalchemy.orm import Session
+
+from tabular.api import lookup
+from tabular.api.dependencies import Parts, Requires
+from tabular.api.downloads import MEDIA_TYPES, headers_of
+from tabular.api.schemas import GenerateRequest, GenerationAccepted
+from tabular.api.service import Service
+from tabular.api.submitting import Submission, Submitted
+from tabular.api.views import job_out
+from tabular.errors import TooLargeError
+from tabular.infra.auth import Principal
+from tabular.infra.database.models import Job
+from tabular.worker.jobs import GENERATE
+from tabular.worker.tasks import generation_task
+
+router = APIRouter(prefix="/v1/generate", tags=["generate"])
+
+Generator = Annotated[Principal, Depends(Requires("generate"))]
+INLINE_LIMIT = 60.0  # seconds
+_PIECE = 256 * 1024
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=GenerationAccepted,
+    responses={
+        200: {
+            "description": "The rows themselves, where they were asked for.",
+            "content": {kind.partition(";")[0]: _BINARY for kind in MEDIA_TYPES.values()},
+        }
+    },
+)
+async def generate(
+    service: Parts,
+    submission: Submitted,
+    body: GenerateRequest,
+    principal: Generator,
+    prefer: Annotated[str, Header(description="`wait`: answer with the rows if few.")] = "",
+) -> Response:
+    """Generate rows from a fitted model.
+
+    The answer is a job (202), or the rows themselves (200) for ``"inline": true`` or
+    ``Prefer: wait`` and few rows. Same model, rows, seed and conditions: same rows.
+    """
+    few = body.rows <= service.settings.inline_rows
+    if body.inline and not few:
+        raise TooLargeError(
+            f"at most {service.settings.inline_rows:,} rows can be waited for",
+            where="rows",
+            hint="leave `inline` out: the rows become a job",
+        )
+    waits = few and _prefers_wait(prefer)
+    if body.inline or waits:
+        headers = {"Preference-Applied": "wait"} if waits else {}
+        return await to_thread.run_sync(
+            functools.partial(_inline, service, body, headers), limiter=service.heavy
+        )
+    return await to_thread.run_sync(functools.partial(_as_job, submission, body, principal))
+
+
+def _as_job(submission: Submission, body: GenerateRequest, principal: Principal) -> Response:
+    def make(session: Session) -> Job:
+        model = lookup.model(session, body.model_id, lock=True)
+        params = body.model_dump(include={"rows", "seed", "format", "where"})
+        generation_task(model, params)  # refuses a model that is not fitted
+        return submission.service.jobs.submit(
+            session, GENERATE, params, created_by=principal.key_id, model_id=model.id
+        )
+
+    job = submission.once(principal, body, make)
+    content = GenerationAccepted(job=job_out(job)).model_dump(mode="json")
+    return JSONResponse(content, 202, submission.headers)
+
+
+def _inline(service: Service, body: GenerateRequest, headers: dict[str, str]) -> Response:
+    """Generate within the request, in the child, over a file of this machine."""
+    with service.database.session() as session:
+        task = generation_task(lookup.model(session, body.model_id), body.model_dump())
+    folder = Path(tempfile.mkdtemp(prefix="tabular-inline-"))
+    try:
+        path = folder / f"rows.{body.format}"
+        with service.metrics.generation() as generation:
+            service.child.run(
+                {"kind": "generate", **task, "path": str(path)},
+                on_progress=lambda _, rows: generation.rows(rows),
+                limit=INLINE_LIMIT,
+            )
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        size = path.stat().st_size
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    name = f"synthetic-{body.rows}-rows.{body.format}"
+    headers = {**headers, **headers_of(sha256, name), "Content-Length": str(size)}
+    return StreamingResponse(_once(path), 200, headers, MEDIA_TYPES[body.format])
+
+
+def _once(path: Path) -> Iterator[bytes]:
+    """A file in pieces; its folder is gone afterwards, also when the client is."""
+    try:
+        with path.open("rb") as stream:
+            while piece := stream.read(_PIECE):
+                yield piece
+    finally:
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _prefers_wait(header: str) -> bool:
+    """Whether a ``Prefer`` header (RFC 7240) has ``wait`` or ``wait=SECONDS``."""
+    names = (part.partition(";")[0].partition("=")[0] for part in header.split(","))
+    return any(name.strip().lower() == "wait" for name in names)

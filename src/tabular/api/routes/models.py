@@ -1,0 +1,103 @@
+"""``/v1/models``: what was learned from a dataset."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tabular.api import lookup
+from tabular.api.dependencies import Parts, Requires
+from tabular.api.paging import Paged
+from tabular.api.schemas import FitAccepted, FitRequest, ModelOut, ModelPage
+from tabular.api.submitting import Submitted
+from tabular.api.views import fit_jobs, job_out, model_out
+from tabular.infra.auth import Principal
+from tabular.infra.database.models import Job, Model, new_id
+from tabular.synth.engines import engine_class
+from tabular.synth.schema import TableSchema
+from tabular.worker.jobs import FIT
+from tabular.worker.objects import job_folder
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+Reader = Annotated[Principal, Depends(Requires("models:read"))]
+Writer = Annotated[Principal, Depends(Requires("models:write"))]
+ModelId = Annotated[str, Path(pattern=r"^mdl_[0-9a-f]{20}$")]
+
+
+@router.post("", status_code=202)
+def fit(
+    response: Response,
+    service: Parts,
+    submission: Submitted,
+    body: FitRequest,
+    principal: Writer,
+) -> FitAccepted:
+    """Fit a model to a dataset. The model can be used once its job has succeeded."""
+    engine_class(body.engine)  # an unknown one is refused now, not by the job
+    if body.table_schema is not None:
+        TableSchema.from_dict(body.table_schema, where="schema")
+
+    def make(session: Session) -> Job:
+        dataset = lookup.dataset(session, body.dataset_id, lock=True)
+        model = Model(
+            id=new_id("mdl"),
+            name=body.name or dataset.name,
+            dataset_id=dataset.id,
+            engine=body.engine,
+            preset=body.preset,
+            seed=body.seed,
+            table_schema=body.table_schema,
+            created_at=datetime.now(UTC),
+            created_by=principal.key_id,
+        )
+        session.add(model)
+        session.flush()
+        return service.jobs.submit(
+            session,
+            FIT,
+            {"engine": body.engine, "preset": body.preset, "seed": body.seed},
+            created_by=principal.key_id,
+            dataset_id=dataset.id,
+            model_id=model.id,
+        )
+
+    job = submission.once(principal, body, make)
+    response.headers.update(submission.headers)
+    with service.database.session() as session:
+        model = lookup.model(session, str(job.model_id))
+    return FitAccepted(job=job_out(job), model=model_out(model, job))
+
+
+@router.get("")
+def list_models(service: Parts, page: Paged, _: Reader) -> ModelPage:
+    """Every model, those that are still being fitted too."""
+    with service.database.session() as session:
+        rows, following = page.of(session, select(Model), Model.seq)
+        jobs = fit_jobs(session, rows)
+        return ModelPage(items=[model_out(row, jobs[row.id]) for row in rows], next=following)
+
+
+@router.get("/{model_id}")
+def get_model(service: Parts, model_id: ModelId, _: Reader) -> ModelOut:
+    """One model."""
+    with service.database.session() as session:
+        row = lookup.model(session, model_id)
+        return model_out(row, fit_jobs(session, [row])[row.id])
+
+
+@router.delete("/{model_id}", status_code=204)
+def delete_model(service: Parts, model_id: ModelId, _: Writer) -> Response:
+    """Delete a model. Rows that it generated stay."""
+    with service.database.transaction() as session:
+        row = lookup.model(session, model_id, lock=True)
+        lookup.refuse_if_used(session, "model", Job.model_id == model_id)
+        folder = job_folder(fit_jobs(session, [row])[row.id].id)
+        session.delete(row)
+        service.garbage.throw(session, folder)
+    service.garbage.empty(folder)
+    return Response(status_code=204)

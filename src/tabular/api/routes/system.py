@@ -1,0 +1,56 @@
+"""What is asked without a key: probes, metrics, the landing page and the documentation."""
+
+from __future__ import annotations
+
+import os
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from tabular import __version__
+from tabular.api import pages
+from tabular.api.dependencies import Parts
+from tabular.infra.monitoring import CONTENT_TYPE
+
+router = APIRouter(tags=["system"])
+
+
+@router.get("/health")
+def health(service: Parts) -> dict[str, str | int]:
+    """Whether this process lives; asks nobody else."""
+    settings = service.settings
+    return {
+        "status": "ok",
+        "version": __version__,
+        "release": settings.release,
+        "pid": os.getpid(),
+        "provider": settings.provider,
+        "region": settings.region,
+        "environment": settings.environment,
+    }
+
+
+@router.get("/ready", responses={503: {"description": "A part does not answer."}})
+async def ready(request: Request) -> JSONResponse:
+    """Whether this process can serve: database, storage, cache and queue are asked."""
+    well, checks = await request.app.state.readiness.report()
+    body = {"status": "ready" if well else "unavailable", "checks": checks}
+    return JSONResponse(body, 200 if well else 503)
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(service: Parts) -> Response:
+    """Prometheus metrics."""
+    return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+
+
+@router.get("/", include_in_schema=False)
+def landing(service: Parts) -> Response:
+    """Where to look next."""
+    return pages.landing(service.settings)
+
+
+@router.get("/docs", include_in_schema=False)
+def docs(request: Request) -> Response:
+    """The API as a page that needs no other server."""
+    return pages.documentation(request.app.openapi())

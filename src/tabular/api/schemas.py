@@ -1,0 +1,257 @@
+"""The shapes of requests and answers; the OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_ROWS = 1_000_000_000
+MAX_SEED = 2**53 - 1  # what every JSON reader keeps exactly
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}_[0-9a-f]{20}$")]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description="Same seed, same result.")]
+TableFormat = Literal["csv", "parquet", "jsonl"]
+JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+class Request(BaseModel):
+    """A body; an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FitRequest(Request):
+    """What to learn, and how."""
+
+    dataset_id: Id
+    name: Name | None = Field(None, description="The dataset's name when not given.")
+    engine: str = Field("trees", max_length=64)
+    preset: Literal["fidelity", "balanced", "private"] = "balanced"
+    seed: Seed = 0
+    table_schema: dict[str, Any] | None = Field(
+        None, alias="schema", description="Roles, ranges and constraints; the rest is inferred."
+    )
+
+
+class GenerateRequest(Request):
+    """Which rows to make."""
+
+    model_id: Id
+    rows: int = Field(ge=1, le=MAX_ROWS)
+    seed: Seed = 0
+    format: TableFormat = "csv"
+    where: list[Annotated[str, Field(max_length=1000)]] = Field(
+        default_factory=list,
+        max_length=100,
+        description='Conditions that every row fulfils, such as `"cut=Ideal"` or `"price>=1000"`.',
+    )
+    inline: bool = Field(
+        False, description="Answer with the rows themselves; for few rows (TABULAR_INLINE_ROWS)."
+    )
+
+
+class EvaluateRequest(Request):
+    """Which rows to judge, against what."""
+
+    dataset_id: Id = Field(description="The real table that the model learned from.")
+    job_id: Id = Field(description="The generation whose rows are judged.")
+    holdout_dataset_id: Id | None = Field(
+        None, description="Real rows that the model has not seen; privacy is measured with them."
+    )
+
+
+class KeyRequest(Request):
+    """A key to be issued."""
+
+    name: Name
+    scopes: list[str] = Field(min_length=1, max_length=20)
+
+
+class ErrorOut(BaseModel):
+    """Why a job failed, or its last try did."""
+
+    code: str
+    message: str
+    where: str | None = None
+    hint: str | None = None
+
+
+class ResultOut(BaseModel):
+    """Generated rows."""
+
+    url: str
+    format: str
+    rows: int
+    size: int
+    sha256: str
+
+
+class JobOut(BaseModel):
+    """A job."""
+
+    id: str
+    kind: Literal["fit", "generate", "evaluate"]
+    status: JobStatus
+    progress: float = Field(description="0 to 1")
+    attempt: int = Field(description="How often it was begun.")
+    cancel_requested: bool
+    dataset_id: str | None
+    model_id: str | None
+    evaluation_id: str | None
+    params: dict[str, Any]
+    error: ErrorOut | None
+    result: ResultOut | None = Field(description="Of a generation that succeeded.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class ColumnOut(BaseModel):
+    """A column of a dataset."""
+
+    name: str
+    type: str
+    role: str
+
+
+class DatasetOut(BaseModel):
+    """An uploaded table."""
+
+    id: str
+    name: str
+    format: TableFormat
+    size: int
+    sha256: str
+    rows: int
+    columns: list[ColumnOut]
+    created_at: datetime
+
+
+class PreviewOut(BaseModel):
+    """The first rows."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+class ModelOut(BaseModel):
+    """A model; `status` is that of the job that fits it."""
+
+    id: str
+    name: str
+    dataset_id: str | None
+    engine: str
+    preset: str
+    seed: int
+    table_schema: dict[str, Any] | None = Field(serialization_alias="schema")
+    status: JobStatus
+    job_id: str
+    size: int | None
+    details: dict[str, Any] | None
+    created_at: datetime
+
+
+class EvaluationOut(BaseModel):
+    """An evaluation; `report` is there once its job has succeeded."""
+
+    id: str
+    dataset_id: str
+    holdout_dataset_id: str | None
+    generation_job_id: str
+    job_id: str
+    status: JobStatus
+    report: dict[str, Any] | None = None
+    report_url: str | None = None
+    created_at: datetime
+
+
+class KeyOut(BaseModel):
+    """A key without its secret."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class IssuedKeyOut(BaseModel):
+    """A new key; `key` is shown this once."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    key: str
+
+
+class FitAccepted(BaseModel):
+    """A fit that will be done."""
+
+    job: JobOut
+    model: ModelOut
+
+
+class GenerationAccepted(BaseModel):
+    """A generation that will be done."""
+
+    job: JobOut
+
+
+class EvaluationAccepted(BaseModel):
+    """An evaluation that will be done."""
+
+    job: JobOut
+    evaluation: EvaluationOut
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    request_id: str
+    detail: str | None = None
+    where: str | None = None
+    hint: str | None = None
+    errors: list[dict[str, str]] | None = None
+
+
+class DatasetPage(BaseModel):
+    """Datasets, newest first."""
+
+    items: list[DatasetOut]
+    next: str | None = Field(description="`cursor` of the page after this one.")
+
+
+class ModelPage(BaseModel):
+    """Models, newest first."""
+
+    items: list[ModelOut]
+    next: str | None
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first."""
+
+    items: list[JobOut]
+    next: str | None
+
+
+class EvaluationPage(BaseModel):
+    """Evaluations, newest first."""
+
+    items: list[EvaluationOut]
+    next: str | None
+
+
+class KeyPage(BaseModel):
+    """Keys, newest first."""
+
+    items: list[KeyOut]
+    next: str | None

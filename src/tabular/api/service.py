@@ -1,0 +1,86 @@
+"""Everything that a request may need, opened once and closed once."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from anyio import CapacityLimiter
+
+from tabular.errors import UnavailableError
+from tabular.infra.auth import ApiKeys
+from tabular.infra.cache import Cache, open_cache
+from tabular.infra.config import Settings
+from tabular.infra.database import Database
+from tabular.infra.monitoring import Metrics
+from tabular.infra.queue import Queue, open_queue
+from tabular.infra.ratelimit import RateLimiter, open_limiter
+from tabular.infra.storage import ObjectStore, open_store
+from tabular.infra.websocket import Hub, open_hub
+from tabular.worker.assembly import child_process
+from tabular.worker.garbage import GarbageBin
+from tabular.worker.jobs import Jobs
+from tabular.worker.process import ChildProcess
+
+_LOG = logging.getLogger(__name__)
+HEAVY = 8  # uploads and inline generations that hold a thread of this process at once
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts, chosen by the URLs of the settings."""
+
+    settings: Settings
+    database: Database
+    store: ObjectStore
+    cache: Cache
+    queue: Queue
+    hub: Hub
+    limiter: RateLimiter
+    keys: ApiKeys
+    jobs: Jobs
+    garbage: GarbageBin
+    metrics: Metrics
+    child: ChildProcess
+    heavy: CapacityLimiter
+
+    def wake(self, job_id: str) -> None:
+        """Tell the workers of a job that the database has; they find it without us, later."""
+        try:
+            self.queue.send(job_id)
+        except UnavailableError as error:
+            _LOG.warning("workers were not woken: %s", error.message)
+            self.metrics.error(error.code)
+
+    def close(self) -> None:
+        """End the child and give connections back."""
+        self.child.close()
+        self.queue.close()
+        self.cache.close()
+        self.hub.close()
+        self.database.close()
+
+
+def open_service(settings: Settings) -> Service:
+    """Open the parts; nothing is contacted before it is needed.
+
+    Raises:
+        ConfigError: a URL that has no driver, or an extra that is not installed.
+    """
+    database = Database(settings.database_url)
+    store = open_store(settings.storage_url)
+    return Service(
+        settings=settings,
+        database=database,
+        store=store,
+        cache=open_cache(settings.cache_url),
+        queue=open_queue(settings.queue_url),
+        hub=open_hub(settings.cache_url),
+        limiter=open_limiter(settings.cache_url, on_failure=settings.rate_limit_on_failure),
+        keys=ApiKeys(database, settings.secret_key.get_secret_value()),
+        jobs=Jobs(database, max_tries=settings.job_max_attempts),
+        garbage=GarbageBin(database, store),
+        metrics=Metrics(provider=settings.provider, region=settings.region),
+        child=child_process(settings),
+        heavy=CapacityLimiter(HEAVY),
+    )
