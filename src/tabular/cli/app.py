@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 import tabular
-from tabular.cli import fit, generate, sample
+from tabular.cli import (
+    deploy,
+    destroy,
+    doctor,
+    drift,
+    evaluate,
+    fit,
+    generate,
+    keys,
+    logs,
+    profile,
+    rollback,
+    sample,
+    status,
+)
 from tabular.cli.output import print_error
 from tabular.errors import TabularError
 
@@ -40,6 +54,16 @@ def root(
 fit.register(app)
 sample.register(app)
 generate.register(app)
+evaluate.register(app)
+profile.register(app)
+deploy.register(app)
+status.register(app)
+logs.register(app)
+drift.register(app)
+rollback.register(app)
+destroy.register(app)
+keys.register(app)
+doctor.register(app)
 
 
 def main() -> None:

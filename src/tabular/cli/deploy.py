@@ -11,28 +11,14 @@ from rich.markup import escape
 
 from tabular.cli.confirm import confirm
 from tabular.cli.output import JsonFlag, print_json, stderr, stdout
-from tabular.cli.place import (
-    EnvironmentFlag,
-    HomeFlag,
-    NameFlag,
-    OptionalProviderFlag,
-    RuntimeFlag,
-    YesFlag,
-    connect,
-)
+from tabular.cli.place import DEFAULT_PROVIDER, HomeFlag, RuntimeFlag, YesFlag, connect
 from tabular.cli.render.events import show_events
 from tabular.cli.render.plan import plan_as_dict, print_plan
 from tabular.cli.render.status import status_as_dict
-from tabular.cli.spec_flags import SpecFlags, load_deployment
+from tabular.cli.spec_flags import ConfigFlag, read_spec, spec_flags
 from tabular.deploy import Deployment, Gate, Orchestrator, Plan
+from tabular.deploy.spec import Overrides
 
-ConfigFlag = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The deployment file; a small default if none.")
-]
-RegionFlag = Annotated[str | None, typer.Option("--region", help="The vendor's region.")]
-HaFlag = Annotated[bool, typer.Option("--enable-ha", help="Survive the loss of one part.")]
-MonitoringFlag = Annotated[bool, typer.Option("--enable-monitoring", help="Metrics and alarms.")]
-BackupFlag = Annotated[bool, typer.Option("--enable-backup", help="Regular backups.")]
 StrictFlag = Annotated[
     bool, typer.Option("--strict", help="Refuse what the target gives only in part.")
 ]
@@ -47,15 +33,11 @@ def register(app: typer.Typer) -> None:
     app.command("deploy")(deploy)
 
 
+@spec_flags
 def plan(
-    provider: OptionalProviderFlag = None,
+    *,
+    flags: Overrides,
     config: ConfigFlag = None,
-    environment: EnvironmentFlag = None,
-    region: RegionFlag = None,
-    name: NameFlag = None,
-    enable_ha: HaFlag = False,
-    enable_monitoring: MonitoringFlag = False,
-    enable_backup: BackupFlag = False,
     strict: StrictFlag = False,
     max_monthly_cost: BudgetFlag = None,
     detailed_exitcode: Annotated[
@@ -70,26 +52,19 @@ def plan(
     Exit codes: 0 shown; 2 with --detailed-exitcode if there are changes; 3 a deploy would be
     refused.
     """
-    flags = SpecFlags(
-        provider, environment, region, name, enable_ha, enable_monitoring, enable_backup
-    )
-    deployment, chosen = load_deployment(config, flags)
-    made = connect(chosen, home, runtime).plan(deployment)
+    deployment = read_spec(config, flags).deployment
+    made = _connect(deployment, home, runtime).plan(deployment)
     _show(made, as_json=as_json)
     _gate(strict, max_monthly_cost).require(made)
     if detailed_exitcode and not made.is_empty:
         raise typer.Exit(2)
 
 
+@spec_flags
 def deploy(
-    provider: OptionalProviderFlag = None,
+    *,
+    flags: Overrides,
     config: ConfigFlag = None,
-    environment: EnvironmentFlag = None,
-    region: RegionFlag = None,
-    name: NameFlag = None,
-    enable_ha: HaFlag = False,
-    enable_monitoring: MonitoringFlag = False,
-    enable_backup: BackupFlag = False,
     strict: StrictFlag = False,
     max_monthly_cost: BudgetFlag = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
@@ -103,12 +78,11 @@ def deploy(
     With --json stdout carries one document with `url` and, the first time only, `api_key`.
     Exit codes: 3 refused, nothing touched; 5 failed, the message says what serves now.
     """
-    flags = SpecFlags(
-        provider, environment, region, name, enable_ha, enable_monitoring, enable_backup
-    )
-    deployment, chosen = load_deployment(config, flags)
-    orchestrator = connect(chosen, home, runtime)
-    show_events(orchestrator.attach(orchestrator.provider.target(deployment)), as_json=as_json)
+    deployment = read_spec(config, flags).deployment
+    orchestrator = _connect(deployment, home, runtime)
+    if not dry_run:
+        target = orchestrator.provider.target(deployment)
+        show_events(orchestrator.attach(target), as_json=as_json)
     made = orchestrator.plan(deployment)
     if not as_json or dry_run:
         _show(made, as_json=as_json)
@@ -119,7 +93,11 @@ def deploy(
     if not made.is_empty:
         confirm(f"Apply this to {made.stack.target.id}?", yes=yes)
     show_events(orchestrator.apply(made, gate), as_json=as_json)
-    _report(orchestrator, deployment, made, as_json=as_json)
+    _report(orchestrator, made, as_json=as_json)
+
+
+def _connect(deployment: Deployment, home: Path | None, runtime: str | None) -> Orchestrator:
+    return connect(deployment.spec.provider or DEFAULT_PROVIDER, home, runtime)
 
 
 def _gate(strict: bool, max_monthly_cost: float | None) -> Gate:
@@ -134,16 +112,14 @@ def _show(made: Plan, *, as_json: bool) -> None:
         print_plan(made)
 
 
-def _report(
-    orchestrator: Orchestrator, deployment: Deployment, made: Plan, *, as_json: bool
-) -> None:
+def _report(orchestrator: Orchestrator, made: Plan, *, as_json: bool) -> None:
     """Address and, once, the first key."""
-    target = orchestrator.provider.target(deployment)
+    target = made.stack.target
     key = orchestrator.issue_api_key(target, "admin", only_first=True)
     status = orchestrator.provider.engine.status(target)
     url = status.outputs.get("url")
     if as_json:
-        answer: dict[str, Any] = {**status_as_dict(status), "url": url, "changed": not made.is_empty}
+        answer: dict[str, Any] = {**status_as_dict(status), "url": url}
         print_json(answer if key is None else {**answer, "api_key": key})
         return
     stdout.print(f"[green]{escape(target.id)} is {status.state.value}[/]")

@@ -13,10 +13,6 @@ from tabular.deploy.provider import ProviderOptions
 ProviderFlag = Annotated[
     str, typer.Option("--provider", help="aws, gcp, azure, onprem or standalone (this machine).")
 ]
-OptionalProviderFlag = Annotated[
-    str | None,
-    typer.Option("--provider", help="aws, gcp, azure, onprem or standalone (this machine)."),
-]
 NameFlag = Annotated[
     str | None, typer.Option("--name", help="Name of the deployment; needed where several run.")
 ]
