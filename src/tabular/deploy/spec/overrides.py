@@ -86,6 +86,8 @@ def _set(text: str) -> tuple[str, Path, Any]:
             f"--set {name}: there is no such key",
             hint=nearest(str(path[-1]), known).strip() or f"known here: {', '.join(sorted(known))}",
         )
+    if len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "\"'":
+        return f"--set {name}", path, raw[1:-1]
     try:
         return f"--set {name}", path, resolve(raw)
     except ScalarError as error:

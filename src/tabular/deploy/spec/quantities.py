@@ -184,7 +184,11 @@ def _field(parse: Any, kinds: tuple[type, ...] = ()) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-_DURATION_SCHEMA = {"type": "string", "pattern": "^([0-9]{1,9}[ywdhms])+$"}
+_DURATION_SCHEMA = {
+    "type": "string",
+    "pattern": "^([0-9]{1,9}[ywdhms])+$",
+    "format": "duration-text",
+}
 
 Size = Annotated[
     int,
@@ -192,10 +196,11 @@ Size = Annotated[
     PlainSerializer(format_size, return_type=str),
     WithJsonSchema(
         {
+            "format": "size",
             "anyOf": [
                 {"type": "string", "pattern": _SIZE_TEXT},
                 {"type": "integer", "minimum": 2**20},
-            ]
+            ],
         }
     ),
 ]
@@ -205,10 +210,11 @@ Cores = Annotated[
     PlainSerializer(format_cores, return_type=int | str),
     WithJsonSchema(
         {
+            "format": "cores",
             "anyOf": [
                 {"type": "number", "exclusiveMinimum": 0, "maximum": int(MAX_CORES)},
                 {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?m?$"},
-            ]
+            ],
         }
     ),
 ]
@@ -222,7 +228,9 @@ Days = Annotated[
     timedelta,
     _field(parse_days, (timedelta,)),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _DURATION_SCHEMA]}),
+    WithJsonSchema(
+        {"format": "days", "anyOf": [{"type": "integer", "minimum": 1}, _DURATION_SCHEMA]}
+    ),
 ]
 Day = Annotated[
     date,

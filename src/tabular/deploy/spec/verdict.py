@@ -80,19 +80,25 @@ def _words(detail: ErrorDetails, path: Path, origin: Origin | None) -> tuple[str
     if kind == "literal_error":
         return _choice(path, got, node.value if node else None)
     if kind in EXPECTED:
-        return f"expected {EXPECTED[kind]}{got}", _type_hint(kind, node)
+        return f"expected {EXPECTED[kind]}{got}", _type_hint(kind, origin)
     if kind == "string_pattern_mismatch":
         pattern = str(context["pattern"])
         return f"expected {PATTERNS.get(pattern, f'text like {pattern}')}{got}", ""
     simple = {"extra_forbidden": ("unknown key", _mend(path)), "missing": ("missing key", "")}
-    return simple.get(kind) or (f"{_limit(kind, context) or detail['msg']}{got}", "")
+    if kind in simple:
+        return simple[kind]
+    message = _limit(kind, context) or detail["msg"]
+    return (f"{message}{got}" if message.startswith("expected") else message), ""
 
 
-def _type_hint(kind: str, node: Any) -> str:
+def _type_hint(kind: str, origin: Origin | None) -> str:
+    node = origin.node if origin else None
+    if kind == "string_type" and origin and node is None:
+        return f"""put it in quotes: '{origin.file.removeprefix("--set ")}="…"'"""
     if kind == "string_type" and node and node.raw and isinstance(node.value, int | float):
         return f'put it in quotes: "{node.raw}"'
-    if kind == "bool_type" and node and str(node.raw).lower() in ("yes", "no", "on", "off"):
-        right = "true" if node.raw.lower() in ("yes", "on") else "false"
+    if kind == "bool_type" and node and (node.raw or "").lower() in ("yes", "no", "on", "off"):
+        right = "true" if str(node.raw).lower() in ("yes", "on") else "false"
         return f"in YAML 1.2 {node.raw} is text: write {right}"
     if kind == "tuple_type":
         return "write - before each item, or [a, b]"

@@ -26,6 +26,7 @@ def _providers(draft: Draft, node: Node, key: str, path: Path) -> None:
         draft.take(path, node, key)
         return
     for name, child in node.entries.items():
+        draft.origins[(*path, name)] = draft.origin(child, f"{key}.{name}")
         if child.entries is None:
             draft.take((*path, name), child, f"{key}.{name}")
         else:
