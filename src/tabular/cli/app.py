@@ -9,6 +9,7 @@ import typer
 
 import tabular
 from tabular.cli import (
+    config,
     deploy,
     destroy,
     doctor,
@@ -16,12 +17,15 @@ from tabular.cli import (
     evaluate,
     fit,
     generate,
+    init,
     keys,
     logs,
     profile,
     rollback,
     sample,
+    schema,
     status,
+    validate,
 )
 from tabular.cli.output import print_error
 from tabular.errors import TabularError
@@ -56,6 +60,10 @@ sample.register(app)
 generate.register(app)
 evaluate.register(app)
 profile.register(app)
+init.register(app)
+validate.register(app)
+schema.register(app)
+config.register(app)
 deploy.register(app)
 status.register(app)
 logs.register(app)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.spec_flags import read_spec, spec_flags
 from tabular.deploy.spec import Explained, Overrides
 from tabular.deploy.spec import explain as effective
+from tabular.deploy.spec.explain import DEFAULT
+
+MAX_VALUE = 40
 
 config = typer.Typer(help="What a deployment file means.", no_args_is_help=True)
 
@@ -56,16 +57,12 @@ def explain(
             }
         )
         return
-    stdout.print(_table(row for row in rows if everything or row.value not in (None, [], {})))
-
-
-def _table(rows: Any) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("key", "value", "from"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(Text(row.key), Text(_value(row)), Text(_origin(row)))
-    return table
+    shown = [row for row in rows if everything or row.value not in (None, [], {})]
+    keys = max(len(row.key) for row in shown)
+    values = min(MAX_VALUE, max(len(_value(row)) for row in shown))
+    for row in shown:
+        line = Text.assemble(row.key.ljust(keys), "  ", (_value(row).ljust(values), "bold"), "  ")
+        stdout.print(line + Text(_origin(row), style="dim" if row.origin == DEFAULT else ""))
 
 
 def _value(row: Explained) -> str:

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+
 from tabular.deploy.spec.model import API_VERSION, Deployment
+from tabular.deploy.spec.quantities import format_duration
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FORMATS = {
@@ -28,9 +33,21 @@ TYPES = {
 }
 
 
+class _Schema(GenerateJsonSchema):
+    """Defaults as a file would have them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """A default as plain data; blocks are empty, since their keys tell their own."""
+        if isinstance(dft, timedelta):
+            return format_duration(dft)
+        if isinstance(dft, BaseModel):
+            return {}
+        return super().encode_default(dft)
+
+
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the portable form."""
-    made = Deployment.model_json_schema(by_alias=True)
+    made = Deployment.model_json_schema(by_alias=True, schema_generator=_Schema)
     made.pop("title", None)
     return {
         "$schema": DIALECT,

@@ -23,7 +23,7 @@ class Persistence(Block):
     storage_class: Label | None = key(
         None, "Kubernetes storage class; `onprem.storage_class` if unset.", "fast-ssd"
     )
-    size: Size = key(10 * 2**30, "Size of the volume.", "1Ti")
+    size: Size | None = key(None, "Size of the volume; 10Gi if unset.", "1Ti")
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] | None = key(
         None, "Who may mount it; by the number of instances if unset.", "ReadWriteMany"
     )
