@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Update, or_, select, update
+from sqlalchemy import CursorResult, Update, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from tabular.errors import NotFoundError, TabularError
 from tabular.infra.database import Database
-from tabular.infra.database.models import Evaluation, Job, Model, new_id
+from tabular.infra.database.models import Evaluation, IdempotencyKey, Job, Model, new_id
 from tabular.worker.garbage import throw
 from tabular.worker.objects import attempt_folder, job_folder
 
@@ -37,6 +37,7 @@ SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 ENDED = (SUCCEEDED, FAILED, CANCELLED)
 FIT, GENERATE, EVALUATE = "fit", "generate", "evaluate"
 
+REMEMBERED = timedelta(days=7)
 RETRY_DELAY = 2.0  # seconds before the second try; four times as long before each later one
 
 
@@ -293,6 +294,12 @@ class Jobs:
                 return None
             self._end_try(session, job, lost, retry=True)
             return job.status
+
+    def forget_requests(self) -> None:
+        """Let go of clients' names for requests that nobody repeats any more."""
+        old = IdempotencyKey.created_at < self._clock() - REMEMBERED
+        with self._database.transaction() as session:
+            session.execute(delete(IdempotencyKey).where(old))
 
     def _end_try(self, session: Session, job: Job, error: TabularError, *, retry: bool) -> None:
         job.error = error.as_dict()

@@ -289,6 +289,7 @@ class Runner:
         """Remove what is not needed. Only between jobs: it may take longer than a heartbeat."""
         if self._is_due("clean", CLEAN_EVERY):
             self._parts.garbage.empty()
+            self._parts.jobs.forget_requests()
         if self._is_due("sweep", SWEEP_EVERY):
             self._parts.store.sweep()
 

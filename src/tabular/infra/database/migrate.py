@@ -6,6 +6,8 @@ the SQLite file, or an advisory lock of PostgreSQL; the others wait and then fin
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +20,7 @@ from sqlalchemy import Connection, text
 from tabular.errors import UnavailableError
 from tabular.infra.database.engine import Database
 
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look, and probes look
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x7AB1A5  # any number, as long as it is ours
 
@@ -52,6 +55,7 @@ def revision(database: Database) -> str | None:
         return _current(session.connection())
 
 
+@cache
 def head() -> str:
     """The newest revision that this release knows."""
     return cast(str, _scripts().get_current_head())
@@ -92,8 +96,13 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
+def _revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in _scripts().walk_revisions())
+
+
 def _known(wanted: str) -> bool:
-    return any(script.revision == wanted for script in _scripts().walk_revisions())
+    return wanted in _revisions()
 
 
 def _is_older(wanted: str, current: str | None) -> bool:
