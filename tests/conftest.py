@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.testbed.postgres import Postgres, postgres_server
-from tests.testbed.s3 import S3, rclone_s3, seaweed_s3
+from tests.testbed.s3 import BUCKET, S3, seaweed_s3
 from tests.testbed.valkey import Valkey, valkey_server
 
 _names = itertools.count(1)
@@ -45,20 +45,14 @@ def valkey_url(valkey: Valkey) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """An S3 server that keeps objects as plain files."""
-    with rclone_s3(tmp_path_factory.mktemp("rclone")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """An S3 server with conditional puts."""
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """An S3 server; ask `bucket_url` for a place of your own in it."""
     with seaweed_s3(tmp_path_factory.mktemp("seaweed")) as server:
+        server.create_bucket(BUCKET)
         yield server
 
 
 @pytest.fixture
-def bucket() -> Callable[[S3], str]:
-    """Make an empty bucket of its own on a server; gives its storage URL."""
-    return lambda server: server.create_bucket(f"test-{next(_names)}")
+def bucket_url(s3: S3) -> str:
+    """The storage URL of an empty prefix that only this test uses."""
+    return s3.url(BUCKET, f"test-{next(_names)}")

@@ -14,6 +14,16 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    """Whether 127.0.0.1:`port` can be bound at this moment."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def wait_for_port(port: int, *, timeout: float = 20.0) -> None:
     """Return once 127.0.0.1:`port` takes connections; TimeoutError when it does not."""
     deadline = time.monotonic() + timeout

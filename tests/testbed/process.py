@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
 
 
 @contextlib.contextmanager
@@ -32,11 +36,17 @@ def running(
             env=None if env is None else dict(env),
             user=user,
             cwd=log.parent,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
         )
     try:
         yield process
     finally:
         stop(process, stop_signal)
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to end this process when the test process is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:

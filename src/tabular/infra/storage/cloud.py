@@ -65,6 +65,14 @@ def open_backend(parts: SplitResult, credentials: Mapping[str, str]) -> CloudBac
     """
     given = options(parts, _OPTIONS[parts.scheme], what="storage")
     where = public(parts._replace(query="").geturl())
+    if parts.username is not None:
+        raise ConfigError(
+            "the storage URL carries credentials",
+            where=where,
+            hint="set the store's own variables, such as AWS_ACCESS_KEY_ID, instead",
+        )
+    if not parts.netloc and parts.scheme != "memory":
+        raise ConfigError("the storage URL names no bucket", where=where)
     try:
         prefix = check_prefix(parts.path.removeprefix("/"))
         store = _OPENERS[parts.scheme](parts.netloc, prefix, given, dict(credentials))
@@ -158,8 +166,8 @@ class CloudBackend:
                 got = obstore.get_range(self._store, self._path(name), start=start, length=length)
             except (exceptions.NotFoundError, FileNotFoundError):
                 return None
-            except exceptions.GenericError as error:
-                if "range" in str(error).lower():
+            except exceptions.BaseError as error:
+                if _status(error).startswith("416") or "InvalidRange" in str(error):
                     return b""
                 raise
             return bytes(got)

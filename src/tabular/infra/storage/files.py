@@ -173,7 +173,10 @@ class FileBackend:
             return
         if folder != folder.parent:
             self._make_folder(folder.parent)
-        folder.mkdir(exist_ok=True, mode=0o700)
+        try:
+            folder.mkdir(exist_ok=True, mode=0o700)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
         _sync_folder(folder.parent)
 
     @contextlib.contextmanager

@@ -1,0 +1,211 @@
+"""Killed writers, full disks, dead servers, wrong credentials and wrong URLs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tabular.errors import ConfigError, UnavailableError
+from tabular.infra.storage import open_store
+from tests.infra.storage.conftest import Folder, Place
+from tests.testbed.ports import free_port
+from tests.testbed.s3 import S3
+
+_ENDLESS = """
+import sys, time
+from tabular.infra.storage import open_store
+def chunks():
+    while True:
+        yield b"x" * 1_000_000
+        print("going", flush=True)
+        time.sleep(0.002)
+open_store(sys.argv[1], credentials=eval(sys.argv[2])).put("k", chunks())
+"""
+
+_MEASURE = """
+import resource, sys
+from tabular.infra.storage import open_store
+store = open_store(sys.argv[1], credentials=eval(sys.argv[2]))
+store.put("warm", b"x" * 5_000_000)
+list(store.get("warm"))
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before = peak()
+chunk = bytes(1_000_000)
+store.put("k", (chunk for _ in range(200)))
+for _ in store.get("k"): pass
+print(peak() - before)
+"""
+
+
+def _script(code: str, place: Place) -> list[str]:
+    return [sys.executable, "-c", code, place.url, repr(dict(place.credentials))]
+
+
+def test_a_killed_writer_leaves_the_old_object(place: Place) -> None:
+    if not place.shared:
+        pytest.skip("memory ends with its process")
+    store = place.open()
+    store.put("k", b"old")
+    writer = subprocess.Popen(_script(_ENDLESS, place), stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    for _ in range(40):
+        assert writer.stdout.readline(), "the writer ended by itself"
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    assert b"".join(store.get("k")) == b"old"
+    assert [info.key for info in store.list()] == ["k"]
+    store.sweep(older_than=-60)
+    assert len(place.outside.names()) == 2
+
+
+def test_a_killed_first_writer_leaves_no_object(place: Place) -> None:
+    if not place.shared:
+        pytest.skip("memory ends with its process")
+    writer = subprocess.Popen(_script(_ENDLESS, place), stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    for _ in range(20):
+        assert writer.stdout.readline()
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    store = place.open()
+    assert not store.exists("k")
+    assert list(store.list()) == []
+    store.put("k", b"works", if_absent=True)
+
+
+@pytest.mark.timeout(120)
+def test_memory_stays_bounded(place: Place) -> None:
+    if not place.shared:
+        pytest.skip("memory keeps everything in memory")
+    done = subprocess.run(_script(_MEASURE, place), capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 90, "MB above the peak of a small object, for one of 200 MB"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount a tmpfs here: {done.stderr}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.root
+def test_a_full_disk_is_said_and_leaves_no_half_file(small_disk: Path) -> None:
+    store = open_store((small_disk / "objects").as_uri())
+    store.put("small", b"x" * 1000)
+    with pytest.raises(UnavailableError, match="the disk is full") as caught:
+        store.put("large", (b"x" * 500_000 for _ in range(20)))
+    assert caught.value.code == "unavailable.disk-full"
+    assert caught.value.hint is not None
+    assert {name.partition("@")[0] for name in Folder(small_disk / "objects").names()} == {"small"}
+    assert b"".join(store.get("small")) == b"x" * 1000
+    store.put("small2", b"y" * 1000)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    store = open_store((tmp_path / "file").as_uri())
+    for call in (store.ping, lambda: store.put("k", b"x")):
+        with pytest.raises(UnavailableError, match="the store cannot write") as caught:
+            call()
+        assert caught.value.where == (tmp_path / "file").as_uri()
+
+
+def test_files_are_private(tmp_path: Path) -> None:
+    open_store((tmp_path / "o").as_uri()).put("a/k", b"x")
+    for path in (tmp_path / "o").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_dead_server_is_unavailable_and_soon() -> None:
+    port = free_port()
+    secret = "canary-Zx81-secret"
+    store = open_store(
+        f"s3://bucket?endpoint=http://127.0.0.1:{port}",
+        credentials={"access_key_id": "id", "secret_access_key": secret},
+    )
+    calls: list[Callable[[], object]] = [
+        store.ping,
+        lambda: store.put("k", b"x"),
+        lambda: store.head("k"),
+        lambda: list(store.list()),
+    ]
+    for call in calls:
+        start = time.monotonic()
+        with pytest.raises(UnavailableError) as caught:
+            call()
+        assert time.monotonic() - start < 10
+        assert secret not in str(caught.value) + repr(caught.value.__cause__)
+
+
+def test_wrong_credentials_are_refused_with_a_hint(bucket_url: str) -> None:
+    store = open_store(bucket_url, credentials={"access_key_id": "a", "secret_access_key": "b"})
+    with pytest.raises(UnavailableError, match="refuses to list: 403") as caught:
+        store.ping()
+    assert "credentials" in str(caught.value.hint)
+
+
+def test_a_missing_bucket_is_named(s3: S3) -> None:
+    store = open_store(s3.url("no-such-bucket"), credentials=s3.credentials)
+    with pytest.raises(UnavailableError, match="NoSuchBucket"):
+        store.ping()
+
+
+def test_raw_copies_between_stores_still_verify(tmp_path: Path, s3: S3, bucket_url: str) -> None:
+    data = os.urandom(5_000_000)
+    open_store((tmp_path / "o").as_uri()).put("a/k", data)
+    s3.rclone("copy", str(tmp_path / "o"), s3.remote(bucket_url))
+    assert b"".join(open_store(bucket_url, credentials=s3.credentials).get("a/k")) == data
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("objects", "not a URL"),
+        ("", "not a URL"),
+        ("fiel:///x", "did you mean file://"),
+        ("file://x/y", "three slashes"),
+        ("file:///", "names no folder"),
+        ("s3://bucket?endpiont=http://h", "did you mean 'endpoint'"),
+        ("s3://bucket?region=a&region=b", "given twice"),
+        ("s3://bucket/../x", "illegal prefix"),
+        ("file:///x?endpoint=y", "unknown option 'endpoint'"),
+        ("s3://user:pass@bucket/x", "credentials"),
+        ("s3://", "names no bucket"),
+    ],
+)
+def test_wrong_urls(url: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_store(url)
+    assert says in str(caught.value)
+    assert "pass@" not in str(caught.value)
+
+
+def test_opening_contacts_nobody() -> None:
+    for url in ("gs://bucket/prefix?endpoint=http://127.0.0.1:9", "az://c/p?account=a"):
+        credentials = (
+            {"skip_signature": "true"} if url.startswith("gs") else {"account_key": "QQ=="}
+        )
+        assert open_store(url, credentials=credentials).where == url.partition("?")[0]
+
+
+def test_the_record_says_its_format(tmp_path: Path) -> None:
+    open_store((tmp_path / "o").as_uri()).put("k", b"x")
+    assert json.loads((tmp_path / "o" / "k@ref").read_bytes())["format"] == 1
