@@ -91,7 +91,10 @@ def main() -> None:
         if MODE == "slow-migration":
             time.sleep(2.0)
     elif command == "create-key":
-        print(json.dumps({"id": "k1", "name": sys.argv[3], "key": "tab_k1_secret"}))
+        issued = Path(os.environ["TABULAR_STORAGE_URL"].removeprefix("file://")) / "issued"
+        key = None if "--if-none" in sys.argv and issued.exists() else "tab_k1_secret"
+        issued.touch()
+        print(json.dumps({"id": "k1", "name": sys.argv[3], "key": key}))
 
 
 main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tabular.deploy.events import EventStatus
-from tabular.deploy.standalone.journal import read_json, write_json
+from tabular.deploy.standalone.journal import write_json
 from tabular.deploy.standalone.layout import remove_tree
 from tabular.deploy.standalone.model import PROCESS, Release, stack_to_dict
 from tabular.deploy.standalone.operations import Context, utc_now
@@ -143,9 +143,8 @@ def _rollback(context: Context) -> None:
 
 def _remember(context: Context, release: Release) -> None:
     """Leave word beside the kept data of what it belongs to."""
-    facts = read_json(context.layout.facts) or {}
     kept = [r for r in stack_to_dict(release.stack)["resources"] if r["stateful"]]
-    facts |= {
+    facts = {
         "updated": utc_now().isoformat(),
         "spec": dict(release.stack.spec),
         "resources": kept,

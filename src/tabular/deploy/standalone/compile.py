@@ -86,13 +86,21 @@ def compile_stack(deployment: Deployment, runtime: str | None) -> Stack:
     return build(wanted)
 
 
-def _without_noes(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The spec without keys that say no to something: they ask for nothing."""
+def _without_noes(spec: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """The spec without keys that say no to something: they ask for nothing.
+
+    An empty block within a block asks for its defaults (``spot: {}``); an empty top block does not.
+    """
     kept: dict[str, Any] = {}
     for name, value in spec.items():
-        inner = _without_noes(value) if isinstance(value, Mapping) else value
-        if inner not in (None, False, {}, []) or (inner == 0 and inner is not False):
-            kept[name] = inner
+        if isinstance(value, Mapping) and value:
+            inner = _without_noes(value, depth + 1)
+            if inner:
+                kept[name] = inner
+        elif value not in (None, False, []) and (value != {} or depth):
+            kept[name] = value
+        elif value == 0 and value is not False:
+            kept[name] = value
     return kept
 
 

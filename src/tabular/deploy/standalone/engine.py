@@ -12,7 +12,7 @@ from tabular.deploy.events import Event
 from tabular.deploy.plan import Plan, diff_resources
 from tabular.deploy.provider import Drift, LogLine, Status
 from tabular.deploy.stack import Resource, Stack, fingerprint
-from tabular.deploy.standalone import cache, journal, logs, observe, postgres, requests, vault
+from tabular.deploy.standalone import cache, logs, observe, postgres, requests, vault
 from tabular.deploy.standalone.launch import environment
 from tabular.deploy.standalone.layout import Home, Layout
 from tabular.deploy.standalone.model import Operation, Release, stack_to_dict
@@ -158,30 +158,27 @@ class ProcessEngine:
         """
         layout = self._home.of(target)
         record, release = self._require(layout, target)
-        facts = journal.read_json(layout.facts) or {}
-        if only_first and facts.get("key_issued"):
-            return None
         resource = release.resource("api")
         done = subprocess.run(
-            [*release.commands["create-key"], "--name", name, "--scopes", "admin", "--json"],
+            [*release.commands["create-key"], "--name", name, "--scopes", "admin", "--json",
+             *(["--if-none"] if only_first else [])],
             env=environment(layout, release, record, resource, release.port),
             cwd=layout.state / "run", stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False, timeout=KEY_TIMEOUT,
         )  # fmt: skip
         try:
-            key = str(json.loads(done.stdout)["key"])
+            key = json.loads(done.stdout)["key"]
         except (ValueError, KeyError, TypeError):
             # The exception would carry the output, and with it perhaps a key.
             key = ""
-        if done.returncode != 0 or not key:
+        if done.returncode != 0 or not (key or (key is None and only_first)):
             said = vault.redact(done.stderr.strip()[-600:], layout)
             raise EngineError(
                 f"the platform made no key: {said or 'no reason given'}",
                 hint="`inferloop-tabular logs` shows more",
                 code="engine.no-key",
             )
-        journal.write_json(layout.facts, {**facts, "key_issued": True})
-        return key
+        return None if key is None else str(key)
 
     def _look(self, layout: Layout) -> tuple[Record | None, Release | None]:
         record = requests.read_state(layout)

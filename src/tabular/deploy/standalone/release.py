@@ -270,4 +270,5 @@ def undo(context: Context) -> None:
     if old is not None:
         state.ports["api"] = old.port
     else:
+        del state.ports["api"]
         remove_empty(context.layout.data / "secrets", context.layout.data)

@@ -119,17 +119,18 @@ class Supervisor:
         self.children = Children(self.layout, self.state, lambda: None, self._launch)
 
     def _reserve(self) -> None:
-        port = self.state.ports.get("api")
-        if port is None or (self._reservation and self._reservation.port == port):
-            return
+        port = self.state.ports.get("api") if self.state.history else None
         if self._reservation:
+            if self._reservation.port == port:
+                return
             self._reservation.close()
             self._reservation = None
+        if port is None:
+            return
         try:
             self._reservation = Reservation(port)
         except OSError as error:
             _log.warning("port %d cannot be reserved: %s", port, error)
-            self._reservation = None
 
     def _operate(self) -> None:
         document = read_json(self.layout.operation_file)

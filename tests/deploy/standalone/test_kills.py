@@ -1,0 +1,204 @@
+"""kill -9 of whoever takes part, at whatever moment: nothing is lost, nothing runs twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from tabular.deploy.events import EventStatus
+from tabular.deploy.provider import State
+from tabular.deploy.standalone import identity, journal
+from tabular.deploy.standalone.requests import read_operation
+from tests.deploy.standalone.place import Place, describe, wait_for
+
+
+def test_killed_supervisor_leaves_its_children_serving_and_is_replaced(place: Place) -> None:
+    deployment = describe(compute={"workers": 2})
+    place.deploy(deployment)
+    api, workers = place.alive(deployment, "api"), place.alive(deployment, "worker")
+    first = place.kill_supervisor(deployment)
+    assert place.serving(deployment) == place.state(deployment).current
+
+    status = place.provider().engine.status(place.provider().target(deployment))
+
+    assert status.state is State.READY
+    assert place.alive(deployment, "api") == api
+    assert sorted(place.alive(deployment, "worker")) == sorted(workers)
+    wait_for(lambda: place.state(deployment).pid != first, "the next supervisor")
+
+
+def test_children_that_died_with_the_supervisor_are_started_again(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    place.kill_supervisor(deployment)
+    for process in place.processes():
+        process.kill()
+    wait_for(lambda: not place.processes(), "death of all")
+    target = place.provider().target(deployment)
+    assert place.provider().engine.status(target).state is State.DEGRADED
+    wait_for(lambda: place.serving(deployment) is not None, "the API")
+    wait_for(lambda: place.provider().engine.status(target).state is State.READY, "all")
+
+
+def test_a_child_started_but_not_recorded_is_found_by_its_mark(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    (api,) = place.alive(deployment, "api")
+    place.kill_supervisor(deployment)
+    layout = place.layout(deployment)
+    record = journal.read_json(layout.state_file)
+    assert record is not None
+    for slot in record["slots"].values():
+        slot["pid"], slot["born"] = None, ""
+    journal.write_json(layout.state_file, record)
+
+    place.provider().engine.status(place.provider().target(deployment))
+
+    wait_for(lambda: place.alive(deployment, "api") == [api], "adoption")
+
+
+def test_a_child_that_nobody_knows_is_ended(place: Place) -> None:
+    deployment = describe(compute={"workers": 2})
+    place.deploy(deployment)
+    lost = place.alive(deployment, "worker")[1]
+    place.kill_supervisor(deployment)
+    layout = place.layout(deployment)
+    record = journal.read_json(layout.state_file)
+    assert record is not None
+    (key,) = [k for k, slot in record["slots"].items() if slot["pid"] == lost]
+    del record["slots"][key]
+    journal.write_json(layout.state_file, record)
+
+    place.provider().engine.status(place.provider().target(deployment))
+
+    wait_for(lambda: identity.birth(lost) is None, "end of the unknown process")
+
+
+def test_killed_child_is_restarted_and_told(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    (before,) = place.alive(deployment, "worker")
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: place.alive(deployment, "worker") not in ([], [before]), "restart")
+    (slot,) = place.slots(deployment, "worker")
+    assert slot.restarts == 1
+    assert "SIGKILL" in slot.reason
+    (drift,) = place.provider().engine.drift(place.provider().target(deployment))
+    assert drift.resource == "worker"
+    assert drift.properties[0].path == "instances.0.restarts"
+
+
+def test_crash_loop_backs_off_and_shows_as_degraded(place: Place) -> None:
+    deployment = describe(mode="crash-later")
+    place.deploy(describe())
+    # It serves for a moment and dies, again and again; the release gets through by luck.
+    provider = place.provider()
+    target = provider.target(deployment)
+    plan = place.plan(deployment)
+    layout = place.layout(deployment)
+    (api,) = place.slots(deployment, "api")
+    for count in range(1, 4):
+        wait_for(lambda: bool(place.alive(deployment, "api")), "the API")
+        (pid,) = place.alive(deployment, "api")
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda c=count: place.slots(deployment, "api")[0].restarts >= c, "restart")
+    status = provider.engine.status(target)
+    assert status.state is State.DEGRADED
+    assert "crash loop" in status.detail
+    assert not plan.is_empty
+    log = layout.supervisor_log.read_text(encoding="utf-8")
+    assert "next start in 0.5 s" in log
+    assert "next start in 1.0 s" in log
+    assert "next start in 2.0 s" in log
+    assert api.restarts == 0
+
+
+@pytest.mark.parametrize("moment", range(1, 17, 3))
+def test_supervisor_killed_in_the_middle_of_an_apply(place: Place, moment: int) -> None:
+    deployment = describe(compute={"workers": 2})
+    killed = False
+    for event in place.deploying(deployment):
+        if event.sequence == moment and not killed:
+            place.kill_supervisor(deployment)
+            killed = True
+    assert killed
+    status = place.provider().engine.status(place.provider().target(deployment))
+    assert status.state is State.READY
+    assert place.serving(deployment) == status.release
+    assert place.plan(deployment).is_empty
+    # One supervisor, one API, two workers; no candidate and no migration left.
+    assert len(place.processes()) == 4
+
+
+def test_supervisor_killed_in_the_middle_of_an_upgrade(place: Place) -> None:
+    place.deploy(describe())
+    changed = describe(mode="slow-migration")
+    for event in place.deploying(changed):
+        if event.reason.startswith("migrating") and event.sequence < 4:
+            place.kill_supervisor(changed)
+    assert place.serving(changed) == place.state(changed).current
+    assert place.state(changed).current.startswith("r0002")  # type: ignore[union-attr]
+    assert len(place.processes()) == 3
+
+
+def test_supervisor_killed_again_and_again_gives_up_and_takes_back(place: Place) -> None:
+    first = describe()
+    place.deploy(first)
+    served = place.serving(first)
+    changed = describe(mode="slow-migration")
+    engine = place.provider().engine
+    events = engine.apply(place.plan(changed))
+
+    def kill_each_attempt() -> None:
+        seen = 0
+        while (operation := read_operation(place.layout(first))) and not operation.done:
+            if seen < operation.attempts <= 5:
+                seen = operation.attempts
+                wait_for(lambda: bool(place.slots(first, "api")), "slots")
+                place.kill_supervisor(first)
+
+    killer = threading.Thread(target=kill_each_attempt)
+    killer.start()
+    with pytest.raises(Exception, match="killed") as caught:
+        list(events)
+    killer.join()
+    assert caught.value.rolled_back  # type: ignore[attr-defined]
+    assert place.serving(first) == served
+    assert place.plan(first).is_empty
+    assert len(place.processes()) == 3
+
+
+def test_supervisor_killed_during_destroy(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    engine, target = place.provider().engine, place.provider().target(deployment)
+    for event in engine.destroy(target, delete_data=True):
+        if event.sequence == 1:
+            place.kill_supervisor(deployment)
+    assert engine.list() == ()
+    assert not place.path.exists() or not any(p.is_file() for p in place.path.rglob("*"))
+
+
+def test_another_client_sees_the_rest(place: Place) -> None:
+    deployment = describe(mode="slow-migration")
+    client = place.client(deployment)
+    assert client.stdout is not None
+    assert client.stdout.readline()
+    client.kill()
+    client.wait()
+    client.stdout.close()
+    events = list(place.provider().engine.attach(place.provider().target(deployment)))
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert events[-1].status is EventStatus.COMPLETE
+    assert place.serving(deployment)
+
+
+def test_folder_removed_by_hand_ends_its_processes(place: Place, tmp_path: Path) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    place.layout(deployment).state.rename(tmp_path / "moved-away")
+    wait_for(lambda: not place.processes(), "end of all")

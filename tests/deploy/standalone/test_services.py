@@ -1,0 +1,117 @@
+"""The embedded PostgreSQL and Valkey: real servers, their passwords, their crashes."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tabular.deploy.provider import State
+from tabular.deploy.standalone import cache, postgres, vault
+from tests.deploy.standalone.place import Place, describe, wait_for
+from tests.testbed.parts import missing, module
+
+SEED = {
+    "compute": {"instances": 3, "cpu": 4, "memory": "16Gi", "gpu": "optional"},
+    "storage": {"type": "object", "size": "1Ti", "replication": 3},
+    "database": {"type": "postgresql", "size": "100Gi", "ha": True},
+    "monitoring": {"enabled": True, "retention": "30d"},
+}
+
+
+def _url(place: Place, resource: str) -> str:
+    layout = place.layout(describe())
+    release = place.state(describe()).current
+    return vault.read(layout.secret(f"{release}.{resource}", kept=False))
+
+
+def test_embedded_postgresql(place: Place) -> None:
+    if postgres.missing():
+        missing(f"needs {postgres.missing()}")
+    psycopg = module("psycopg", package="'inferloop-tabular[postgres]'")
+    deployment = describe(**SEED)
+    place.deploy(deployment)
+    engine, target = place.provider().engine, place.provider().target(deployment)
+    assert engine.status(target).state is State.READY
+    assert len(place.alive(deployment, "api")) == 3
+    url = _url(place, "database-url").replace("+psycopg", "")
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept (x int)")
+        connection.execute("INSERT INTO kept VALUES (42)")
+        (is_superuser,) = connection.execute("SHOW is_superuser").fetchone()
+        assert is_superuser == "off"
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(url.replace("tabular:", "postgres:", 1), connect_timeout=5)
+    password = url.split(":")[2].split("@")[0]
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(url.replace(password, "wrong-password"), connect_timeout=5)
+
+    (server,) = place.alive(deployment, "database")
+    os.kill(server, signal.SIGKILL)
+    wait_for(lambda: place.alive(deployment, "database") not in ([], [server]), "restart")
+    command = postgres.commands()["postgresql"]
+    port = place.slots(deployment, "database")[0].port
+    wait_for(lambda: postgres.is_ready(command, port), "recovery")
+
+    list(engine.destroy(target, delete_data=False))
+    assert not place.processes()
+    place.deploy(deployment)
+    url = _url(place, "database-url").replace("+psycopg", "")
+    assert password in url
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT x FROM kept").fetchone() == (42,)
+    log = place.layout(deployment).log("database-0").read_text(encoding="utf-8")
+    assert password not in log
+    for process in place.processes():
+        assert password not in " ".join(process.cmdline())
+
+
+def test_postgresql_initialisation_that_was_killed_is_begun_anew(place: Place) -> None:
+    if postgres.missing():
+        missing(f"needs {postgres.missing()}")
+    deployment = describe(database={"type": "postgresql"})
+    killed = 0
+    for event in place.deploying(deployment):
+        if event.resource == "database" and event.status.value == "in_progress" and not killed:
+            layout = place.layout(deployment)
+            wait_for(lambda: any(layout.data.glob(".postgres-*.new/base")), "initdb")  # noqa: B023
+            killed = place.kill_supervisor(deployment)
+    assert killed
+    assert place.provider().engine.status(place.provider().target(deployment)).state is State.READY
+    assert not list(place.layout(deployment).data.glob(".postgres-*.new"))
+
+
+def test_embedded_valkey(place: Place) -> None:
+    if cache.missing():
+        missing(f"needs {cache.missing()}")
+    redis = module("redis", package="'inferloop-tabular[redis]'")
+    deployment = describe(cache={"type": "redis", "size": "64Mi"})
+    place.deploy(deployment)
+    url = _url(place, "cache-url")
+    with redis.Redis.from_url(url) as client:
+        assert client.ping()
+        assert client.config_get("maxmemory")["maxmemory"] == str(64 * 1024 * 1024)
+        assert client.config_get("bind")["bind"] == "127.0.0.1"
+    password = url.split(":")[2].split("@")[0]
+    with (
+        redis.Redis.from_url(url.replace(password, "wrong")) as client,
+        pytest.raises(redis.exceptions.AuthenticationError),
+    ):
+        client.ping()
+    for process in place.processes():
+        assert password not in " ".join(process.cmdline())
+
+    # A larger cache is a new server beside the old one, and the old one goes.
+    larger = describe(cache={"type": "redis", "size": "128Mi"})
+    (old,) = place.alive(deployment, "cache")
+    place.deploy(larger)
+    assert place.alive(larger, "cache") not in ([], [old])
+    with redis.Redis.from_url(_url(place, "cache-url")) as client:
+        assert client.config_get("maxmemory")["maxmemory"] == str(128 * 1024 * 1024)
+
+    without = describe()
+    place.deploy(without)
+    assert place.alive(without, "cache") == []
+    target = place.provider().target(without)
+    assert place.provider().engine.status(target).state is State.READY
