@@ -50,7 +50,7 @@ def main() -> None:
             "/v1/evaluations",
             {"dataset_id": train, "job_id": generation["id"], "holdout_dataset_id": holdout},
         )
-        report = get(client, f"/v1/evaluations/{evaluation['evaluation_id']}")
+        report = get(client, f"/v1/evaluations/{evaluation['evaluation_id']}")["report"]
         download(
             client,
             f"/v1/evaluations/{evaluation['evaluation_id']}/report",
@@ -139,22 +139,26 @@ def summary(
     seconds: float,
 ) -> None:
     """The short table at the end, and where to look next."""
-    table = Table(title="What came of it", title_justify="left", show_header=False)
-    for name, value in figures(report).items():
-        table.add_row(name, value)
-    table.add_row("fit", f"{fit['seconds']:.1f} s")
-    table.add_row("generate", f"{generation['seconds']:.1f} s for {ROWS:,} rows")
-    table.add_row("all of it", f"{seconds:.0f} s")
+    table = Table(title=report["headline"], title_justify="left", show_header=False)
+    for finding in report["verdict"]:
+        table.add_row(finding["measure"], finding["value"], finding["level"], finding["scale"])
+    table.add_section()
+    table.add_row("fit", f"{fit['seconds']:.1f} s", "", "16,280 rows, 13 columns")
+    rate = ROWS / generation["seconds"]
+    table.add_row(
+        "generate", f"{generation['seconds']:.1f} s", "", f"{ROWS:,} rows, {rate:,.0f} rows/s"
+    )
+    table.add_row("all of it", f"{seconds:.0f} s", "", "from deploy to report")
     console.print(table)
-    console.print(f"API and docs   {url}/docs")
-    console.print(f"synthetic rows {OUT / 'census-synthetic.csv'}")
-    console.print(f"report         {OUT / 'census-report.html'}")
-    console.print(f"stop it        {COMMAND} destroy")
+    console.print(f"API and its docs  {url}/docs")
+    console.print(f"synthetic rows    {shown(OUT / 'census-synthetic.csv')}")
+    console.print(f"report            {shown(OUT / 'census-report.html')}")
+    console.print(f"stop it           {shown(COMMAND)} destroy")
 
 
-def figures(report: dict[str, Any]) -> dict[str, str]:
-    """The numbers of the report worth a line."""
-    return {"report": json.dumps(report)[:200]}
+def shown(path: Path) -> Path:
+    """A path as one would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 if __name__ == "__main__":

@@ -28,13 +28,13 @@ def show_events(events: Iterable[Event], *, as_json: bool) -> None:
 
     Args:
         events: from an engine; whatever it raises is the caller's to report.
-        as_json: one JSON object a line on stderr, for programs that watch.
+        as_json: where no terminal is, one JSON object a line on stderr, for programs that watch.
     """
-    if as_json:
+    if stderr.is_terminal:
+        _show_live(events)
+    elif as_json:
         for event in events:
             typer.echo(json.dumps(event.as_dict(), sort_keys=True), err=True)
-    elif stderr.is_terminal:
-        _show_live(events)
     else:
         for event in events:
             stderr.print(_line(event), markup=False)
