@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn
 
-from tabular.cli.output import JsonFlag, print_json, stderr, stdout
+from tabular.cli.bars import bar
+from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.errors import InputError
 
 _TABLE = "CSV, Parquet or JSON lines."
@@ -20,8 +20,12 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    real: Annotated[Path, typer.Argument(help=f"The table that was learned from: {_TABLE}")],
-    synthetic: Annotated[Path, typer.Argument(help=f"The table that was made: {_TABLE}")],
+    real: Annotated[
+        Path, typer.Argument(metavar="REAL", help=f"The table that was learned from: {_TABLE}")
+    ],
+    synthetic: Annotated[
+        Path, typer.Argument(metavar="SYNTHETIC", help=f"The table that was made: {_TABLE}")
+    ],
     *,
     holdout: Annotated[
         Path | None,
@@ -34,6 +38,9 @@ def evaluate(
     html: Annotated[
         Path | None, typer.Option(help="Write the report, with plots, to this HTML file.")
     ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="Encoding of the real and the holdout file.")
+    ] = "utf-8",
     as_json: JsonFlag = False,
 ) -> None:
     """Measure how good and how private a synthetic table is.
@@ -50,23 +57,14 @@ def evaluate(
             where=str(html),
             hint=f"make it first: mkdir -p {html.parent}",
         )
-    tables: dict[str, Any] = {"real": read_table(real), "synthetic": read_table(synthetic)}
+    tables: dict[str, Any] = {
+        "real": read_table(real, encoding=encoding),
+        "synthetic": read_table(synthetic),
+    }
     if holdout is not None:
-        tables["holdout"] = read_table(holdout)
-    with Progress(
-        TextColumn("evaluating"),
-        BarColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    ) as bar:
-        task = bar.add_task("evaluate", total=1.0)
-        report = measure(
-            **tables,
-            target=target,
-            seed=seed,
-            progress=lambda done: bar.update(task, completed=done),
-        )
+        tables["holdout"] = read_table(holdout, encoding=encoding)
+    with bar("evaluating") as progress:
+        report = measure(**tables, target=target, seed=seed, progress=progress)
     if html is not None:
         _write(html, report.to_html())
     if as_json:

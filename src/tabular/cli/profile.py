@@ -11,9 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.tableflags import EncodingFlag
 
 if TYPE_CHECKING:
     from tabular.synth.profile import ColumnProfile
+
+_LONGEST = 60
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +25,10 @@ def register(app: typer.Typer) -> None:
 
 
 def profile(
-    data: Annotated[Path, typer.Argument(help="A table: CSV, Parquet or JSON lines.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A table: CSV, Parquet or JSON lines.")
+    ],
+    encoding: EncodingFlag = "utf-8",
     as_json: JsonFlag = False,
 ) -> None:
     """Describe each column of a table: role, missing values, range, frequent values, warnings.
@@ -32,14 +38,18 @@ def profile(
     from tabular.synth.profile import profile as describe
     from tabular.synth.tables import read_table
 
-    found = describe(read_table(data))
+    found = describe(read_table(data, encoding=encoding))
     if as_json:
         print_json(found.to_dict())
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("column", "type", "role", "missing", "distinct", "range or frequent values"):
-        right = title in ("missing", "distinct")
-        table.add_column(title, justify="right" if right else "left", overflow="fold")
+    for title in ("column", "type", "role", "missing", "distinct", "range or most frequent"):
+        table.add_column(
+            title,
+            justify="right" if title in ("missing", "distinct") else "left",
+            overflow="fold",
+            no_wrap=title in ("type", "role", "missing", "distinct"),
+        )
     for column in found.columns:
         table.add_row(
             Text(column.name),
@@ -60,7 +70,8 @@ def _content(column: ColumnProfile) -> str:
     """The range of a number or time, else the most frequent values, in one line."""
     if column.minimum is not None:
         return f"{_short(column.minimum)} to {_short(column.maximum)}"
-    return ", ".join(f"{item.value} {item.share:.0%}" for item in column.top[:3])
+    frequent = ", ".join(f"{item.value} {item.share:.0%}" for item in column.top[:3])
+    return frequent if len(frequent) <= _LONGEST else frequent[: _LONGEST - 1] + "…"
 
 
 def _short(value: float | str | None) -> str:

@@ -112,11 +112,11 @@ def _same_names(part: Part, given: set[str], wanted: Sequence[str]) -> None:
         return
     faults = []
     if lacks:
-        faults.append(f"lacks {_listed(lacks)}")
+        faults.append(f"it lacks {_listed(lacks)}")
     if extra:
-        faults.append(f"has {_listed(extra)}, which the real table does not")
+        faults.append(f"it has {_listed(extra)}, which the real table lacks")
     raise TableError(
-        f"the {part} table " + " and ".join(faults),
+        "columns differ: " + "; ".join(faults),
         where=f"the {part} table",
         hint="all tables need the same columns; their order does not matter",
         code="table.columns",

@@ -7,6 +7,7 @@ so it is imported when asked for, and its absence is an answer of its own, never
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,16 @@ class Learners(NamedTuple):
     regressor: Any
     auc: Any
     r2: Any
+    limit: Any
+
+    def alone(self) -> AbstractContextManager[Any]:
+        """One thread while training.
+
+        The trees' threads wait by spinning, which on a machine that others use makes them
+        many times slower than one; and sums then do not depend on how many cores there are.
+        """
+        limited: AbstractContextManager[Any] = self.limit(limits=1, user_api="openmp")
+        return limited
 
 
 def learners() -> Learners | None:
@@ -35,10 +46,15 @@ def learners() -> Learners | None:
     try:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
         from sklearn.metrics import r2_score, roc_auc_score
+        from threadpoolctl import threadpool_limits
     except ImportError:
         return None
     return Learners(
-        HistGradientBoostingClassifier, HistGradientBoostingRegressor, roc_auc_score, r2_score
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+        roc_auc_score,
+        r2_score,
+        threadpool_limits,
     )
 
 
@@ -88,9 +104,9 @@ def detection(columns: Sequence[Column], limits: Limits, seed: int) -> Detection
     train = np.concatenate([side[:half] for side in sides])
     test = np.concatenate([side[half:] for side in sides])
     model = kit.classifier(random_state=seed, categorical_features=categorical_mask(columns))
-    model.fit(train, np.repeat([0, 1], half))
-    truth = np.repeat([0, 1], rows - half)
-    return Detection(float(kit.auc(truth, model.predict_proba(test)[:, 1])), against, rows)
+    with kit.alone():
+        likelihood = model.fit(train, np.repeat([0, 1], half)).predict_proba(test)[:, 1]
+    return Detection(float(kit.auc(np.repeat([0, 1], rows - half), likelihood)), against, rows)
 
 
 def utility_rows(column: Column, limits: Limits, seed: int) -> tuple[dict[str, np.ndarray], str]:

@@ -22,7 +22,7 @@ from tabular.synth.evaluation.results import (
 from tabular.synth.evaluation.verdict import NOT_DIFFERENTIAL, headline
 
 FORMAT = 1
-_WIDTH = 96
+_WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +103,23 @@ class Report:
         return page(self)
 
     def summary(self) -> str:
-        """A table of a dozen lines for a terminal."""
+        """A short table for a terminal, and sentences on what is not good."""
         holdout = "" if self.holdout_rows is None else f", {self.holdout_rows:,} holdout"
-        head = (
+        lines = [
             f"{self.synthetic_rows:,} synthetic rows against {self.real_rows:,} real{holdout}, "
-            f"{len(self.shapes.columns):,} columns"
-        )
-        lines = [head, self.headline, ""]
-        name = max(len(finding.measure) for finding in self.findings)
-        indent = " " * (name + 25)
-        for finding in self.findings:
-            start = f"{finding.measure:<{name}}  {finding.value:>12}  {finding.level:<9}"
-            words = textwrap.wrap(finding.meaning, _WIDTH - len(indent)) or [""]
-            lines.append(f"{start}{words[0]}")
-            lines.extend(indent + line for line in words[1:])
-        lines.append("")
-        for note in (*self.notes, NOT_DIFFERENTIAL):
-            lines.extend(textwrap.wrap(note, _WIDTH))
+            f"{len(self.shapes.columns):,} columns",
+            "",
+            *(_line(finding) for finding in self.findings),
+            "",
+        ]
+        remarks = [item.meaning for item in self.findings if item.scale and item.level != "good"]
+        for text in (self.headline, *remarks, *self.notes, NOT_DIFFERENTIAL):
+            lines.extend(textwrap.wrap(text, _WIDTH))
         return "\n".join(lines) + "\n"
+
+
+def _line(finding: Finding) -> str:
+    if not finding.scale:
+        return f"{finding.measure:<18} {'-':>8}  {finding.meaning}"
+    level = "" if finding.level == "unknown" else finding.level
+    return f"{finding.measure:<18} {finding.value:>8}  {level:<5} {finding.scale}"

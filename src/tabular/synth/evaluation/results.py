@@ -221,7 +221,7 @@ class Finding:
         level: good, fair, poor, or unknown.
         value: as shown.
         meaning: what the number says about this table.
-        scale: where good and poor begin.
+        scale: where good and poor begin; empty for what was not measured.
     """
 
     group: Literal["quality", "privacy"]

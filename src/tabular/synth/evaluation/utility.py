@@ -94,9 +94,11 @@ def utility(
         return NotMeasured(f"fewer than {LEAST_ROWS} rows have a value of {found.name!r}")
     metric = _metric(found, sets["train"][1])
     options = {"random_state": seed, "categorical_features": categorical_mask(inputs)}
-    scores = {
-        use: _score(kit, metric, options, sets[use], sets["test"]) for use in ("train", "synthetic")
-    }
+    with kit.alone():
+        scores = {
+            use: _score(kit, metric, options, sets[use], sets["test"])
+            for use in ("train", "synthetic")
+        }
     if scores["train"] is None or scores["synthetic"] is None:
         side = "real" if scores["train"] is None else "synthetic"
         return NotMeasured(f"the {side} rows hold a single class of {found.name!r}")

@@ -67,6 +67,10 @@ def _weakest(findings: Sequence[Finding]) -> list[Finding]:
     return []
 
 
+def _below(what: str, reference: float) -> str:
+    return f"{what} {reference:.3f}; good ≥ {reference - 0.03:.3f}, poor < {reference - 0.10:.3f}"
+
+
 def _unmeasured(group: Literal["quality", "privacy"], measure: str, why: NotMeasured) -> Finding:
     return Finding(group, measure, "unknown", "not measured", why.reason, "")
 
@@ -81,7 +85,7 @@ def shape_finding(scores: ShapeScores) -> Finding:
     if scores.reference_mean is not None:
         meaning += f" Real rows kept aside reach {scores.reference_mean:.3f}."
     level = at_least(scores.mean, 0.95, 0.85)
-    scale = "1 is the same; good from 0.95, poor below 0.85"
+    scale = "1 is the same; good ≥ 0.95, poor < 0.85"
     return Finding("quality", "Column shapes", level, f"{scores.mean:.3f}", meaning, scale)
 
 
@@ -93,7 +97,7 @@ def pair_finding(scores: PairScores | NotMeasured) -> Finding:
     meaning = f"Least alike: {worst.first} with {worst.second} ({scores.minimum:.3f})."
     if scores.reference_mean is None:
         level = at_least(scores.mean, 0.93, 0.80)
-        scale = "1 is the same; good from 0.93, poor below 0.80"
+        scale = "1 is the same; good ≥ 0.93, poor < 0.80"
         if scores.rows < 5_000:
             meaning += (
                 f" With {scores.rows:,} rows even real samples differ; "
@@ -102,7 +106,7 @@ def pair_finding(scores: PairScores | NotMeasured) -> Finding:
     else:
         gap = scores.reference_mean - scores.mean
         level = at_most(gap, 0.03, 0.10)
-        scale = "good within 0.03 of the holdout's score, poor beyond 0.10"
+        scale = _below("holdout", scores.reference_mean)
         meaning = f"Real rows kept aside reach {scores.reference_mean:.3f}. {meaning}"
     return Finding("quality", "Column pairs", level, f"{scores.mean:.3f}", meaning, scale)
 
@@ -120,7 +124,7 @@ def association_finding(scores: AssociationScores | NotMeasured) -> Finding:
         else "No tie between two columns moved."
     )
     level = at_most(scores.mean_difference, 0.03, 0.10)
-    scale = "0 is the same; good up to 0.03, poor beyond 0.10"
+    scale = "0 is the same; good ≤ 0.03, poor > 0.10"
     return Finding(
         "quality", "Associations", level, f"{scores.mean_difference:.3f}", meaning, scale
     )
@@ -130,13 +134,13 @@ def detection_finding(result: Detection | NotMeasured) -> Finding:
     """Whether a classifier can tell."""
     if isinstance(result, NotMeasured):
         return _unmeasured("quality", "Detection", result)
-    other = "the holdout" if result.against == "holdout" else "the real rows"
+    other = "a holdout" if result.against == "holdout" else "a real"
     meaning = (
-        f"Shown one row of {other} and one synthetic row, a trained classifier picks the "
+        f"Shown {other} row and a synthetic one, a trained classifier picks the "
         f"synthetic one {result.auc:.0%} of the time; a coin would get 50%."
     )
     level = at_most(result.auc, 0.65, 0.80)
-    scale = "0.5 is ideal; good up to 0.65, poor beyond 0.80"
+    scale = "0.5 is ideal; good ≤ 0.65, poor > 0.80"
     return Finding("quality", "Detection", level, f"{result.auc:.3f}", meaning, scale)
 
 
@@ -151,7 +155,7 @@ def utility_finding(result: Utility | NotMeasured) -> Finding:
         f"rows {name} {result.synthetic:.3f}, trained on real rows {result.real:.3f}."
     )
     level = at_most(result.real - result.synthetic, 0.03, 0.10)
-    scale = "good within 0.03 of the real model's score, poor beyond 0.10"
+    scale = _below("trained on real", result.real)
     return Finding("quality", "Utility", level, f"{result.synthetic:.3f}", meaning, scale)
 
 
@@ -174,7 +178,7 @@ def nearest_finding(result: NearestShare | NotMeasured) -> Finding:
         f"row (95% interval {result.low:.1%} to {result.high:.1%}): {sense}."
     )
     level = "unknown" if result.high < 0.45 else at_most(result.share, 0.55, 0.60)
-    scale = "0.5 is ideal; good up to 0.55, poor beyond 0.60"
+    scale = "0.5 is ideal; good ≤ 0.55, poor > 0.60"
     return Finding("privacy", measure, level, f"{result.share:.3f}", meaning, scale)
 
 
@@ -195,6 +199,7 @@ def exact_finding(result: ExactMatches) -> Finding:
         f"{rate:.2%} of synthetic rows also occur in the training table; of real rows kept "
         f"aside {own:.2%} do, by chance alone."
     )
-    level = at_most(rate, 1.25 * own + 0.001, 2 * own + 0.01)
-    scale = "good up to 1.25 times the holdout's own rate, poor beyond twice (and 1 point)"
+    good, fair = 1.25 * own + 0.001, 2 * own + 0.01
+    level = at_most(rate, good, fair)
+    scale = f"holdout {own:.2%}; good ≤ {good:.2%}, poor > {fair:.2%}"
     return Finding("privacy", "Exact matches", level, value, meaning, scale)
