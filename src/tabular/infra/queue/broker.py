@@ -75,7 +75,9 @@ class BrokerQueue:
                 _LOG.warning("a message that is not a job id was dropped from %s", self.where)
                 raw.ack()
                 return None
-        return Message(id, lambda: self._settle(raw.ack), lambda: self._settle(raw.requeue))
+        return Message(
+            id, lambda: self._settle(raw, raw.ack), lambda: self._settle(raw, raw.requeue)
+        )
 
     def ping(self) -> None:
         """Declare the queue again, which changes nothing and needs an answer."""
@@ -131,11 +133,11 @@ class BrokerQueue:
         except errors as error:
             _LOG.debug("closing a broken connection to %s: %s", self.where, error)
 
-    def _settle(self, action: Callable[[], None]) -> None:
+    def _settle(self, raw: Any, action: Callable[[], None]) -> None:
         """Acknowledge or requeue; without the broker it will deliver the message again."""
         with self._locks["receive"]:
             link = self._links.get("receive")
-            if link is None:
+            if link is None or raw.acknowledged:
                 return
             errors = (*link.connection.connection_errors, *link.connection.channel_errors, OSError)
             try:
