@@ -200,9 +200,9 @@ def _coarse(codes: Codes) -> Codes:
         own: Codes = np.where(np.arange(256) == 0, 0, np.maximum(seen, 1)).astype(np.uint8)
         return own
     middle = (np.cumsum(counts) - counts / 2) / counts.sum()
-    bins = 1 + np.minimum((middle * (COARSE - 1)).astype(np.int64), COARSE - 2)
+    bins: Codes = (1 + np.minimum(middle * (COARSE - 1), COARSE - 2)).astype(np.uint8)
     bins[0] = 0
-    return bins.astype(np.uint8)
+    return bins
 
 
 def _fit(codes: Codes, coarse: Codes, rank: int, features: Ints, min_rows: int) -> Conditional:

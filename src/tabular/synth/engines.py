@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,9 @@ from tabular.synth.encoding import Codec
 
 GROUP = "inferloop_tabular.synthesizers"
 BLOCK_ROWS = 16384
-"""Rows drawn together; part of the meaning of a seed, so a change of it changes every sample."""
+LEAST_BLOCK_ROWS = 256
+BLOCK_CELLS = 1 << 21
+"""Rows and cells drawn together; part of what a seed means: a change of them changes samples."""
 
 Progress = Callable[[float], None]
 Allowed = Mapping[int, npt.NDArray[np.bool_]]
@@ -48,18 +50,19 @@ class Preset:
     Args:
         min_leaf: training rows that share a leaf, at least.
         floor: rows a category needs to appear at all.
-        guard: redraw rows that copy a training row which no other training row equals.
+        guard: which training rows must not be copied: none, those that are ``rare``, or all that
+            are ``unique``.
     """
 
     min_leaf: int
     floor: int
-    guard: bool
+    guard: Literal["none", "rare", "unique"]
 
 
 PRESETS = {
-    "fidelity": Preset(min_leaf=30, floor=5, guard=False),
-    "balanced": Preset(min_leaf=100, floor=10, guard=True),
-    "private": Preset(min_leaf=250, floor=25, guard=True),
+    "fidelity": Preset(min_leaf=30, floor=5, guard="none"),
+    "balanced": Preset(min_leaf=100, floor=10, guard="rare"),
+    "private": Preset(min_leaf=250, floor=25, guard="unique"),
 }
 
 
@@ -87,6 +90,16 @@ class Block:
 
     columns: list[Drawn]
     kept: npt.NDArray[np.bool_] | None = None
+
+
+def block_rows(columns: int) -> int:
+    """Rows of a block in a table of that width: a power of two, fewer where it is wide.
+
+    Args:
+        columns: modelled columns.
+    """
+    fitting = BLOCK_CELLS // max(1, columns)
+    return max(LEAST_BLOCK_ROWS, min(BLOCK_ROWS, 1 << (max(1, fitting).bit_length() - 1)))
 
 
 class RawRandom:

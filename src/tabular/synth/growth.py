@@ -48,8 +48,10 @@ class _Growth:
     """A growing tree: its nodes' columns, and the order of the training rows."""
 
     def __init__(self, codes: Codes, target: Codes, features: Ints, min_leaf: int) -> None:
-        self._codes, self._target = codes, target
-        self._features, self._min_leaf = features, min_leaf
+        narrow = len(features) < codes.shape[1] // 2
+        self._codes = np.ascontiguousarray(codes[:, features]) if narrow else codes
+        self._places = np.arange(len(features)) if narrow else features
+        self._features, self._target, self._min_leaf = features, target, min_leaf
         self.order = np.arange(len(target))
         self.feature = np.full(1, -1)
         self.threshold = np.zeros(1, np.int64)
@@ -61,10 +63,11 @@ class _Growth:
         """Splits the active nodes where it is worth it; returns the next level's active nodes."""
         found = self._search(active)
         active, threshold = active[found.worth], found.threshold[found.worth]
-        feature = self._features[found.feature[found.worth]]
+        chosen = found.feature[found.worth]
         if not len(active):
             return active
-        left_size = self._partition(active, feature, threshold)
+        left_size = self._partition(active, self._places[chosen], threshold)
+        feature = self._features[chosen]
         right_size = self.size[active] - left_size
         good = (left_size >= self._min_leaf) & (right_size >= self._min_leaf)
         return self.open(
@@ -112,17 +115,17 @@ class _Growth:
             if (size > taken).any():
                 within = within * np.repeat(size, taken) // np.repeat(taken, taken)
             rows = self.order[np.repeat(start, taken) + within]
-            sample = self._codes.take(rows, axis=0)[:, self._features]
+            sample = self._codes.take(rows, axis=0)[:, self._places]
             target = self._target.take(rows)
             parts.append(best_splits(sample, target, taken, size, min_leaf=self._min_leaf))
         return Splits(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
-    def _partition(self, active: Ints, feature: Ints, threshold: Ints) -> Ints:
+    def _partition(self, active: Ints, place: Ints, threshold: Ints) -> Ints:
         """Moves the rows of each node so that the left ones come first; returns their number."""
         start, size = self.start[active], self.size[active]
         positions = _positions(start, size)
         rows = self.order[positions]
-        flat = rows * self._codes.shape[1] + np.repeat(feature, size)
+        flat = rows * self._codes.shape[1] + np.repeat(place, size)
         right = self._codes.ravel().take(flat) > np.repeat(threshold, size).astype(np.uint8)
         child = np.repeat(np.arange(len(active)) * 2, size) + right
         small = child.astype(np.uint16) if 2 * len(active) < 65536 else child

@@ -32,14 +32,28 @@ class CopyGuard:
         self._sieve[(unique >> self._shift).astype(np.intp)] = True
 
     @classmethod
-    def learn(cls, columns: Sequence[npt.NDArray[np.integer]]) -> CopyGuard:
+    def learn(
+        cls, columns: Sequence[npt.NDArray[np.integer]], *, strict: bool = False
+    ) -> CopyGuard:
         """Remembers the rows that occur once.
+
+        In a table of few possible rows most copies are coincidences, that new people would match
+        as often; refusing them all would bend the distribution and even mark who was there. So
+        rows as probable (by the product of their values' frequencies) as the typical row that
+        does repeat are let through, unless strict.
 
         Args:
             columns: index of each column's value per training row.
+            strict: remember all rows that occur once.
         """
-        hashes, counts = np.unique(row_hashes(columns), return_counts=True)
-        return cls(hashes[counts == 1])
+        hashes, where, counts = np.unique(
+            row_hashes(columns), return_inverse=True, return_counts=True
+        )
+        once = counts[where] == 1
+        rarity = _rarity(columns)
+        if not strict and not once.all():
+            once &= rarity > np.median(rarity[~once])
+        return cls(np.sort(hashes[where[once]]))
 
     def copies(self, columns: Sequence[npt.NDArray[np.integer]]) -> npt.NDArray[np.bool_]:
         """Whether each drawn row equals a training row that occurs once."""
@@ -50,6 +64,14 @@ class CopyGuard:
             at = np.searchsorted(self.unique, hashes[maybe])
             found[maybe] = self.unique.take(at, mode="clip") == hashes[maybe]
         return found
+
+
+def _rarity(columns: Sequence[npt.NDArray[np.integer]]) -> npt.NDArray[np.float64]:
+    """Per row, minus the sum of the logarithms of its values' counts."""
+    total = np.zeros(len(columns[0]))
+    for column in columns:
+        total -= np.log(np.maximum(np.bincount(column), 1)).take(column)
+    return total
 
 
 def row_hashes(columns: Sequence[npt.NDArray[np.integer]]) -> Hashes:

@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from tabular.synth.encoding import Codec
 
-MOST_FEATURES = 48
+MOST_FEATURES = 32
 """Features a column may depend on; wider tables keep those most related to the target."""
 
 _SAMPLE_ROWS = 2000
+_SAMPLE_CELLS = 1 << 21
 
 
 def drawing_order(codecs: Sequence[Codec]) -> list[int]:
@@ -29,14 +30,15 @@ def related(codes: npt.NDArray[np.uint8]) -> Callable[[int], npt.NDArray[np.int6
     rows, width = codes.shape
     if width <= MOST_FEATURES:
         return np.arange
-    taken = min(rows, _SAMPLE_ROWS)
+    taken = min(rows, _SAMPLE_ROWS, max(256, _SAMPLE_CELLS // width))
     sample = codes[np.arange(taken) * rows // taken].astype(np.float32)
     sample -= sample.mean(axis=0)
     spread = np.sqrt((sample * sample).sum(axis=0))
     sample /= np.where(spread > 0, spread, 1)
+    by_column = np.ascontiguousarray(sample.T)
 
     def of(rank: int) -> npt.NDArray[np.int64]:
-        strength = np.abs(sample[:, rank] @ sample[:, :rank])
+        strength = np.abs(by_column[:rank] @ by_column[rank])
         strongest = np.argsort(-strength, kind="stable")[:MOST_FEATURES]
         return np.sort(strongest).astype(np.int64)
 

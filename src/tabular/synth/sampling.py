@@ -16,7 +16,7 @@ import pyarrow as pa
 from tabular.errors import ConstraintError, InputError
 from tabular.synth.conditions import Condition
 from tabular.synth.encoding import Codec
-from tabular.synth.engines import BLOCK_ROWS, Drawn, Engine, RawRandom
+from tabular.synth.engines import Drawn, Engine, RawRandom, block_rows
 from tabular.synth.guard import CopyGuard
 
 MOST_ATTEMPTS = 200
@@ -68,20 +68,21 @@ class BlockSampler:
     ) -> None:
         self._engine, self._codecs, self._seeds = engine, codecs, seeds
         self._guard, self._guarded = guard, guarded
+        self.rows = block_rows(len(codecs))
         self._bounds = [_bind(condition, codecs, guarded) for condition in conditions]
         self._allowed = _steering(self._bounds, codecs)
 
-    def block(self, number: int, rows: int = BLOCK_ROWS) -> list[Drawn]:
+    def block(self, number: int, rows: int) -> list[Drawn]:
         """The first `rows` rows of a block.
 
         Raises:
             ConstraintError: the conditions are not met within a bounded number of attempts.
         """
-        wanted = rows if self._bounds else BLOCK_ROWS
+        wanted = rows if self._bounds else self.rows
         parts: list[list[Drawn]] = []
         have = tried = 0
         for attempt in range(MOST_ATTEMPTS):
-            size = BLOCK_ROWS
+            size = self.rows
             if attempt and not self._bounds:
                 size = max(_LEAST_CANDIDATES, 2 * (wanted - have))
             columns, accepted = self._attempt(number, attempt, size)

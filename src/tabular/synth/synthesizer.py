@@ -18,7 +18,6 @@ from tabular.errors import ConflictError, InputError, ModelFileError
 from tabular.synth import modelfile
 from tabular.synth.conditions import Where, parse_where, schema_conditions
 from tabular.synth.engines import (
-    BLOCK_ROWS,
     Encoded,
     Engine,
     engine_class,
@@ -31,9 +30,6 @@ from tabular.synth.sampling import BlockSampler, decode
 from tabular.synth.schema import TableSchema
 from tabular.synth.tables import TableWriter
 from tabular.synth.text import fill
-
-WRITE_ROWS = 16 * BLOCK_ROWS
-"""Rows gathered before they are written: one Parquet row group."""
 
 _TEXT_STREAM, _KEY_STREAM = 1 << 20, 1 << 21
 
@@ -97,7 +93,9 @@ class Synthesizer:
             engine.fit(encoded, self._preset, progress=progress, workers=max(1, workers))
         self._engine, self._prepared = engine, prepared
         guarded = [index[position] for position in prepared.guarded]
-        self._guard = CopyGuard.learn(guarded) if self._preset.guard and guarded else None
+        strict = self._preset.guard == "unique"
+        wanted = self._preset.guard != "none" and guarded
+        self._guard = CopyGuard.learn(guarded, strict=strict) if wanted else None
         return self
 
     def sample(self, rows: int, *, seed: int = 0, where: Where = None) -> Any:
@@ -191,9 +189,10 @@ class Synthesizer:
         self, sampler: BlockSampler, rows: int, seed: int, start: int, dictionary: bool
     ) -> Iterator[pa.RecordBatch]:
         end = start + rows
-        for number in range(start // BLOCK_ROWS, -(-end // BLOCK_ROWS)):
-            first = number * BLOCK_ROWS
-            low, high = max(start - first, 0), min(end - first, BLOCK_ROWS)
+        step = sampler.rows
+        for number in range(start // step, -(-end // step)):
+            first = number * step
+            low, high = max(start - first, 0), min(end - first, step)
             arrays = self._arrays(sampler, number, seed, high, dictionary)
             fields = zip(self.schema, arrays, strict=True)
             types = pa.schema([field.with_type(array.type) for field, array in fields])
@@ -217,7 +216,7 @@ class Synthesizer:
             mixed = np.random.SeedSequence([self._seed, seed, _KEY_STREAM + place])
             key_seed = int(mixed.generate_state(1)[0])
             kind = prepared.arrow.field(name).type
-            made[name] = maker.make(number * BLOCK_ROWS, rows, key_seed, kind)
+            made[name] = maker.make(number * sampler.rows, rows, key_seed, kind)
         return [made[name] for name in prepared.arrow.names]
 
     @property
@@ -264,7 +263,7 @@ class Synthesizer:
             "privacy": {
                 "smallest_leaf": self._preset.min_leaf,
                 "rare_category_floor": prepared.floor,
-                "exact_copy_guard": self._guard is not None,
+                "exact_copy_guard": self._preset.guard,
             },
         }
 
