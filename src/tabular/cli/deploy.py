@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from tabular.cli.render.plan import plan_as_dict, print_plan
 from tabular.cli.render.status import status_as_dict
 from tabular.cli.spec_flags import ConfigFlag, read_spec, spec_flags
 from tabular.deploy import Deployment, Gate, Orchestrator, Plan
-from tabular.deploy.spec import Overrides
+from tabular.deploy.spec import Overrides, load
 
 StrictFlag = Annotated[
     bool, typer.Option("--strict", help="Refuse what the target gives only in part.")
@@ -52,7 +53,7 @@ def plan(
     Exit codes: 0 shown; 2 with --detailed-exitcode if there are changes; 3 a deploy would be
     refused.
     """
-    deployment = read_spec(config, flags).deployment
+    deployment = _read(config, flags)
     made = _connect(deployment, home, runtime).plan(deployment)
     _show(made, as_json=as_json)
     _gate(strict, max_monthly_cost).require(made)
@@ -78,7 +79,7 @@ def deploy(
     With --json stdout carries one document with `url` and, the first time only, `api_key`.
     Exit codes: 3 refused, nothing touched; 5 failed, the message says what serves now.
     """
-    deployment = read_spec(config, flags).deployment
+    deployment = _read(config, flags)
     orchestrator = _connect(deployment, home, runtime)
     if not dry_run:
         target = orchestrator.provider.target(deployment)
@@ -94,6 +95,14 @@ def deploy(
         confirm(f"Apply this to {made.stack.target.id}?", yes=yes)
     show_events(orchestrator.apply(made, gate), as_json=as_json)
     _report(orchestrator, made, as_json=as_json)
+
+
+def _read(config: Path | None, flags: Overrides) -> Deployment:
+    """The spec, with the provider said in it, so that leaving out the flag changes nothing."""
+    loaded = read_spec(config, flags)
+    if loaded.deployment.spec.provider is None:
+        loaded = load(config, replace(flags, provider=DEFAULT_PROVIDER))
+    return loaded.deployment
 
 
 def _connect(deployment: Deployment, home: Path | None, runtime: str | None) -> Orchestrator:

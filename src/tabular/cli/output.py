@@ -7,6 +7,7 @@ everywhere, and a pipe never receives a progress bar.
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,11 @@ from rich.console import Console
 
 from tabular.errors import TabularError
 
-stdout = Console(highlight=False, soft_wrap=True)
+# Rich takes 80 columns where there is no terminal, and would cut tables in a log or a pipe.
+_PIPE_WIDTH = 240
+stdout = Console(
+    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH
+)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

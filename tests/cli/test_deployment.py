@@ -1,0 +1,212 @@
+"""The deployment commands from outside: what is printed, what runs, which exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.command import Answer, run
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ALL_CREATED = {"storage", "queue", "secret-key", "database", "api", "worker", "description"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A deployment that the tests of this module share."""
+
+    home: Path
+    first: Answer
+
+    @property
+    def url(self) -> str:
+        return str(self.first.json["url"])
+
+    @property
+    def key(self) -> str:
+        return str(self.first.json["api_key"])
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home = tmp_path_factory.mktemp("home")
+    first = run("deploy", "--provider", "standalone", "--yes", "--json", home=home)
+    assert first.code == 0, first.err
+    yield Running(home, first)
+    gone = run("destroy", "--yes", "--delete-data", home=home)
+    assert gone.code == 0, gone.err
+
+
+def test_deploy_gives_an_address_and_a_key_that_works(running: Running) -> None:
+    assert httpx.get(f"{running.url}/ready").status_code == 200
+    datasets = f"{running.url}/v1/datasets"
+    assert httpx.get(datasets).status_code == 401
+    header = {"Authorization": f"Bearer {running.key}"}
+    assert httpx.get(datasets, headers=header).json()["items"] == []
+
+
+def test_deploying_again_changes_nothing_and_shows_no_key(running: Running) -> None:
+    again = run("deploy", "--provider", "standalone", "--yes", "--json", home=running.home)
+    assert again.code == 0, again.err
+    assert again.json["release"] == running.first.json["release"]
+    assert "api_key" not in again.json
+    bare = run("plan", "--json", home=running.home)
+    assert bare.json["empty"] is True
+
+
+def test_the_key_is_kept_nowhere(running: Running) -> None:
+    secret = running.key.rsplit(".", 1)[-1].encode()
+    files = [path for path in running.home.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if secret in path.read_bytes()]
+
+
+def test_status_and_list_show_it(running: Running) -> None:
+    status = run("status", "--json", home=running.home)
+    assert (status.code, status.json["state"]) == (0, "ready")
+    assert {r["id"] for r in status.json["resources"]} == ALL_CREATED
+    listed = run("list", "--json", home=running.home)
+    assert [item["target"] for item in listed.json] == ["standalone/development/tabular"]
+    assert running.url in run("list", home=running.home).out
+
+
+def test_detailed_exit_codes_of_plan(running: Running) -> None:
+    same = run("plan", "--detailed-exitcode", home=running.home)
+    assert same.code == 0, same.out
+    assert "Nothing to change." in same.out
+    more = run("plan", "--detailed-exitcode", "--set", "spec.compute.workers=2", home=running.home)
+    assert more.code == 2
+    assert "~ worker" in more.out
+    assert "instances: 1 -> 2" in more.out
+
+
+def test_logs_come_from_every_component(running: Running) -> None:
+    logs = run("logs", "--tail", "2", home=running.home)
+    assert {line.split(" | ")[0] for line in logs.out.splitlines()} >= {"api-0", "supervisor"}
+
+
+def test_another_key_works_too(running: Running) -> None:
+    made = run("keys", "create", "second", "--json", home=running.home)
+    header = {"Authorization": f"Bearer {made.json['api_key']}"}
+    assert httpx.get(f"{running.url}/v1/models", headers=header).status_code == 200
+
+
+def test_update_rollback_and_drift(running: Running) -> None:
+    first = running.first.json["release"]
+    update = run("deploy", "--yes", "--set", "spec.compute.workers=2", home=running.home)
+    assert update.code == 0, update.err
+    now = run("status", "--json", home=running.home).json
+    assert now["release"] != first
+    assert now["url" if "url" in now else "outputs"]["url"] == running.url
+    assert run("drift", home=running.home).code == 0
+    back = run("rollback", "--yes", "--json", home=running.home)
+    assert back.code == 0, back.err
+    assert back.json["release"] == first
+    assert run("rollback", home=running.home).code == 2, "asks, and there is no terminal"
+
+
+def test_the_audit_log_has_it(running: Running) -> None:
+    (log,) = running.home.rglob("audit.jsonl")
+    text = log.read_text(encoding="utf-8")
+    assert '"action": "deploy"' in text
+    assert running.key not in text
+
+
+def test_destroy_keeps_data_until_told(tmp_path: Path) -> None:
+    assert run("deploy", "--yes", home=tmp_path).code == 0
+    kept = run("destroy", "--yes", home=tmp_path)
+    assert "Its data is kept" in kept.out
+    assert run("list", "--json", home=tmp_path).json[0]["state"] == "retained"
+    gone = run("destroy", "--yes", "--delete-data", "--json", home=tmp_path)
+    assert gone.json == {"destroyed": "standalone/development/tabular", "data": "deleted"}
+    again = run("destroy", "--yes", home=tmp_path)
+    assert again.code == 0
+    assert "nothing to destroy" in again.err
+    assert run("list", "--json", home=tmp_path).json == []
+
+
+def test_nothing_deployed_is_exit_code_4(tmp_path: Path) -> None:
+    for command in ("status", "logs", "drift", "rollback"):
+        answer = run(command, home=tmp_path)
+        assert answer.code == 4, command
+        assert "hint: `inferloop-tabular list`" in answer.err
+
+
+def test_the_seed_file_plans_here_as_reduced_and_is_refused_when_strict(tmp_path: Path) -> None:
+    arguments = ("plan", "--config", str(EXAMPLES / "deployment.yaml"), "--provider", "standalone")
+    shown = run(*arguments, home=tmp_path)
+    assert shown.code == 0
+    for field in ("storage.replication", "database.ha", "storage.size", "compute.memory"):
+        assert f"reduced spec.{field}" in shown.out
+    strict = run(*arguments, "--strict", "--json", home=tmp_path)
+    assert strict.code == 3
+
+
+def test_a_plan_touches_nothing(tmp_path: Path) -> None:
+    assert run("plan", home=tmp_path).code == 0
+    assert run("deploy", "--dry-run", home=tmp_path).code == 0
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_budget_without_prices_is_refused(tmp_path: Path) -> None:
+    answer = run("deploy", "--yes", "--max-monthly-cost", "100", home=tmp_path)
+    assert answer.code == 3
+    assert "refused.budget" in answer.err
+
+
+def test_a_deploy_that_would_ask_says_so_where_nobody_can_answer(tmp_path: Path) -> None:
+    answer = run("deploy", home=tmp_path)
+    assert answer.code == 2
+    assert "pass --yes" in answer.err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("plan", "--provider", "standalon"), 2, "did you mean 'standalone'?"),
+        (("plan", "--config", "nowhere.yaml"), 1, "nowhere.yaml"),
+        (("plan", "--set", "spec.compute.instanses=2"), 2, "did you mean 'instances'?"),
+        (
+            ("plan", "--provider", "standalone", "--config", str(EXAMPLES / "aws-prod.yaml")),
+            2,
+            "aws-prod.yaml:1:",
+        ),
+        (("plan", "--runtime", "pods"), 2, "pods"),
+    ],
+)
+def test_mistakes_are_answered_with_the_way_out(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, text: str
+) -> None:
+    answer = run(*arguments, home=tmp_path)
+    assert answer.code == code, answer.err
+    assert text in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_an_error_is_json_when_asked(tmp_path: Path) -> None:
+    answer = run("status", "--json", home=tmp_path)
+    assert answer.json["error"]["code"] == "not-found.deployment"
+    assert answer.code == 4
+
+
+def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
+    answer = run("doctor", "--json", home=tmp_path)
+    assert answer.code == 0, answer.out
+    assert {check["name"] for check in answer.json} >= {"python", "disk"}
+
+
+def test_capabilities_are_listed() -> None:
+    answer = run("capabilities", "--json", home=Path("/nonexistent"))
+    assert answer.code == 0
+    supports = {entry["support"] for entry in answer.json.values()}
+    assert supports == {"native", "emulated", "unsupported"}
+
+
+def test_colours_only_where_wanted(tmp_path: Path) -> None:
+    plain = run("plan", home=tmp_path, extra={"NO_COLOR": "1"})
+    assert "\x1b[" not in plain.out + plain.err
