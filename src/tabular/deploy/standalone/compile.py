@@ -97,9 +97,7 @@ def _without_noes(spec: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
             inner = _without_noes(value, depth + 1)
             if inner:
                 kept[name] = inner
-        elif value not in (None, False, []) and (value != {} or depth):
-            kept[name] = value
-        elif value == 0 and value is not False:
+        elif value is not None and value is not False and value != [] and (value != {} or depth):
             kept[name] = value
     return kept
 

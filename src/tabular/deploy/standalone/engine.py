@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tabular.deploy.events import Event
 from tabular.deploy.plan import Plan, diff_resources
-from tabular.deploy.provider import Drift, LogLine, Status
+from tabular.deploy.provider import Drift, LogLine, State, Status
 from tabular.deploy.stack import Resource, Stack, fingerprint
 from tabular.deploy.standalone import cache, logs, observe, postgres, requests, vault
 from tabular.deploy.standalone.launch import environment
@@ -111,6 +111,9 @@ class ProcessEngine:
             except NotFoundError:
                 # It was destroyed while we looked.
                 continue
+            except EngineError as error:
+                # One damaged deployment must not hide the others.
+                found.append(Status(target, State.FAILED, "", utc_now(), {}, detail=str(error)))
         return tuple(found)
 
     def drift(self, target: Target) -> tuple[Drift, ...]:

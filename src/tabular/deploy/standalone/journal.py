@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tabular.deploy.standalone.layout import storage_error
 from tabular.errors import EngineError
 
 VERSION = 1
+T = TypeVar("T")
 
 
 def write_bytes(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -66,13 +67,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         document = json.loads(text)
         version = document.pop("version")
-    except (ValueError, KeyError, AttributeError) as error:
-        raise EngineError(
-            "this file of the deployment is damaged",
-            where=str(path),
-            hint="restore it from a backup, or remove the deployment with `destroy`",
-            code="engine.state-damaged",
-        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
     if version != VERSION:
         raise EngineError(
             f"this file has format {version}; this program reads format {VERSION}",
@@ -81,6 +77,30 @@ def read_json(path: Path) -> dict[str, Any] | None:
             code="engine.state-version",
         )
     return dict(document)
+
+
+def read_as(path: Path, build: Callable[[dict[str, Any]], T]) -> T | None:
+    """A versioned document as what it describes, None if it is not there.
+
+    Raises:
+        EngineError: not ours, damaged, or of a newer version.
+    """
+    document = read_json(path)
+    if document is None:
+        return None
+    try:
+        return build(document)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> EngineError:
+    return EngineError(
+        "this file of the deployment is damaged",
+        where=str(path),
+        hint="restore it from a backup, or end the processes and remove the folder by hand",
+        code="engine.state-damaged",
+    )
 
 
 def lock(path: Path, *, timeout: float = 0.0) -> int | None:

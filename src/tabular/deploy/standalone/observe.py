@@ -11,7 +11,7 @@ from tabular.deploy.stack import Resource, fingerprint
 from tabular.deploy.standalone import vault
 from tabular.deploy.standalone.health import Answer, ask
 from tabular.deploy.standalone.identity import is_alive
-from tabular.deploy.standalone.journal import is_locked, read_json
+from tabular.deploy.standalone.journal import is_locked, read_as, read_json
 from tabular.deploy.standalone.launch import is_service, service_key
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.model import (
@@ -30,8 +30,7 @@ from tabular.deploy.target import Target
 
 def read_release(layout: Layout, name: str | None) -> Release | None:
     """A release by id; None if its description is gone or cannot be the one that was made."""
-    document = read_json(layout.release(name)) if name else None
-    return Release.from_dict(document) if document else None
+    return read_as(layout.release(name), Release.from_dict) if name else None
 
 
 def slots_of(release: Release, resource: Resource, record: Record) -> list[Slot | None]:

@@ -11,7 +11,7 @@ from typing import Any
 from tabular.deploy.events import Event, EventStatus
 from tabular.deploy.standalone import vault
 from tabular.deploy.standalone.children import Children
-from tabular.deploy.standalone.journal import LineLog, read_json, write_json
+from tabular.deploy.standalone.journal import LineLog, read_as, write_json
 from tabular.deploy.standalone.launch import service_key
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.model import Operation, Release, Slot, State
@@ -84,14 +84,14 @@ class Context:
         Raises:
             EngineError: its description is gone.
         """
-        document = read_json(self.layout.release(name))
-        if document is None:
+        found = read_as(self.layout.release(name), Release.from_dict)
+        if found is None:
             raise EngineError(
                 f"the description of release {name} is gone",
                 where=str(self.layout.release(name)),
                 hint="deploy again",
             )
-        return Release.from_dict(document)
+        return found
 
     def wait(
         self,

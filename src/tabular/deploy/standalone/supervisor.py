@@ -23,7 +23,7 @@ from tabular import __version__
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.carry_out import carry_out
 from tabular.deploy.standalone.children import Children
-from tabular.deploy.standalone.journal import read_json, write_json
+from tabular.deploy.standalone.journal import read_as, write_json
 from tabular.deploy.standalone.launch import Launch, launch
 from tabular.deploy.standalone.layout import Layout, remove_tree
 from tabular.deploy.standalone.logs import rotate
@@ -50,8 +50,8 @@ class Supervisor:
         self.layout = layout
         self._lock = lock
         self._leave = False
-        document = read_json(layout.state_file)
-        self.state = State.from_dict(document) if document else State(uid=uuid4().hex)
+        known = read_as(layout.state_file, State.from_dict)
+        self.state = known or State(uid=uuid4().hex)
         self.state.program, self.state.pid = __version__, os.getpid()
         self._reservation: Reservation | None = None
         self._releases: dict[str, Release] = {}
@@ -62,10 +62,10 @@ class Supervisor:
 
     def _launch(self, slot: Slot) -> Launch:
         if slot.release not in self._releases:
-            document = read_json(self.layout.release(slot.release))
-            if document is None:
+            release = read_as(self.layout.release(slot.release), Release.from_dict)
+            if release is None:
                 raise EngineError(f"the description of release {slot.release} is gone")
-            self._releases[slot.release] = Release.from_dict(document)
+            self._releases[slot.release] = release
         return launch(self.layout, self._releases[slot.release], self.state, slot)
 
     def run(self) -> None:
@@ -133,10 +133,9 @@ class Supervisor:
             _log.warning("port %d cannot be reserved: %s", port, error)
 
     def _operate(self) -> None:
-        document = read_json(self.layout.operation_file)
-        if document is None:
+        operation = read_as(self.layout.operation_file, Operation.from_dict)
+        if operation is None:
             return
-        operation = Operation.from_dict(document)
         if operation.done:
             self._clean_up(operation)
             return
