@@ -125,6 +125,7 @@ def _is_outage(error: DBAPIError) -> bool:
     """Whether the server, the network or the file failed, and not our statement."""
     name = type(error.orig).__name__ if error.orig is not None else ""
     return error.connection_invalidated or name in {
+        "DatabaseError",  # as such and not one of its kinds: SQLite, of a damaged file
         "OperationalError",
         "InterfaceError",
         "AdminShutdown",
