@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 from tabular.deploy.spec.model import Deployment
@@ -33,7 +33,7 @@ class Loaded:
     deployment: Deployment
     name: str
     form: str
-    origins: Mapping[Path, Origin]
+    origins: Mapping[Path, Origin] = field(repr=False)
     notes: tuple[str, ...] = ()
 
 

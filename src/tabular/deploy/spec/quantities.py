@@ -27,7 +27,7 @@ MILLI = Decimal("0.001")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)([A-Za-z]*)")
 _SIZE_TEXT = r"^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?([KMGTP]i|[kMGTP]|B)?$"
 _CORES = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m?)")
-_DURATION = re.compile(r"(?:[0-9]{1,9}[ywdhms])+")
+_DURATION = re.compile(r"(?:[0-9]{1,10}[ywdhms])+")
 _PART = re.compile(r"([0-9]+)([ywdhms])")
 _SECONDS = {"y": 365 * 86_400, "w": 7 * 86_400, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -186,7 +186,7 @@ def _field(parse: Any, kinds: tuple[type, ...] = ()) -> BeforeValidator:
 
 _DURATION_SCHEMA = {
     "type": "string",
-    "pattern": "^([0-9]{1,9}[ywdhms])+$",
+    "pattern": "^([0-9]{1,10}[ywdhms])+$",
     "format": "duration-text",
 }
 

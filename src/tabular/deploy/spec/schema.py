@@ -15,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from tabular.deploy.spec.model import API_VERSION, Deployment
 from tabular.deploy.spec.quantities import format_duration
+from tabular.deploy.spec.readers.helm import HELM
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FORMATS = {
@@ -59,9 +60,16 @@ def json_schema() -> dict[str, Any]:
 
 
 def markdown() -> str:
-    """A table for each block of the portable form, with every key."""
+    """A table for each block of the portable form, with every key, and one for Helm values."""
     schema = json_schema()
-    return "\n".join(_blocks(schema, schema, "", {}))
+    return "\n".join([*_blocks(schema, schema, "", {}), *_helm()])
+
+
+def _helm() -> Iterator[str]:
+    yield "### Helm values\n\n| Helm value | key |\n|---|---|"
+    for name, entry in HELM.items():
+        target = entry if isinstance(entry, str) else f"{entry[0]}"
+        yield f"| `{name}` | `{target}` |"
 
 
 def _blocks(

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, JsonValue, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from tabular.deploy.spec.model.base import LABEL, Block, Label, Word, contradiction, key
@@ -21,6 +29,7 @@ from tabular.deploy.spec.model.operations import Backup, Image, Policy, Security
 from tabular.deploy.spec.model.placement import Data, OnPrem, Placement, Topology
 from tabular.deploy.spec.model.storage import Database, Storage
 from tabular.deploy.spec.secret import SECRET_KEY, Secret
+from tabular.errors import SpecError
 
 API_VERSION = "synthdata.inferloop.io/v1"
 DEFAULT_NAME = "tabular"
@@ -118,9 +127,18 @@ class Deployment(Block):
         """The deployment that :func:`tabular.deploy.spec.canonical` wrote out.
 
         Raises:
-            pydantic.ValidationError: not something that ``canonical`` writes.
+            SpecError: not something that this release's ``canonical`` writes.
         """
-        return cls.model_validate(_plain(data), by_alias=True, by_name=False)
+        try:
+            return cls.model_validate(_plain(data), by_alias=True, by_name=False)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+            listed = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details[:5])
+            raise SpecError(
+                f"the spec that was kept with the deployment cannot be read: {listed}",
+                hint="use the release that deployed it, or a newer one",
+                code="spec.canonical",
+            ) from None
 
     def secret_literals(self) -> Iterator[tuple[str, SecretStr]]:
         """Key path and value of every secret that is written out in the file."""

@@ -77,3 +77,6 @@ class Policy(Block):
     allowed_regions: Annotated[tuple[Text, ...], AsTuple] | None = key(
         None, "Regions that data may be in; any if unset.", ["eu-west-1", "eu-central-1"]
     )
+    monthly_budget: int | None = key(
+        None, "US dollars a month; the vendor tells when spending nears it.", 2000, ge=1
+    )

@@ -98,6 +98,9 @@ class Database(Block):
     password: Secret | None = key(
         None, "Generated and kept by the platform if unset.", {"secretRef": "env:DB_PASSWORD"}
     )
+    password_rotation: Days | None = key(
+        None, "Have the platform change the password this often; never if unset.", "30d"
+    )
     url: Secret | None = key(
         None, "Where an `external` database is.", {"secretRef": "env:DATABASE_URL"}
     )

@@ -35,13 +35,15 @@ class Node:
         value: the scalar's value.
         entries: of a mapping.
         items: of a list.
-        key_line, key_column: where its key begins; the value's own place without a key.
+        key_line, key_column: where its key begins; 0 without a key.
+
+    Values are not in the text form: one of them may be a secret.
     """
 
     line: int
     column: int
-    raw: str | None = None
-    value: Scalar = None
+    raw: str | None = field(default=None, repr=False)
+    value: Scalar = field(default=None, repr=False)
     entries: dict[str, Node] | None = None
     items: list[Node] | None = None
     key_line: int = 0
