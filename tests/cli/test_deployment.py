@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.command import Answer, run
+from tests.cli.command import COMMAND, Answer, run
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ALL_CREATED = {"storage", "queue", "secret-key", "database", "api", "worker", "description"}
@@ -210,3 +213,29 @@ def test_capabilities_are_listed() -> None:
 def test_colours_only_where_wanted(tmp_path: Path) -> None:
     plain = run("plan", home=tmp_path, extra={"NO_COLOR": "1"})
     assert "\x1b[" not in plain.out + plain.err
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_client_that_dies_in_the_middle_is_continued(
+    tmp_path: Path, sign: signal.Signals
+) -> None:
+    client = subprocess.Popen(
+        [COMMAND, "deploy", "--yes"],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert client.stderr is not None
+    line = next(text for text in client.stderr if "private port" in text)
+    assert "in progress" in line
+    client.send_signal(sign)
+    rest = client.stderr.read()
+    assert client.wait(timeout=30) == (130 if sign is signal.SIGINT else -9)
+    if sign is signal.SIGINT:
+        assert "run the same command to watch it" in rest
+    again = run("deploy", "--yes", "--json", home=tmp_path)
+    assert again.code == 0, again.err
+    assert again.json["release"].startswith("r0001-"), "one release, not two"
+    assert again.json["api_key"]
+    assert run("destroy", "--yes", "--delete-data", home=tmp_path).code == 0

@@ -23,21 +23,32 @@ STYLES = {
 }
 
 
+INTERRUPTED = 130
+
+
 def show_events(events: Iterable[Event], *, as_json: bool) -> None:
     """Consume the stream and draw it on stderr; errors of the stream pass through.
 
     Args:
         events: from an engine; whatever it raises is the caller's to report.
         as_json: where no terminal is, one JSON object a line on stderr, for programs that watch.
+
+    Raises:
+        typer.Exit: interrupted (130); the engine goes on.
     """
-    if stderr.is_terminal:
-        _show_live(events)
-    elif as_json:
-        for event in events:
-            typer.echo(json.dumps(event.as_dict(), sort_keys=True), err=True)
-    else:
-        for event in events:
-            stderr.print(_line(event), markup=False)
+    try:
+        if stderr.is_terminal:
+            _show_live(events)
+        else:
+            for event in events:
+                typer.echo(_json_line(event) if as_json else _line(event), err=True)
+    except KeyboardInterrupt:
+        stderr.print("Interrupted. What was begun goes on; run the same command to watch it.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _json_line(event: Event) -> str:
+    return json.dumps(event.as_dict(), sort_keys=True)
 
 
 def _line(event: Event) -> str:
