@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -84,7 +83,6 @@ def test_json_holds_every_measure_and_no_number_that_is_none(make_table):
     assert data["privacy"]["nearer_to_training"]["measured"] is False
     assert "holdout" in data["privacy"]["nearer_to_training"]["reason"]
     assert data["privacy"]["exact_matches"]["holdout_in_training"] is None
-    assert "not" not in data["shapes"]
     assert len(data["shapes"]["columns"]) == 10
     assert "differential privacy" in data["privacy"]["statement"]
 
@@ -105,7 +103,6 @@ def test_pandas_and_polars_give_what_arrow_gives(make_table):
     assert evaluate(pl.from_arrow(real), pl.from_arrow(synthetic)).shapes.mean == pytest.approx(
         arrow.shapes.mean
     )
-    assert isinstance(pd.DataFrame(), pd.DataFrame)
 
 
 def test_progress_rises_to_one(make_table):
