@@ -143,7 +143,7 @@ def test_overrides_win_and_settings_do_not_change() -> None:
     settings = load_settings({**BASE, "TABULAR_PORT": "9000"}, port=9001)
     assert settings.port == 9001
     with pytest.raises(ValidationError):
-        settings.port = 1
+        settings.port = 1  # type: ignore[misc]
 
 
 def test_lists_and_levels() -> None:

@@ -123,7 +123,7 @@ async def collect(hub: Hub, states: list[Event], interval: float) -> list[Event]
 
 
 def test_follow_polls_the_database_when_no_event_comes(hub: Hub) -> None:
-    states = [{"rows": 0}, {"rows": 0}, {"rows": 5}, {"rows": 9, "status": "done"}]
+    states: list[Event] = [{"rows": 0}, {"rows": 0}, {"rows": 5}, {"rows": 9, "status": "done"}]
     found = asyncio.run(collect(hub, states, 0.02))
     assert found == [{"rows": 0}, {"rows": 5}, {"rows": 9, "status": "done"}]
 

@@ -31,21 +31,20 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from tabular.errors import ConfigError, TabularError
+from tabular.infra import cache, queue, storage
+from tabular.infra.ratelimit import parse_rules
 from tabular.infra.secrets import read_secret_file
 from tabular.infra.urls import nearest, public, split
 
 PREFIX = "TABULAR_"
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
-STORAGE_SCHEMES = ("file", "memory", "s3", "gs", "az")
-CACHE_SCHEMES = ("memory", "redis", "rediss")
-QUEUE_SCHEMES = ("filesystem", "memory", "redis", "rediss")
 
 _URL_SCHEMES = {
     "database_url": ("database", DATABASE_SCHEMES),
-    "storage_url": ("storage", STORAGE_SCHEMES),
-    "cache_url": ("cache", CACHE_SCHEMES),
-    "queue_url": ("queue", QUEUE_SCHEMES),
+    "storage_url": ("storage", storage.SCHEMES),
+    "cache_url": ("cache", cache.SCHEMES),
+    "queue_url": ("queue", queue.SCHEMES),
 }
 
 _KNOWN_DEFAULT_KEYS = ("changeme", "change-me", "secret", "password", "default", "example", "test")
@@ -185,8 +184,6 @@ class Settings(BaseModel):
     @field_validator("rate_limit", "client_rate_limit")
     @classmethod
     def _rule(cls, value: str) -> str:
-        from tabular.infra.ratelimit import parse_rules
-
         try:
             parse_rules(value)
         except ConfigError as error:

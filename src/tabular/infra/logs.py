@@ -34,6 +34,7 @@ _PATTERNS = (
         r"[^\s\"',;&}]+"
     ),
     re.compile(r"(?P<keep>)\bAKIA[A-Z0-9]{16}\b"),
+    re.compile(r"\b(?P<keep>ift\.[\w-]+\.)[\w-]{8,}"),  # our own API keys; the id may be seen
 )
 
 

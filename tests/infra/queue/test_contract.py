@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -213,14 +215,18 @@ def test_messages_in_the_folder_are_seen_by_name(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     queue = open_queue(f"filesystem://{tmp_path}/file")
-    for call in (lambda: queue.send("a"), lambda: queue.receive(0), queue.ping):
+    calls: list[Callable[[], object]] = [
+        lambda: queue.send("a"),
+        lambda: queue.receive(0),
+        queue.ping,
+    ]
+    for call in calls:
         with pytest.raises(UnavailableError, match="folder cannot be used"):
             call()
 
 
 def test_foreign_messages_are_dropped(valkey_url: str) -> None:
-    import kombu
-
+    kombu: Any = importlib.import_module("kombu")  # untyped
     connection = kombu.Connection(
         valkey_url, transport_options={"global_keyprefix": "tabular:queue:"}
     )
