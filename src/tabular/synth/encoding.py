@@ -30,6 +30,8 @@ SNAP_ROWS = 8
 FLOAT_DECIMALS = 8
 """Most decimals tried before a float column counts as continuous."""
 
+_MOST_UINT64 = float(np.nextafter(2.0**64, 0))
+
 Codes = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int32]
 Numbers = npt.NDArray[np.float64]
@@ -132,7 +134,7 @@ class Codec:
         """
         missing = index == 0 if self.size else np.ones(len(index), bool)
         mask = missing if missing.any() else None
-        if self.numbers is not None:
+        if self.numbers is not None and self.type != pa.uint64():
             return self._build(self._typed.take(index, mode="clip"), mask)
         if not self.size:
             return pa.nulls(len(index), self.type)
@@ -153,7 +155,7 @@ class Codec:
             whole = np.rint(known).astype(np.int64) * np.int64(self.step) + np.int64(self.origin)
             return self._build(whole, mask)
         if self.step:
-            known = np.round(np.rint(known) * self.step + self.origin, self.decimals)
+            known = np.round(np.rint(known) * self.step + self.origin, max(0, self.decimals))
         return self._build(known, mask)
 
     def _build(self, stored: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None) -> pa.Array:
@@ -171,7 +173,8 @@ def storage(values: pa.Array) -> npt.NDArray[Any]:
         values = values.cast(pa.int32())
     real = pa.types.is_floating(kind) or pa.types.is_decimal(kind) or kind == pa.uint64()
     target = pa.float64() if real else pa.int64()
-    numbers: npt.NDArray[Any] = values.cast(target).to_numpy(zero_copy_only=False)
+    cast = values.cast(target, safe=kind != pa.uint64())
+    numbers: npt.NDArray[Any] = cast.to_numpy(zero_copy_only=False)
     return numbers
 
 
@@ -179,6 +182,8 @@ def from_storage(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """The inverse of `storage`: an int64 or float64 array as `kind`."""
     if pa.types.is_date32(kind) or pa.types.is_time32(kind):
         return array.cast(pa.int32()).cast(kind)
+    if kind == pa.uint64():
+        return pa.array(array.to_numpy(zero_copy_only=False).clip(0, _MOST_UINT64)).cast(kind)
     if pa.types.is_decimal(kind):
         return pc.round(array, kind.scale).cast(kind, safe=False)
     return array.cast(kind, safe=False)
