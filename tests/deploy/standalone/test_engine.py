@@ -147,6 +147,26 @@ def test_lost_and_open_secrets_are_drift_and_deploying_mends_them(place: Place) 
     assert engine.drift(target) == ()
 
 
+def test_an_altered_or_lost_description_is_drift_and_deploying_mends_it(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    engine, target = place.provider().engine, place.provider().target(deployment)
+    file = place.layout(deployment).release(str(place.state(deployment).current))
+    file.write_text(file.read_text().replace("objects", "elsewhere"), encoding="utf-8")
+    assert "description" in {drift.resource for drift in engine.drift(target)}
+    file.unlink()
+    (drift,) = engine.drift(target)
+    assert drift.gone
+    status = engine.status(target)
+    assert status.state is State.DEGRADED
+    assert "deploy again" in status.detail
+    port = place.port(deployment)
+    place.deploy(deployment)
+    assert engine.status(target).state is State.READY
+    assert engine.drift(target) == ()
+    assert place.port(deployment) == port
+
+
 def test_kept_data_is_found_again(place: Place) -> None:
     deployment = describe()
     place.deploy(deployment)

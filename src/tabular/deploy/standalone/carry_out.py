@@ -154,7 +154,7 @@ def _remember(context: Context, release: Release) -> None:
 
 def _destroy(context: Context) -> None:
     operation, state, layout = context.operation, context.state, context.layout
-    release = context.release(state.current) if state.current else None
+    release = context.current()
     resources = release.stack.resources if release else ()
     context.emit("", "", EventStatus.IN_PROGRESS, "stopping")
     children = context.children

@@ -161,6 +161,10 @@ class ProcessEngine:
         """
         layout = self._home.of(target)
         record, release = self._require(layout, target)
+        if release is None:
+            raise EngineError(
+                f"the description of release {record.current} is gone", hint="deploy again"
+            )
         resource = release.resource("api")
         done = subprocess.run(
             [*release.commands["create-key"], "--name", name, "--scopes", "admin", "--json",
@@ -187,9 +191,9 @@ class ProcessEngine:
         record = requests.read_state(layout)
         return record, observe.read_release(layout, record.current) if record else None
 
-    def _require(self, layout: Layout, target: Target) -> tuple[Record, Release]:
+    def _require(self, layout: Layout, target: Target) -> tuple[Record, Release | None]:
         record, release = self._look(layout)
-        if record is None or release is None:
+        if record is None or not record.history:
             raise _nothing(target)
         requests.ensure_supervisor(layout)
         return record, release

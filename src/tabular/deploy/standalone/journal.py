@@ -7,6 +7,7 @@ written here: beside its place, flushed to the disk, renamed; and read back with
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import time
@@ -50,6 +51,14 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Put a versioned document in place."""
     text = json.dumps({"version": VERSION, **document}, sort_keys=True, indent=1)
     write_bytes(path, text.encode() + b"\n")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file in hex; "" where it is gone."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

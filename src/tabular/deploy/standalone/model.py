@@ -132,6 +132,7 @@ class State:
         sequence: number of releases ever made.
         ports: by owner and name, e.g. ``service/database``.
         slots: by key.
+        digests: SHA-256 of each release's description.
         failure: why the last operation failed, "" if it did not.
         updated: when the last operation began or ended, ISO 8601.
         program: version of the supervisor's code.
@@ -143,6 +144,7 @@ class State:
     sequence: int = 0
     ports: dict[str, int] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
     failure: str = ""
     updated: str = ""
     program: str = ""

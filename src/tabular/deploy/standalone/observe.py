@@ -7,11 +7,11 @@ from datetime import datetime
 
 from tabular.deploy.plan import PropertyChange
 from tabular.deploy.provider import Drift, ResourceStatus, State, Status
-from tabular.deploy.stack import Resource, fingerprint
+from tabular.deploy.stack import Resource
 from tabular.deploy.standalone import vault
 from tabular.deploy.standalone.health import Answer, ask
 from tabular.deploy.standalone.identity import is_alive
-from tabular.deploy.standalone.journal import is_locked, read_as, read_json
+from tabular.deploy.standalone.journal import digest, is_locked, read_as, read_json
 from tabular.deploy.standalone.launch import is_service, service_key
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.model import (
@@ -124,8 +124,10 @@ def status(
     """
     updated = datetime.fromisoformat(record.updated)
     if release is None:
-        state = State.APPLYING if busy else State.FAILED
-        detail = f"{busy.kind} runs" if busy else record.failure
+        lost = f"the description of release {record.current} is gone: deploy again"
+        state = State.DEGRADED if record.history else State.FAILED
+        state = State.APPLYING if busy else state
+        detail = f"{busy.kind} runs" if busy else lost if record.history else record.failure
         return Status(
             target, state, "", updated, busy.stack.get("spec", {}) if busy else {}, detail=detail
         )
@@ -159,8 +161,11 @@ def outputs(release: Release) -> dict[str, str]:
     return {"url": url, "docs": f"{url}/docs", "metrics": f"{url}/metrics"}
 
 
-def drift(layout: Layout, record: Record, release: Release) -> Iterator[Drift]:
+def drift(layout: Layout, record: Record, release: Release | None) -> Iterator[Drift]:
     """Every resource that is not as it was applied."""
+    if release is None:
+        yield Drift("description", DESCRIPTION, gone=True)
+        return
     for resource in release.stack.resources:
         if not is_present(layout, release, resource, record):
             yield Drift(resource.id, resource.type, gone=True)
@@ -173,9 +178,10 @@ def drift(layout: Layout, record: Record, release: Release) -> Iterator[Drift]:
 def _differences(
     layout: Layout, record: Record, release: Release, resource: Resource
 ) -> Iterator[PropertyChange]:
-    wanted = release.stack.template["resources"].get(resource.id, {}).get("Properties")
-    if fingerprint(wanted) != fingerprint(dict(resource.properties)):
-        yield PropertyChange("description", "as compiled", "altered on disk")
+    if resource.type == DESCRIPTION and (
+        digest(layout.release(release.id)) != record.digests.get(release.id)
+    ):
+        yield PropertyChange("file", "as written", "altered")
     if resource.type in (DIRECTORY, DESCRIPTION):
         return
     if resource.type == SECRET:

@@ -78,6 +78,11 @@ class Context:
         """Write the operation's progress to the disk."""
         write_json(self.layout.operation_file, asdict(self.operation))
 
+    def current(self) -> Release | None:
+        """The release that serves; None before the first, or where its description is lost."""
+        name = self.state.current
+        return read_as(self.layout.release(name), Release.from_dict) if name else None
+
     def release(self, name: str) -> Release:
         """A release by id.
 

