@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import typer.main
+from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from tabular.cli.app import app
 
@@ -39,22 +40,29 @@ def render() -> str:
     return HEAD + "".join(_command(root, ("inferloop-tabular",)))
 
 
-def _command(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
-    if isinstance(command, click.Group):
-        for name in command.list_commands(click.Context(command)):
-            child = command.get_command(click.Context(command), name)
-            if child is not None:
-                yield from _command(child, (*path, name))
+def _command(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(command, TyperGroup):
+        for name, child in command.commands.items():
+            yield from _command(child, (*path, name))
         return
-    arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if isinstance(p, click.Option)]
-    usage = " ".join([*path, *(a.make_metavar(click.Context(command)) for a in arguments)])
-    yield f"\n## `{usage}`\n\n{(command.help or '').strip()}\n"
+    arguments = [p for p in command.params if isinstance(p, TyperArgument)]
+    options = [p for p in command.params if isinstance(p, TyperOption)]
+    usage = " ".join([*path, *(_argument(argument) for argument in arguments)])
+    yield f"\n## `{usage}`\n\n{_text(command.help)}\n"
     if options:
         yield "\n| option | |\n|---|---|\n"
         for option in options:
             names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-            yield f"| {names} | {(option.help or '').strip().replace('|', '&#124;')} |\n"
+            yield f"| {names} | {_text(option.help)} |\n"
+
+
+def _argument(argument: TyperArgument) -> str:
+    name = (argument.metavar or argument.name or "").strip("[]").upper()
+    return name if argument.required else f"[{name}]"
+
+
+def _text(text: str | None) -> str:
+    return (text or "").strip().replace("|", "&#124;").replace("\b", "")
 
 
 if __name__ == "__main__":
