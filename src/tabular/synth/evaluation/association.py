@@ -29,10 +29,16 @@ def association_scores(
     real = association(columns, "real", rows["real"])
     synthetic = association(columns, "synthetic", rows["synthetic"])
     change = synthetic - real
+    reference = None
+    if "holdout" in rows:
+        reference = association(columns, "holdout", rows["holdout"]) - real
     upper = np.triu_indices(len(columns), 1)
     names = tuple(column.name for column in columns)
     return AssociationScores(
         mean_difference=float(np.abs(change[upper]).mean()),
+        reference_mean_difference=(
+            None if reference is None else float(np.abs(reference[upper]).mean())
+        ),
         max_difference=float(np.abs(change[upper]).max()),
         columns=names,
         real=as_matrix(real),

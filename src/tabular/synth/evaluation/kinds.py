@@ -152,4 +152,6 @@ def written(value: float, kind: Family, span: float = 0.0) -> str:
         if kind == "clock":
             return moment.partition("T")[2]
         return moment.partition("T")[0] if span > _TEN_DAYS else moment.replace("T", " ")
-    return f"{value / 1e6:.4g} s" if kind == "span" else f"{value:.4g}"
+    if kind == "span":
+        return f"{value / 1e6:.4g} s"
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"

@@ -114,6 +114,7 @@ class AssociationScores:
 
     Attributes:
         mean_difference: absolute, averaged over pairs.
+        reference_mean_difference: the same between the real table and the holdout.
         max_difference: of the pair that changed most.
         columns: names along the matrices.
         real: in the real table.
@@ -123,6 +124,7 @@ class AssociationScores:
     """
 
     mean_difference: float
+    reference_mean_difference: float | None
     max_difference: float
     columns: tuple[str, ...]
     real: Matrix

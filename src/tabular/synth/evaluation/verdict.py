@@ -29,6 +29,9 @@ NOT_DIFFERENTIAL = (
     "learned from the synthetic table."
 )
 
+_NOISY_ROWS = 5_000  # below this, two samples of one table differ visibly in their pairs
+_WIDE = 0.2  # an interval of a share wider than this says nothing
+
 
 def at_least(value: float, good: float, fair: float) -> Level:
     """Level of a number of which more is better."""
@@ -76,17 +79,14 @@ def _unmeasured(group: Literal["quality", "privacy"], measure: str, why: NotMeas
 
 
 def shape_finding(scores: ShapeScores) -> Finding:
-    """Columns one by one."""
+    """Columns one by one, judged against the holdout's score where there is one."""
     least = min(scores.columns, key=lambda item: item.similarity)
     meaning = (
         f"On average {scores.mean:.1%} of a column's values are where the real ones are. "
-        f"Least alike: {least.name} ({least.similarity:.3f})."
+        f"Least alike: {least.name} ({least.similarity:.3f}). {_kept_aside(scores.reference_mean)}"
     )
-    if scores.reference_mean is not None:
-        meaning += f" Real rows kept aside reach {scores.reference_mean:.3f}."
-    level = at_least(scores.mean, 0.95, 0.85)
-    scale = "1 is the same; good ≥ 0.95, poor < 0.85"
-    return Finding("quality", "Column shapes", level, f"{scores.mean:.3f}", meaning, scale)
+    level, scale = _likeness(scores.mean, scores.reference_mean, 0.95, 0.85)
+    return Finding("quality", "Column shapes", level, f"{scores.mean:.3f}", meaning.strip(), scale)
 
 
 def pair_finding(scores: PairScores | NotMeasured) -> Finding:
@@ -94,40 +94,49 @@ def pair_finding(scores: PairScores | NotMeasured) -> Finding:
     if isinstance(scores, NotMeasured):
         return _unmeasured("quality", "Column pairs", scores)
     worst = scores.worst[0]
-    meaning = f"Least alike: {worst.first} with {worst.second} ({scores.minimum:.3f})."
-    if scores.reference_mean is None:
-        level = at_least(scores.mean, 0.93, 0.80)
-        scale = "1 is the same; good ≥ 0.93, poor < 0.80"
-        if scores.rows < 5_000:
-            meaning += (
-                f" With {scores.rows:,} rows even real samples differ; "
-                "a holdout would show by how much."
-            )
-    else:
-        gap = scores.reference_mean - scores.mean
-        level = at_most(gap, 0.03, 0.10)
-        scale = _below("holdout", scores.reference_mean)
-        meaning = f"Real rows kept aside reach {scores.reference_mean:.3f}. {meaning}"
-    return Finding("quality", "Column pairs", level, f"{scores.mean:.3f}", meaning, scale)
+    meaning = (
+        f"Least alike: {worst.first} with {worst.second} ({scores.minimum:.3f}). "
+        f"{_kept_aside(scores.reference_mean)}"
+    )
+    if scores.reference_mean is None and scores.rows < _NOISY_ROWS:
+        meaning += (
+            f"With {scores.rows:,} rows even real samples differ; a holdout would show by how much."
+        )
+    level, scale = _likeness(scores.mean, scores.reference_mean, 0.93, 0.80)
+    return Finding("quality", "Column pairs", level, f"{scores.mean:.3f}", meaning.strip(), scale)
+
+
+def _kept_aside(reference: float | None) -> str:
+    return "" if reference is None else f"Real rows kept aside reach {reference:.3f}."
+
+
+def _likeness(score: float, reference: float | None, good: float, fair: float) -> tuple[Level, str]:
+    """Level and scale of a similarity: by the holdout's own score, or else by fixed bounds."""
+    if reference is None:
+        scale = f"1 is the same; good ≥ {good:.2f}, poor < {fair:.2f}"
+        return at_least(score, good, fair), scale
+    return at_most(reference - score, 0.03, 0.10), _below("holdout", reference)
 
 
 def association_finding(scores: AssociationScores | NotMeasured) -> Finding:
-    """Ties between columns."""
+    """Ties between columns, judged beyond what the holdout shows by chance."""
     if isinstance(scores, NotMeasured):
         return _unmeasured("quality", "Associations", scores)
     worst = scores.worst[0]
-    change = "stronger" if worst.value > 0 else "weaker"
+    place = scores.columns.index(worst.first), scores.columns.index(worst.second)
+    before, after = (table[place[0]][place[1]] for table in (scores.real, scores.synthetic))
     meaning = (
         f"The tie between two columns moved by {scores.mean_difference:.3f} on average; most "
-        f"for {worst.first} with {worst.second} ({worst.value:+.3f}, {change} or turned)."
+        f"for {worst.first} with {worst.second}, from {before:.2f} to {after:.2f}."
         if scores.max_difference > 0
         else "No tie between two columns moved."
     )
-    level = at_most(scores.mean_difference, 0.03, 0.10)
-    scale = "0 is the same; good ≤ 0.03, poor > 0.10"
-    return Finding(
-        "quality", "Associations", level, f"{scores.mean_difference:.3f}", meaning, scale
-    )
+    chance = scores.reference_mean_difference or 0.0
+    level = at_most(scores.mean_difference - chance, 0.03, 0.10)
+    start = "0 is the same" if scores.reference_mean_difference is None else f"holdout {chance:.3f}"
+    scale = f"{start}; good ≤ {chance + 0.03:.2f}, poor > {chance + 0.10:.2f}"
+    value = f"{scores.mean_difference:.3f}"
+    return Finding("quality", "Associations", level, value, meaning, scale)
 
 
 def detection_finding(result: Detection | NotMeasured) -> Finding:
@@ -171,13 +180,17 @@ def nearest_finding(result: NearestShare | NotMeasured) -> Finding:
         sense += "the training table's kind"
     elif result.high < 0.5:
         sense = "a little below half; no sign that single rows are remembered"
+    elif result.high - result.low > _WIDE:
+        sense = "too few rows to tell it from half"
     else:
         sense = "no different from half, so no sign that single rows are remembered"
     meaning = (
         f"{result.share:.1%} of synthetic rows lie nearer to a training row than to any holdout "
         f"row (95% interval {result.low:.1%} to {result.high:.1%}): {sense}."
     )
-    level = "unknown" if result.high < 0.45 else at_most(result.share, 0.55, 0.60)
+    vague = result.low <= 0.5 <= result.high and result.high - result.low > _WIDE
+    odd = result.high < 0.45
+    level = "unknown" if odd or vague else at_most(result.share, 0.55, 0.60)
     scale = "0.5 is ideal; good ≤ 0.55, poor > 0.60"
     return Finding("privacy", measure, level, f"{result.share:.3f}", meaning, scale)
 

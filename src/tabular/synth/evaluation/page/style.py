@@ -35,8 +35,8 @@ p { margin: 0 0 12px; max-width: 76ch; }
 .facts { display: flex; flex-wrap: wrap; gap: 4px 28px; margin: 16px 0 0; padding: 0; }
 .facts div { display: flex; gap: 6px; align-items: baseline; }
 .facts dt { color: var(--muted); } .facts dd { margin: 0; font-weight: 600; }
-nav { margin-top: 20px; border-block: 1px solid var(--line); padding: 8px 0; }
-nav a { margin-right: 20px; white-space: nowrap; }
+nav { display: flex; flex-wrap: wrap; gap: 4px 20px; margin-top: 20px; padding: 8px 0;
+  border-block: 1px solid var(--line); }
 a { color: var(--down); }
 a:focus-visible, summary:focus-visible, [tabindex]:focus-visible {
   outline: 3px solid var(--down); outline-offset: 2px;
