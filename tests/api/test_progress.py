@@ -1,0 +1,87 @@
+"""Live progress over a websocket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+
+from tests.platform import Platform, fitted, platform, submit
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with platform(tmp_path_factory.mktemp("progress")) as opened, opened.worker():
+        yield opened
+
+
+def states(one: Platform, job_id: str, **options: object) -> list[dict[str, object]]:
+    seen = []
+    path = f"/v1/jobs/{job_id}/progress"
+    with one.client.websocket_connect(path, **options) as socket:  # type: ignore[arg-type]
+        while True:
+            try:
+                seen.append(socket.receive_json())
+            except WebSocketDisconnect as end:
+                assert end.code == 1000
+                return seen
+
+
+def test_a_job_is_followed_to_its_end(one: Platform) -> None:
+    _, model = fitted(one.client)
+    job = submit(one.client, "/v1/generate", {"model_id": model, "rows": 400_000})
+    seen = states(one, job["id"])
+    assert seen[-1] == {"id": job["id"], "status": "succeeded", "progress": 1.0, "error": None}
+    progress = [float(str(state["progress"])) for state in seen]
+    assert progress == sorted(progress)
+    assert states(one, job["id"]) == [seen[-1]]
+
+
+def test_a_failed_job_ends_with_its_error(one: Platform) -> None:
+    _, model = fitted(one.client, rows=100)
+    body = {"model_id": model, "rows": 5, "where": ["size=77777"]}
+    seen = states(one, submit(one.client, "/v1/generate", body)["id"])
+    assert seen[-1]["status"] == "failed"
+    assert seen[-1]["error"]
+
+
+def test_a_browser_signs_in_with_a_subprotocol(one: Platform) -> None:
+    _, model = fitted(one.client, rows=100)
+    job = submit(one.client, "/v1/generate", {"model_id": model, "rows": 5})
+    path = f"/v1/jobs/{job['id']}/progress"
+    with one.client.websocket_connect(
+        path,
+        subprotocols=["tabular.progress.v1", f"tabular.bearer.{one.key}"],
+        headers={"Authorization": ""},
+    ) as socket:
+        assert socket.accepted_subprotocol == "tabular.progress.v1"
+        assert socket.receive_json()["id"] == job["id"]
+
+
+def test_who_may_not_is_refused_before_the_handshake(one: Platform) -> None:
+    _, model = fitted(one.client, rows=100)
+    job = submit(one.client, "/v1/generate", {"model_id": model, "rows": 5})
+    missing = "job_" + "0" * 20
+    for job_id, headers, status in (
+        (job["id"], {"Authorization": ""}, 401),
+        (job["id"], {"Authorization": "Bearer wrong"}, 401),
+        (job["id"], one.issue("datasets:read"), 403),
+        (missing, one.issue("jobs:read"), 404),
+    ):
+        with (
+            pytest.raises(WebSocketDenialResponse) as refused,
+            one.client.websocket_connect(f"/v1/jobs/{job_id}/progress", headers=headers),
+        ):
+            pass
+        assert refused.value.status_code == status
+        assert refused.value.json()["status"] == status
+
+
+def test_a_client_that_leaves_leaves_nothing_behind(one: Platform) -> None:
+    _, model = fitted(one.client, rows=100)
+    job = submit(one.client, "/v1/generate", {"model_id": model, "rows": 300_000})
+    with one.client.websocket_connect(f"/v1/jobs/{job['id']}/progress") as socket:
+        socket.receive_json()
+    assert states(one, job["id"])[-1]["status"] == "succeeded"
