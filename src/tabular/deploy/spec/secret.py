@@ -58,7 +58,7 @@ class Secret(BaseModel):
             return {"literal": SecretStr(value)}
         if isinstance(value, Secret):
             return value
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or isinstance(value.get("literal"), str):
             raise PydanticCustomError(
                 "secret", "expected text in quotes, or a block with the key secretRef"
             )

@@ -28,6 +28,7 @@ EXPECTED = {
 PATTERNS = {
     "^[a-z]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and dashes, a letter first",
 }
+CONSEQUENCE = "default_factory_not_called"
 MAX_KNOWN = 12
 
 
@@ -37,7 +38,8 @@ def judge(draft: Draft) -> tuple[Deployment | None, list[Problem]]:
         made = Deployment.model_validate(draft.data, by_alias=True, by_name=False)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        return None, [*draft.problems, *(_problem(draft, detail) for detail in details)]
+        told = (d for d in details if d["type"] != CONSEQUENCE)
+        return None, [*draft.problems, *(_problem(draft, detail) for detail in told)]
     return (None if draft.problems else made), list(draft.problems)
 
 
@@ -66,6 +68,7 @@ def _problem(draft: Draft, detail: ErrorDetails) -> Problem:
         return Problem(0, 0, origin.place, dotted(path), message, hint)
     line, column = node.line, node.column
     at_key = detail["type"] in ("extra_forbidden", "contradiction") or detail["loc"][-1] == "[key]"
+    at_key = at_key or node.kind == "nothing"
     if at_key and not rest and node.key_line:
         line, column = node.key_line, node.key_column
     return Problem(line, column, f"{origin.file}:{line}:{column}", key, message, hint)

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from tabular.deploy.spec.model.base import (
@@ -62,7 +62,10 @@ def _timezone(value: str) -> str:
     return value
 
 
-Gpu = Annotated[Literal["none", "optional", "required"], BeforeValidator(_gpu)]
+_GPU_SCHEMA = {"anyOf": [{"enum": ["none", "optional", "required"]}, {"type": "boolean"}]}
+Gpu = Annotated[
+    Literal["none", "optional", "required"], BeforeValidator(_gpu), WithJsonSchema(_GPU_SCHEMA)
+]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_timezone)]
 

@@ -9,6 +9,7 @@ from tabular.deploy.spec.readers.table import Table, translate
 from tabular.deploy.spec.source import Node
 from tabular.deploy.spec.walk import Path
 
+TOPOLOGY = "multi-cloud-active-active"
 PLACEMENT: Table = {
     "regions": "regions",
     "priority": "priority",
@@ -48,3 +49,4 @@ def read(draft: Draft, root: Node) -> None:
     translate(draft, root, MULTICLOUD)
     if root.entries and "deployment" not in root.entries:
         draft.problem(root, "deployment", "missing block with name and type")
+        draft.put(("spec", "topology"), TOPOLOGY, draft.origin(root, "deployment.type"))
