@@ -78,6 +78,21 @@ def test_a_child_that_nobody_knows_is_ended(place: Place) -> None:
     wait_for(lambda: identity.birth(lost) is None, "end of the unknown process")
 
 
+def test_another_version_takes_over_without_a_restart_of_the_children(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    api, first = place.alive(deployment, "api"), place.state(deployment).pid
+    layout = place.layout(deployment)
+    record = journal.read_json(layout.state_file)
+    assert record is not None
+    journal.write_json(layout.state_file, {**record, "program": "0.0.0"})
+    target = place.provider().target(deployment)
+    assert place.provider().engine.status(target).state is State.READY
+    wait_for(lambda: place.state(deployment).pid != first, "the next supervisor")
+    assert identity.birth(first) is None
+    assert place.alive(deployment, "api") == api
+
+
 def test_killed_child_is_restarted_and_told(place: Place) -> None:
     deployment = describe()
     place.deploy(deployment)

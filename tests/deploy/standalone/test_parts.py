@@ -133,6 +133,12 @@ def test_names_cannot_leave_the_home(tmp_path: Path, name: str) -> None:
         Home.at(tmp_path).of(Target("standalone", "demo", name))
 
 
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%41", "a\nb"])
+def test_a_home_that_no_url_can_hold_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="control characters"):
+        Home.at(tmp_path / name)
+
+
 def test_a_home_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("", encoding="utf-8")
     with pytest.raises(PreflightError, match="Not a directory") as caught:

@@ -6,6 +6,7 @@ from tabular.deploy.events import EventStatus
 from tabular.deploy.standalone.journal import write_json
 from tabular.deploy.standalone.layout import remove_tree
 from tabular.deploy.standalone.model import PROCESS, Release, stack_to_dict
+from tabular.deploy.standalone.observe import retained_resources
 from tabular.deploy.standalone.operations import Context, utc_now
 from tabular.deploy.standalone.release import (
     finish,
@@ -21,6 +22,7 @@ from tabular.deploy.standalone.release import (
 from tabular.errors import ApplyError, EngineError, NotFoundError, TabularError
 
 MAX_ATTEMPTS = 5
+KEPT_EVENTS = 20
 
 
 def carry_out(context: Context) -> None:
@@ -30,6 +32,8 @@ def carry_out(context: Context) -> None:
     context.record()
     context.state.updated = utc_now().isoformat()
     context.save()
+    for old in sorted((context.layout.state / "events").iterdir())[:-KEPT_EVENTS]:
+        old.unlink()
     steps = {"apply": _apply, "rollback": _rollback, "destroy": _destroy}[operation.kind]
     error: TabularError | None = None
     try:
@@ -155,7 +159,7 @@ def _remember(context: Context, release: Release) -> None:
 def _destroy(context: Context) -> None:
     operation, state, layout = context.operation, context.state, context.layout
     release = context.current()
-    resources = release.stack.resources if release else ()
+    resources = release.stack.resources if release else retained_resources(layout)
     context.emit("", "", EventStatus.IN_PROGRESS, "stopping")
     children = context.children
     children.stop([key for key in state.slots if not key.startswith("service-")])

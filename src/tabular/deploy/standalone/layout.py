@@ -39,6 +39,7 @@ from tabular.errors import PreflightError, UsageError
 APP = "inferloop-tabular"
 PROVIDER = "standalone"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_UNFIT = re.compile(r"[?#%\x00-\x1f\x7f]")
 _TRASH = ".removed-"
 
 
@@ -159,10 +160,21 @@ class Home:
 
     @classmethod
     def at(cls, home: Path | None) -> Home:
-        """Everything below ``home``, or the XDG folders if it is None."""
+        """Everything below ``home``, or the XDG folders if it is None.
+
+        Raises:
+            UsageError: a path that cannot stand in a URL.
+        """
         if home is None:
             return cls(user_state_path(APP), user_data_path(APP))
         folder = home.expanduser().absolute()
+        if _UNFIT.search(str(folder)):
+            raise UsageError(
+                "the path of a home cannot hold '?', '#', '%' or control characters",
+                where=repr(str(folder)),
+                hint="they would end up in the platform's URLs: choose another --home",
+                code="usage.home",
+            )
         return cls(folder, folder)
 
     def of(self, target: Target) -> Layout:

@@ -82,19 +82,30 @@ def ensure_supervisor(layout: Layout) -> None:
         deadline = time.monotonic() + LOCK_TIMEOUT
         while journal.is_locked(layout.supervisor_lock) and time.monotonic() < deadline:
             time.sleep(0.05)
-    done = subprocess.run(
+    try:
+        done = _start_supervisor(layout)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise _no_supervisor(layout, str(error)) from error
+    if done.returncode not in (0, ALREADY_RUNS):
+        raise _no_supervisor(layout, done.stderr.decode(errors="replace").strip()[-600:])
+
+
+def _start_supervisor(layout: Layout) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
         [sys.executable, "-m", "tabular.deploy.standalone.supervisor",
          str(layout.state), str(layout.data)],
         env=inherited(os.environ), stdin=subprocess.DEVNULL, capture_output=True, check=False,
         cwd="/", timeout=60,
     )  # fmt: skip
-    if done.returncode not in (0, ALREADY_RUNS):
-        raise EngineError(
-            f"the supervisor does not start: {done.stderr.decode(errors='replace').strip()[-600:]}",
-            where=str(layout.state),
-            hint="`inferloop-tabular doctor` looks at what it needs",
-            code="engine.supervisor",
-        )
+
+
+def _no_supervisor(layout: Layout, reason: str) -> EngineError:
+    return EngineError(
+        f"the supervisor does not start: {reason}",
+        where=str(layout.state),
+        hint="`inferloop-tabular doctor` looks at what it needs",
+        code="engine.supervisor",
+    )
 
 
 def submit(layout: Layout, operation: Operation, check: Callable[[], None]) -> Iterator[Event]:
@@ -125,7 +136,14 @@ def submit(layout: Layout, operation: Operation, check: Callable[[], None]) -> I
         except OSError as error:
             raise storage_error(error, events) from error
         journal.write_json(layout.operation_file, asdict(operation))
-    ensure_supervisor(layout)
+    try:
+        ensure_supervisor(layout)
+    except EngineError:
+        # Nobody will carry it out: take it back, so that it does not start days later.
+        if not journal.is_locked(layout.supervisor_lock):
+            operation.done = True
+            journal.write_json(layout.operation_file, asdict(operation))
+        raise
     wake(layout)
     return follow(layout, operation)
 
