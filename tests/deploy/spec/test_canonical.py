@@ -97,6 +97,15 @@ def test_the_order_of_the_file_does_not_matter() -> None:
     assert json.dumps(canonical(one.deployment)) == json.dumps(canonical(two.deployment))
 
 
+def test_the_order_of_names_does_not_matter_either() -> None:
+    spec = "spec: {{topology: multi-cloud-active-active, providers: {{{0}: {1}, {2}: {1}}}}}"
+    one, two = (
+        load_text(PORTABLE + spec.format(first, "{regions: [r]}", second)).deployment
+        for first, second in (("aws", "gcp"), ("gcp", "aws"))
+    )
+    assert list(one.spec.providers) == list(two.spec.providers) == ["aws", "gcp"]
+
+
 def test_only_what_was_said_is_asked_of_a_provider() -> None:
     said = asked(load(EXAMPLES / "deployment.yaml").deployment)
     assert sorted(leaf_paths(said)) == [

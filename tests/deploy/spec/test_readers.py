@@ -141,6 +141,9 @@ backup: {enabled: true, schedule: 0 3 * * *}
 
 def test_explain_names_the_words_of_the_file() -> None:
     loaded = load_text("provider: aws\ndatabase: {engine: postgres}\n", "f.yaml")
+    assert loaded.place("spec.database.type") == "f.yaml:2:20"
+    assert loaded.place("spec.database") == "f.yaml:2:20"
+    assert loaded.place("spec.storage.type") is None
     rows = {row.key: row for row in explain(loaded)}
     row = rows["spec.database.type"]
     assert (row.value, row.origin) == ("postgresql", "f.yaml:2:20")

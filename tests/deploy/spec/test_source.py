@@ -48,6 +48,7 @@ def refused(tmp_path: Path, raw: bytes) -> str:
         (b"%YAML 1.1\n---\na: yes\n", "only YAML 1.2 is read"),
         (b'a: "\\x00"\n', "an escape makes a character"),
         (b'a: "\\uD800"\n', "an escape makes a character"),
+        (b"? " + b"x" * 400 + b"\n: 1\n", "d.yaml:1:3: a key is longer than 300 characters"),
         (b"a: 'open\n", "not YAML: found unexpected end of stream"),
         (b"a: b: c\n", "d.yaml:1:5: not YAML: mapping values are not allowed here"),
         (b"a: 1\nb: 2\na: 3\n", "d.yaml:3:1: a: the key is there twice, first in line 1"),

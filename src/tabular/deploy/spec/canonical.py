@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabular.deploy.spec.model import Deployment
+from tabular.deploy.spec.model import Deployment, OnPrem
+from tabular.deploy.spec.walk import alias, sorted_keys
 
-LOCAL_KEYS = ("kubeconfig", "context")
+LOCAL_KEYS = tuple(
+    alias(name, field)
+    for name, field in OnPrem.model_fields.items()
+    if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("x-local")
+)
 
 
 def canonical(deployment: Deployment) -> dict[str, Any]:
@@ -26,8 +31,8 @@ def canonical(deployment: Deployment) -> dict[str, Any]:
     return {
         "apiVersion": deployment.api_version,
         "kind": deployment.kind,
-        "metadata": {**_sorted(data.get("metadata", {})), "name": deployment.metadata.name},
-        "spec": _sorted(data.get("spec", {})),
+        "metadata": {**sorted_keys(data.get("metadata", {})), "name": deployment.metadata.name},
+        "spec": sorted_keys(data.get("spec", {})),
     }
 
 
@@ -35,11 +40,3 @@ def asked(deployment: Deployment) -> dict[str, Any]:
     """The ``spec`` part of :func:`canonical`: what a provider's capabilities must cover."""
     spec: dict[str, Any] = canonical(deployment)["spec"]
     return spec
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(item) for item in value]
-    return value

@@ -36,6 +36,15 @@ class Loaded:
     origins: Mapping[Path, Origin] = field(repr=False)
     notes: tuple[str, ...] = ()
 
+    def place(self, key: str) -> str | None:
+        """Where a key was said: ``file:line:column`` or the flag; None for a default.
+
+        Args:
+            key: dotted, as in ``spec.storage.replication``; of a block, where the block begins.
+        """
+        origin = self.origins.get(tuple(key.split(".")))
+        return origin.place if origin else None
+
 
 def load(path: FilePath | str | None, overrides: Overrides | None = None) -> Loaded:
     """Read a deployment file of any form.

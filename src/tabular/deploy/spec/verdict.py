@@ -11,7 +11,7 @@ from tabular.deploy.spec.model import Deployment
 from tabular.deploy.spec.problems import Problem
 from tabular.deploy.spec.readers import Draft, Origin
 from tabular.deploy.spec.secret import SECRET_KEY
-from tabular.deploy.spec.walk import Path, choices, dotted, fields_at
+from tabular.deploy.spec.walk import Path, choices, dotted, fields_at, sorted_keys
 from tabular.errors import nearest
 
 EXPECTED = {
@@ -33,9 +33,13 @@ MAX_KNOWN = 12
 
 
 def judge(draft: Draft) -> tuple[Deployment | None, list[Problem]]:
-    """The deployment that a draft is, or what is wrong with it."""
+    """The deployment that a draft is, or what is wrong with it.
+
+    Names of the user's own (labels, providers, overrides) are brought in order first, so that
+    the order of a file's lines changes nothing that is compiled from it.
+    """
     try:
-        made = Deployment.model_validate(draft.data, by_alias=True, by_name=False)
+        made = Deployment.model_validate(sorted_keys(draft.data), by_alias=True, by_name=False)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         told = (d for d in details if d["type"] != CONSEQUENCE)

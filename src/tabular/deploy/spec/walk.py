@@ -32,6 +32,15 @@ def dotted(path: Path) -> str:
     return text.removeprefix(".")
 
 
+def sorted_keys(value: Any) -> Any:
+    """Plain data with the keys of every mapping in order; lists keep theirs."""
+    if isinstance(value, dict):
+        return {name: sorted_keys(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [sorted_keys(item) for item in value]
+    return value
+
+
 def block_of(annotation: Any) -> tuple[type[BaseModel] | None, str]:
     """The block inside an annotation and how it is held: "" itself, "[]" in a list, "*" by name.
 

@@ -20,6 +20,7 @@ from tabular.deploy.spec.source.text import CONTROL
 from tabular.errors import SpecError
 
 MAX_DEPTH = 40
+MAX_KEY = 300
 MAX_NODES = 20_000
 CORE_TAG = "tag:yaml.org,2002:"
 CORE_TAGS = frozenset(f"{CORE_TAG}{name}" for name in ("str", "map", "seq"))
@@ -190,6 +191,8 @@ class _Composer:
                 "put it in quotes" if node.raw else "",
             )
             return None
+        if len(node.value) > MAX_KEY:
+            raise self.fatal(event.start_mark, f"a key is longer than {MAX_KEY} characters")
         return node.value
 
 
