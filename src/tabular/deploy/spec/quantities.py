@@ -10,10 +10,6 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 DECIMAL = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
@@ -25,7 +21,6 @@ MAX_TEXT = 40
 MILLI = Decimal("0.001")
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)([A-Za-z]*)")
-_SIZE_TEXT = r"^[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?([KMGTP]i|[kMGTP]|B)?$"
 _CORES = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m?)")
 _DURATION = re.compile(r"(?:[0-9]{1,10}[ywdhms])+")
 _PART = re.compile(r"([0-9]+)([ywdhms])")
@@ -168,73 +163,3 @@ def parse_date(value: object) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise QuantityError(f"there is no such day ({error})") from error
-
-
-def _field(parse: Any, kinds: tuple[type, ...] = ()) -> BeforeValidator:
-    """The parser as a pydantic validator; values already of the type pass."""
-
-    def read(value: Any) -> Any:
-        if kinds and isinstance(value, kinds):
-            return value
-        try:
-            return parse(value)
-        except QuantityError as error:
-            raise PydanticCustomError("quantity", "{problem}", {"problem": str(error)}) from None
-
-    return BeforeValidator(read)
-
-
-_DURATION_SCHEMA = {
-    "type": "string",
-    "pattern": "^([0-9]{1,10}[ywdhms])+$",
-    "format": "duration-text",
-}
-
-Size = Annotated[
-    int,
-    _field(parse_size),
-    PlainSerializer(format_size, return_type=str),
-    WithJsonSchema(
-        {
-            "format": "size",
-            "anyOf": [
-                {"type": "string", "pattern": _SIZE_TEXT},
-                {"type": "integer", "minimum": 2**20},
-            ],
-        }
-    ),
-]
-Cores = Annotated[
-    Decimal,
-    _field(parse_cores, (Decimal,)),
-    PlainSerializer(format_cores, return_type=int | str),
-    WithJsonSchema(
-        {
-            "format": "cores",
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": int(MAX_CORES)},
-                {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?m?$"},
-            ],
-        }
-    ),
-]
-Duration = Annotated[
-    timedelta,
-    _field(parse_duration, (timedelta,)),
-    PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema(_DURATION_SCHEMA),
-]
-Days = Annotated[
-    timedelta,
-    _field(parse_days, (timedelta,)),
-    PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema(
-        {"format": "days", "anyOf": [{"type": "integer", "minimum": 1}, _DURATION_SCHEMA]}
-    ),
-]
-Day = Annotated[
-    date,
-    _field(parse_date),
-    PlainSerializer(date.isoformat, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date"}),
-]

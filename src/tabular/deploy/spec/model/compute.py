@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from tabular.deploy.spec.model.amounts import Cores, Duration, Size
 from tabular.deploy.spec.model.base import (
     AsTuple,
     Block,
@@ -18,7 +19,6 @@ from tabular.deploy.spec.model.base import (
     contradiction,
     key,
 )
-from tabular.deploy.spec.quantities import Cores, Duration, Size
 
 ComputeType = Literal[
     "ecs-fargate",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tabular.deploy.spec.model.amounts import Duration, Size
 from tabular.deploy.spec.model.base import Block, Version, Word, key
-from tabular.deploy.spec.quantities import Duration, Size
 from tabular.deploy.spec.secret import Secret
 
 

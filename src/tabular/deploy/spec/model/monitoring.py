@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tabular.deploy.spec.model.amounts import Days, Duration, Size
 from tabular.deploy.spec.model.base import AsTuple, Block, Text, Word, contradiction, key
-from tabular.deploy.spec.quantities import Days, Duration, Size
 from tabular.deploy.spec.secret import Secret
 
 Alarm = Literal[

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tabular.deploy.spec.model.amounts import Day, Days
 from tabular.deploy.spec.model.base import AsTuple, Block, Label, Text, Version, Word, key
 from tabular.deploy.spec.model.compute import Cron, TimeZone
-from tabular.deploy.spec.quantities import Day, Days
 from tabular.deploy.spec.secret import Secret
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import model_validator
 
+from tabular.deploy.spec.model.amounts import Duration, Size
 from tabular.deploy.spec.model.base import AsTuple, Block, Label, Text, Word, contradiction, key
 from tabular.deploy.spec.model.compute import Compute
 from tabular.deploy.spec.model.messaging import Cache, Queue
 from tabular.deploy.spec.model.storage import Database, Storage
-from tabular.deploy.spec.quantities import Duration, Size
 
 Topology = Literal["single", "multi-cloud-active-active", "multi-cloud-active-passive"]
 

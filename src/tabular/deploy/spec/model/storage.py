@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from tabular.deploy.spec.model.amounts import Days, Size
 from tabular.deploy.spec.model.base import Block, Label, Version, Word, contradiction, key
-from tabular.deploy.spec.quantities import Days, Size
 from tabular.deploy.spec.secret import Secret
 
 StorageType = Literal["object", "s3", "gcs", "blob", "minio", "ceph", "nfs", "local", "file"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tabular.deploy.spec.source.nodes import Node, parse
+from tabular.deploy.spec.source.compose import parse
+from tabular.deploy.spec.source.node import Node
 from tabular.deploy.spec.source.text import check_characters, decode, read_text
 
 __all__ = ["Node", "check_characters", "decode", "parse", "read_text"]

@@ -15,6 +15,7 @@ from ruamel.yaml import events as ev
 from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
 
 from tabular.deploy.spec.problems import Problem, spec_error
+from tabular.deploy.spec.source.node import Node, at_key, depth_of
 from tabular.deploy.spec.source.scalars import Scalar, ScalarError, resolve
 from tabular.deploy.spec.source.text import CONTROL
 from tabular.errors import SpecError
@@ -24,59 +25,6 @@ MAX_KEY = 300
 MAX_NODES = 20_000
 CORE_TAG = "tag:yaml.org,2002:"
 CORE_TAGS = frozenset(f"{CORE_TAG}{name}" for name in ("str", "map", "seq"))
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One value of the file.
-
-    Attributes:
-        line, column: where the value begins, from 1.
-        raw: the text of a scalar as written, without quotes; None for blocks and lists.
-        value: the scalar's value.
-        entries: of a mapping.
-        items: of a list.
-        key_line, key_column: where its key begins; 0 without a key.
-
-    Values are not in the text form: one of them may be a secret.
-    """
-
-    line: int
-    column: int
-    raw: str | None = field(default=None, repr=False)
-    value: Scalar = field(default=None, repr=False)
-    entries: dict[str, Node] | None = None
-    items: list[Node] | None = None
-    key_line: int = 0
-    key_column: int = 0
-
-    @property
-    def kind(self) -> str:
-        """What it is, in a user's words; the text of a scalar is shortened."""
-        if self.entries is not None:
-            return "a block of keys"
-        if self.items is not None:
-            return "a list"
-        if self.value is None:
-            return "nothing"
-        shown = (self.raw or "")[:40] + ("…" if len(self.raw or "") > 40 else "")
-        return f"text {shown!r}" if isinstance(self.value, str) else shown
-
-    def plain(self) -> Any:
-        """The value below this node as plain data."""
-        if self.entries is not None:
-            return {name: node.plain() for name, node in self.entries.items()}
-        if self.items is not None:
-            return [node.plain() for node in self.items]
-        return self.value
-
-
-def at_key(node: Node, key: StreamMark) -> Node:
-    """The same node, reached through a key at this place."""
-    return Node(
-        node.line, node.column, node.raw, node.value, node.entries, node.items,
-        key.line + 1, key.column + 1,
-    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -138,7 +86,7 @@ class _Composer:
         known = self.anchors[event.anchor]
         if known is None:
             raise self.fatal(event.start_mark, f"*{event.anchor} refers to what it is part of")
-        self.count(event, known[1], depth + _depth(known[0]))
+        self.count(event, known[1], depth + depth_of(known[0]))
         return known[0]
 
     def scalar(self, event: Any, path: str, tag: str | None) -> Node:
@@ -194,11 +142,6 @@ class _Composer:
         if len(node.value) > MAX_KEY:
             raise self.fatal(event.start_mark, f"a key is longer than {MAX_KEY} characters")
         return node.value
-
-
-def _depth(node: Node) -> int:
-    below = list(node.entries.values()) if node.entries else node.items or []
-    return 1 + max((_depth(item) for item in below), default=0)
 
 
 def parse(text: str, name: str) -> Node:
