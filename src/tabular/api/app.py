@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
-from tabular import __version__
 from tabular.api import problems
 from tabular.api.gate import Gate
 from tabular.api.health import Readiness, checks_of
@@ -19,6 +18,7 @@ from tabular.api.routes import PROGRESS, ROUTERS, SYSTEM
 from tabular.api.service import Service, open_service
 from tabular.errors import TabularError
 from tabular.infra.config import Settings
+from tabular.version import __version__
 
 TITLE = "inferloop-tabular"
 DESCRIPTION = (

@@ -15,8 +15,8 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 
-from tabular import __version__
 from tabular.infra.config import Settings
+from tabular.version import __version__
 
 _STYLE = """
 :root { color-scheme: light dark; }

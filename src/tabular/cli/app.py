@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-import tabular
 from tabular.cli import (
     config,
     deploy,
@@ -29,6 +28,7 @@ from tabular.cli import (
 )
 from tabular.cli.output import print_error
 from tabular.errors import TabularError
+from tabular.version import __version__
 
 app = typer.Typer(
     name="inferloop-tabular",
@@ -41,7 +41,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"inferloop-tabular {tabular.__version__}")
+        typer.echo(f"inferloop-tabular {__version__}")
         raise typer.Exit
 
 

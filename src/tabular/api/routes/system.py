@@ -7,10 +7,10 @@ import os
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from tabular import __version__
 from tabular.api import pages
 from tabular.api.dependencies import Parts
 from tabular.infra.monitoring import CONTENT_TYPE
+from tabular.version import __version__
 
 router = APIRouter(tags=["system"])
 

@@ -18,7 +18,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from tabular import __version__
 from tabular.deploy.events import Event
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.children import last_lines
@@ -28,6 +27,7 @@ from tabular.deploy.standalone.model import Operation, State
 from tabular.deploy.standalone.operations import END, error_from, utc_now
 from tabular.deploy.standalone.supervisor import ALREADY_RUNS
 from tabular.errors import BusyError, EngineError, WaitTimeoutError
+from tabular.version import __version__
 
 LOCK_TIMEOUT = 10.0
 LONGEST_OPERATION = 1800.0

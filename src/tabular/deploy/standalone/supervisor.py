@@ -19,7 +19,6 @@ from types import FrameType
 from typing import NoReturn
 from uuid import uuid4
 
-from tabular import __version__
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.carry_out import carry_out
 from tabular.deploy.standalone.children import Children
@@ -31,6 +30,7 @@ from tabular.deploy.standalone.model import Operation, Release, Slot, State
 from tabular.deploy.standalone.operations import Context
 from tabular.deploy.standalone.ports import Reservation
 from tabular.errors import EngineError, TabularError
+from tabular.version import __version__
 
 ALREADY_RUNS = 17
 TICK = 0.5

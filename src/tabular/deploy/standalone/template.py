@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tabular import __version__
 from tabular.deploy.stack import Reduction, Resource, Stack
 from tabular.deploy.standalone.model import DESCRIPTION, DIRECTORY, PROCESS, SECRET
 from tabular.deploy.target import Target
+from tabular.version import __version__
 
 FORMAT = "standalone.inferloop.io/v1"
 SECRET_BYTES = 48
