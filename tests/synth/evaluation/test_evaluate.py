@@ -173,3 +173,15 @@ heavy = {"pandas", "polars", "sklearn", "scipy"} & set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_target_that_nothing_predicts_is_not_judged():
+    def noise(seed: int) -> pa.Table:
+        generator = np.random.default_rng(seed)
+        return pa.table({"a": generator.normal(size=400), "b": generator.normal(size=400)})
+
+    report = evaluate(noise(1), noise(2), holdout=noise(3))
+    found = next(item for item in report.findings if item.measure == "Utility")
+    assert report.utility.guess == 0
+    assert found.level == "unknown"
+    assert "name another" in found.meaning

@@ -34,7 +34,7 @@ class Limits:
     pair_rows: int = 20_000
     match_rows: int = 1_000_000
     queries: int = 4_000
-    products: int = 200_000_000_000
+    products: int = 100_000_000_000
     detection_rows: int = 20_000
     utility_rows: int = 60_000
 

@@ -199,6 +199,7 @@ class Utility:
         metric: auc (two classes), accuracy (more), r2 (regression).
         real: score of the model trained on real rows.
         synthetic: score of the same model trained on synthetic rows.
+        guess: score of guessing without looking.
         scored_on: the real rows neither model saw.
         rows: how many rows the scores rest on.
     """
@@ -209,6 +210,7 @@ class Utility:
     metric: str
     real: float
     synthetic: float
+    guess: float
     scored_on: str
     rows: int
 

@@ -109,6 +109,7 @@ def utility(
         metric=metric,
         real=scores["train"],
         synthetic=scores["synthetic"],
+        guess=_guess(metric, sets["test"][1]),
         scored_on=scored_on,
         rows=len(sets["test"][1]),
     )
@@ -130,6 +131,13 @@ def _metric(target: Column, truth: np.ndarray) -> str:
     if not target.categorical:
         return "r2"
     return "auc" if len(np.unique(truth)) <= 2 else "accuracy"
+
+
+def _guess(metric: str, truth: np.ndarray) -> float:
+    """What guessing scores: the mean, a coin, or the most frequent class."""
+    if metric == "accuracy":
+        return float(np.unique(truth, return_counts=True)[1].max() / len(truth))
+    return 0.5 if metric == "auc" else 0.0
 
 
 def _score(

@@ -30,6 +30,7 @@ NOT_DIFFERENTIAL = (
 )
 
 _NOISY_ROWS = 5_000  # below this, two samples of one table differ visibly in their pairs
+_PREDICTABLE = 0.05  # a model that beats guessing by less has learned nothing to compare
 _WIDE = 0.2  # an interval of a share wider than this says nothing
 
 
@@ -164,7 +165,13 @@ def utility_finding(result: Utility | NotMeasured) -> Finding:
         f"rows {name} {result.synthetic:.3f}, trained on real rows {result.real:.3f}."
     )
     level = at_most(result.real - result.synthetic, 0.03, 0.10)
-    scale = _below("trained on real", result.real)
+    if result.real - result.guess < _PREDICTABLE:
+        level = "unknown"
+        meaning += (
+            f" Guessing gives {result.guess:.3f}, so that nothing can be judged by this target: "
+            "name another."
+        )
+    scale = _below("real", result.real)
     return Finding("quality", "Utility", level, f"{result.synthetic:.3f}", meaning, scale)
 
 
