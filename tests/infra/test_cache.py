@@ -12,7 +12,12 @@ import pytest
 
 from tabular.errors import ConfigError, InputError, UnavailableError
 from tabular.infra.cache import Cache, MemoryBackend, open_cache
+from tabular.infra.queue import open_queue
+from tabular.infra.ratelimit import open_limiter
+from tabular.infra.websocket import open_hub
 from tests.testbed.ports import free_port
+
+WRONG_REDIS = ["redis://", "redis://u:canary@h/zero", "redis://u:canary@h/0?timeout=3"]
 
 
 @pytest.fixture(params=["memory", "valkey"])
@@ -125,10 +130,18 @@ def test_a_dead_server_is_unavailable_without_its_password() -> None:
         assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["reddis://h", "memory://?x=1", "memcached"])
+@pytest.mark.parametrize("url", ["reddis://h", "memory://?x=1", "memcached", *WRONG_REDIS])
 def test_wrong_urls(url: str) -> None:
     with pytest.raises(ConfigError):
         open_cache(url)
+
+
+@pytest.mark.parametrize("url", WRONG_REDIS)
+def test_wrong_redis_urls_are_refused_by_every_driver(url: str) -> None:
+    for open_it in (open_queue, open_limiter, open_hub):
+        with pytest.raises(ConfigError) as caught:
+            open_it(url)
+        assert "canary" not in str(caught.value)
 
 
 def test_without_the_redis_package_the_rest_works_and_the_extra_is_named() -> None:

@@ -205,7 +205,9 @@ def open_cache(url: str) -> Cache:
         options(parts, (), what="cache")
         return Cache(MemoryBackend())
     from tabular.infra.redis_cache import RedisBackend
+    from tabular.infra.redis_client import check_url
 
+    check_url(url, what="cache")
     return Cache(RedisBackend(url))
 
 

@@ -187,8 +187,9 @@ def open_limiter(url: str, *, on_failure: Literal["open", "closed"] = "open") ->
 
         options(parts, (), what="rate-limit")
         return RateLimiter(MemoryStorage(), where="memory://", on_failure=on_failure)
-    from tabular.infra.redis_client import connection_options, explained
+    from tabular.infra.redis_client import check_url, connection_options, explained
 
+    check_url(url, what="rate-limit")
     settings = connection_options()
     from limits.storage import RedisStorage
 

@@ -9,12 +9,35 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from tabular.errors import UnavailableError
+from tabular.errors import ConfigError, UnavailableError
 from tabular.infra.optional import require
-from tabular.infra.urls import public
+from tabular.infra.urls import options, public, split
 
 CONNECT_TIMEOUT = 2.0  # seconds; a cache that takes longer is of no use to a request
 ANSWER_TIMEOUT = 5.0
+SCHEMES = ("redis", "rediss")
+TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+def check_url(url: str, *, what: str) -> None:
+    """Refuse what the client would only choke on at its first command.
+
+    Args:
+        url: a ``redis://`` or ``rediss://`` URL.
+        what: what it is for (``cache``), used in the error.
+
+    Raises:
+        ConfigError: no host, a database that is no number, or an unknown option.
+    """
+    parts = split(url, SCHEMES, what=what)
+    options(parts, TLS_OPTIONS, what=what)
+    database = parts.path.removeprefix("/")
+    if not parts.hostname or (database and not database.isdecimal()):
+        raise ConfigError(
+            f"the {what} URL is not complete",
+            where=public(url),
+            hint="write redis://[user:password@]host:port/DATABASE with a number, such as 0",
+        )
 
 
 def redis_module() -> Any:
@@ -44,7 +67,7 @@ def connect(url: str) -> Any:
     """A synchronous client; it connects at its first command.
 
     Raises:
-        ConfigError: the package is missing, or the URL cannot be read.
+        ConfigError: the package is missing.
     """
     return redis_module().Redis.from_url(url, **connection_options())
 

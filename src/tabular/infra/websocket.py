@@ -176,8 +176,10 @@ def open_hub(url: str) -> Hub:
     if parts.scheme == "memory":
         options(parts, (), what="progress")
         return MemoryHub()
+    from tabular.infra.redis_client import check_url
     from tabular.infra.redis_hub import RedisHub
 
+    check_url(url, what="progress")
     return RedisHub(url)
 
 

@@ -20,7 +20,7 @@ from kombu import simple as kombu_simple
 
 from tabular.errors import InputError, UnavailableError
 from tabular.infra.queue import Message, check_id
-from tabular.infra.redis_client import ANSWER_TIMEOUT, CONNECT_TIMEOUT
+from tabular.infra.redis_client import ANSWER_TIMEOUT, CONNECT_TIMEOUT, check_url, redis_module
 from tabular.infra.urls import public
 
 _LOG = logging.getLogger(__name__)
@@ -45,8 +45,7 @@ class BrokerQueue:
         self._name = f"{_NAME}.{parts.netloc}" if self._in_memory else _NAME
         self._options = _transport_options(self._in_memory, visibility_timeout)
         if not self._in_memory:
-            from tabular.infra.redis_client import redis_module
-
+            check_url(url, what="queue")
             redis_module()
         self._links: dict[str, _Link] = {}
         self._locks = {"send": threading.RLock(), "receive": threading.RLock()}

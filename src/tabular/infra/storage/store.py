@@ -12,20 +12,20 @@ An object ``KEY`` is a data blob ``KEY@VERSION`` and a record ``KEY@ref`` that n
 
 from __future__ import annotations
 
-import hashlib
 import io
 import secrets
 import zlib
 from collections.abc import Iterable, Iterator
 
-from tabular.errors import ConflictError, IntegrityError, NotFoundError
+from tabular.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
 from tabular.infra.storage.backend import Backend, BlobExistsError
+from tabular.infra.storage.digest import BlockDigest, checked
 from tabular.infra.storage.keys import check_key, check_prefix
 from tabular.infra.storage.reader import ObjectReader, read_blocks
-from tabular.infra.storage.record import BLOCK, ObjectInfo, Record
+from tabular.infra.storage.record import ObjectInfo, Record
 
 _REF = "ref"
-_REREADS = 3  # an overwrite deletes the old data; a reader caught between looks again
+_REREADS = 10  # an overwrite deletes the old data; a reader caught between looks again
 
 
 class ObjectStore:
@@ -58,7 +58,7 @@ class ObjectStore:
         old = self._record(key)
         if if_absent and old is not None:
             raise self._exists(key)
-        digest = _Digest()
+        digest = BlockDigest()
         version = secrets.token_hex(8)
         data = _data_name(key, version)
         pieces = [chunks] if isinstance(chunks, bytes) else chunks
@@ -82,14 +82,14 @@ class ObjectStore:
         Raises:
             NotFoundError: no such object (raised by the call, not by the first iteration).
             IntegrityError: the bytes are not those that were written.
-            UnavailableError: the store does not answer.
+            UnavailableError: the store does not answer, or the object was replaced meanwhile.
         """
         for _ in range(_REREADS):
             record = self._existing(key)
             chunks = self._backend.stream(_data_name(key, record.version))
             if chunks is not None:
                 return self._verified(key, record, chunks)
-        raise self._damaged(key, "its data is gone")
+        raise self._broken(key, record, "its data is gone")
 
     def get_range(self, key: str, start: int, length: int | None = None) -> Iterator[bytes]:
         """Part of an object, verified block by block.
@@ -197,19 +197,10 @@ class ObjectStore:
         return record
 
     def _verified(self, key: str, record: Record, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        sha256, size, held = hashlib.sha256(), 0, b""
-        for chunk in chunks:
-            if held:
-                yield held
-            sha256.update(chunk)
-            size += len(chunk)
-            held = chunk
-        if size != record.size:
-            raise self._damaged(key, f"it has {size} bytes, and {record.size} were written")
-        if sha256.hexdigest() != record.sha256:
-            raise self._damaged(key, "its SHA-256 is not the one that was written")
-        if held:
-            yield held
+        try:
+            yield from checked(chunks, record)
+        except ValueError as error:
+            raise self._broken(key, record, str(error)) from None
 
     def _block_source(self, key: str, record: Record) -> _BlockSource:
         return _BlockSource(self, key, record)
@@ -219,15 +210,25 @@ class ObjectStore:
         length = min(record.block, record.size - start)
         block = self._backend.read_range(_data_name(key, record.version), start, length)
         if block is None:
-            raise self._damaged(key, "its data is gone or was replaced while it was read")
+            raise self._broken(key, record, "its data is gone")
         if len(block) != length or f"{zlib.crc32(block):08x}" != record.crc32[index]:
-            raise self._damaged(key, f"bytes {start} to {start + length} are not as written")
+            how = f"bytes {start} to {start + length} are not as written"
+            raise self._broken(key, record, how)
         return block
 
     def _exists(self, key: str) -> ConflictError:
         return ConflictError(f"the object {key} exists already", where=self.where)
 
-    def _damaged(self, key: str, how: str) -> IntegrityError:
+    def _broken(self, key: str, read: Record, how: str) -> UnavailableError:
+        """What to say of data that does not fit: damaged, or replaced while it was read."""
+        now = self._record(key)
+        if now is None or now.version != read.version:
+            return UnavailableError(
+                f"the object {key} was replaced or deleted while it was read",
+                where=self.where,
+                hint="read it again",
+                code="unavailable.replaced",
+            )
         return IntegrityError(
             f"the object {key} is damaged: {how}",
             where=self.where,
@@ -245,39 +246,6 @@ class _BlockSource:
 
     def __call__(self, index: int) -> bytes:
         return self._store._read_block(self._key, self._record, index)
-
-
-class _Digest:
-    """Cuts a stream into blocks and adds up its checksums on the way."""
-
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-        self._crc32: list[str] = []
-        self._size = 0
-
-    def blocks(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same bytes in blocks of 4 MiB, the last one shorter."""
-        buffer = bytearray()
-        for chunk in chunks:
-            if not buffer and len(chunk) == BLOCK:
-                yield self._seen(bytes(chunk))
-                continue
-            buffer += chunk
-            while len(buffer) >= BLOCK:
-                yield self._seen(bytes(memoryview(buffer)[:BLOCK]))
-                del buffer[:BLOCK]
-        if buffer:
-            yield self._seen(bytes(buffer))
-
-    def _seen(self, block: bytes) -> bytes:
-        self._sha256.update(block)
-        self._crc32.append(f"{zlib.crc32(block):08x}")
-        self._size += len(block)
-        return block
-
-    def record(self, version: str) -> Record:
-        """The record of what went through."""
-        return Record(version, self._size, self._sha256.hexdigest(), BLOCK, tuple(self._crc32))
 
 
 def _data_name(key: str, version: str) -> str:
