@@ -101,13 +101,14 @@ class Settings(BaseModel):
     cache_url: str = _setting(
         "memory://",
         "Where rate limits, cached answers and live progress are shared: `memory://` (within one "
-        "process) or `redis://host:6379/0`. With several API processes use Redis or Valkey: with "
+        "process) or `redis://host:6379/0`; `rediss://` is the same over TLS, verified, with "
+        "`?ssl_ca_certs=/path/ca.pem` for a private authority. With several API processes use Redis or Valkey: with "
         "`memory://` each process counts its own requests.",
         secret=True,
     )
     queue_url: str = _setting(
         lambda: _under_data("filesystem", "queue"),
-        "What wakes workers: `filesystem:///folder` (one machine), `redis://host:6379/0`, "
+        "What wakes workers: `filesystem:///folder` (one machine), `redis://` or `rediss://`, "
         "`memory://name` (one process). The queue carries only ids; losing it loses no job.",
         secret=True,
         shown="`filesystem://<user data folder>/queue`",

@@ -13,15 +13,21 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from kombu import connection as kombu_connection
 from kombu import simple as kombu_simple
 
 from tabular.errors import InputError, UnavailableError
 from tabular.infra.queue import Message, check_id
-from tabular.infra.redis_client import ANSWER_TIMEOUT, CONNECT_TIMEOUT, check_url, redis_module
-from tabular.infra.urls import public
+from tabular.infra.redis_client import (
+    ANSWER_TIMEOUT,
+    CONNECT_TIMEOUT,
+    TLS_OPTIONS,
+    check_url,
+    redis_module,
+)
+from tabular.infra.urls import options, public
 
 _LOG = logging.getLogger(__name__)
 _NAME = "tabular.jobs"
@@ -43,6 +49,7 @@ class BrokerQueue:
         self._url = url
         self._in_memory = parts.scheme == "memory"
         self._name = f"{_NAME}.{parts.netloc}" if self._in_memory else _NAME
+        self._tls = _tls_options(parts)
         self._options = _transport_options(self._in_memory, visibility_timeout)
         if not self._in_memory:
             check_url(url, what="queue")
@@ -106,8 +113,9 @@ class BrokerQueue:
 
     def _connection(self) -> Any:
         return _Connection(
-            self._url if not self._in_memory else "memory://",
+            self._url.partition("?")[0] if not self._in_memory else "memory://",
             connect_timeout=CONNECT_TIMEOUT,
+            ssl=self._tls,
             transport_options=self._options,
         )
 
@@ -164,6 +172,14 @@ def _transport_options(in_memory: bool, visibility_timeout: float) -> dict[str, 
         "unacked_restore_throttle": 1,
         "max_retries": 0,
     }
+
+
+def _tls_options(parts: SplitResult) -> dict[str, Any] | bool:
+    """Verify the broker's certificate and name; kombu's default for ``rediss`` does neither."""
+    if parts.scheme != "rediss":
+        return False
+    given = options(parts, TLS_OPTIONS, what="queue")
+    return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **given}
 
 
 def _id_of(payload: Any) -> str | None:
