@@ -102,8 +102,8 @@ class Settings(BaseModel):
         "memory://",
         "Where rate limits, cached answers and live progress are shared: `memory://` (within one "
         "process) or `redis://host:6379/0`; `rediss://` is the same over TLS, verified, with "
-        "`?ssl_ca_certs=/path/ca.pem` for a private authority. With several API processes use Redis or Valkey: with "
-        "`memory://` each process counts its own requests.",
+        "`?ssl_ca_certs=/path/ca.pem` for a private authority. With several API processes use "
+        "Redis or Valkey: with `memory://` each process counts its own requests.",
         secret=True,
     )
     queue_url: str = _setting(
