@@ -185,3 +185,12 @@ def test_a_target_that_nothing_predicts_is_not_judged():
     assert report.utility.guess == 0
     assert found.level == "unknown"
     assert "name another" in found.meaning
+
+
+def test_a_small_sample_is_not_called_poor_where_no_holdout_shows_the_noise(make_table):
+    levels = {
+        finding.measure: finding.level
+        for finding in evaluate(make_table(40, 1), make_table(40, 2)).findings
+    }
+    assert levels["Column shapes"] == levels["Column pairs"] == "unknown"
+    assert levels["Exact matches"] == "good"

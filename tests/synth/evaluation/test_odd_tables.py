@@ -45,7 +45,7 @@ def test_a_single_column_of_any_plain_type(column):
     assert report.exact.synthetic_in_training == 1.0
     assert report.to_html()
     assert report.to_json()
-    assert "one column" in report.pairs.reason
+    assert "two columns" in report.pairs.reason
 
 
 def test_rows_or_columns_must_exist():

@@ -25,7 +25,7 @@ def association_scores(
 ) -> AssociationScores | NotMeasured:
     """Ties of every pair of columns in the real and the synthetic table."""
     if len(columns) < 2:
-        return NotMeasured("a table of one column has no pairs")
+        return NotMeasured("needs two columns that are no keys or free text")
     real = association(columns, "real", rows["real"])
     synthetic = association(columns, "synthetic", rows["synthetic"])
     change = synthetic - real
@@ -40,6 +40,7 @@ def association_scores(
             None if reference is None else float(np.abs(reference[upper]).mean())
         ),
         max_difference=float(np.abs(change[upper]).max()),
+        rows=len(rows["real"]),
         columns=names,
         real=as_matrix(real),
         synthetic=as_matrix(synthetic),

@@ -74,9 +74,10 @@ def evaluate(
     scores, columns = _encode_all(sampled, keys, target, limits, seed)
     step()
     rows = chosen_rows(columns, limits, seed)
-    pairs = pair_scores(columns, rows)
+    related = [column for column in columns if not column.identifier]
+    pairs = pair_scores(related, rows)
     step()
-    association = association_scores(columns, rows)
+    association = association_scores(related, rows)
     step()
     near = nearest_share(columns, limits, seed)
     step()
@@ -86,7 +87,7 @@ def evaluate(
     step()
     use = utility(columns, target, limits, seed)
     step()
-    shapes = shape_scores(scores)
+    shapes = shape_scores(scores, min(sampled[part].num_rows for part in ("real", "synthetic")))
     return Report(
         real_rows=tables["real"].num_rows,
         synthetic_rows=tables["synthetic"].num_rows,

@@ -38,9 +38,7 @@ def notes(
         )
     keys = [score.name for score in shapes.columns if score.identifier]
     if keys:
-        found.append(
-            f"Keys and free text, left out of distances, matches and models: {_some(keys)}."
-        )
+        found.append(f"Keys and free text, left out of all but the column shapes: {_some(keys)}.")
     for part, table in tables.items():
         differing = _differing(tables["real"], table)
         if differing:

@@ -35,7 +35,7 @@ def pair_scores(
         rows: the row numbers of each table to count, from `chosen_rows`.
     """
     if len(columns) < 2:
-        return NotMeasured("a table of one column has no pairs")
+        return NotMeasured("needs two columns that are no keys or free text")
     cells = {part: [part_codes(c, part, chosen) for c in columns] for part, chosen in rows.items()}
     joint = {part: _Joint(items) for part, items in cells.items()}
     matrix = _matrix(joint["real"], joint["synthetic"], len(columns))

@@ -40,7 +40,7 @@ class ColumnScore:
     Attributes:
         name: of the column.
         family: number, boolean, text, instant, clock or span.
-        identifier: a key or free text, left out of distances, matches and models.
+        identifier: a key or free text, left out of all other measures.
         similarity: 1 - total variation over 20 quantile bins or 50 categories, and missing.
         reference: the same between the real table and the holdout.
         missing_real: share of the real rows without a value.
@@ -62,11 +62,12 @@ class ColumnScore:
 
 @dataclass(frozen=True, slots=True)
 class ShapeScores:
-    """All columns, one by one."""
+    """All columns, one by one, over the rows of the smaller table."""
 
     mean: float
     minimum: float
     reference_mean: float | None
+    rows: int
     columns: tuple[ColumnScore, ...]
 
 
@@ -116,6 +117,7 @@ class AssociationScores:
         mean_difference: absolute, averaged over pairs.
         reference_mean_difference: the same between the real table and the holdout.
         max_difference: of the pair that changed most.
+        rows: rows of the real table behind it.
         columns: names along the matrices.
         real: in the real table.
         synthetic: in the synthetic one.
@@ -126,6 +128,7 @@ class AssociationScores:
     mean_difference: float
     reference_mean_difference: float | None
     max_difference: float
+    rows: int
     columns: tuple[str, ...]
     real: Matrix
     synthetic: Matrix

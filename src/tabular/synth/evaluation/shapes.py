@@ -41,13 +41,19 @@ def _counts(column: Column) -> Mapping[Part, np.ndarray]:
     }
 
 
-def shape_scores(columns: Iterable[ColumnScore]) -> ShapeScores:
-    """The scores of all columns, with their mean and minimum."""
+def shape_scores(columns: Iterable[ColumnScore], rows: int) -> ShapeScores:
+    """The scores of all columns, with their mean and minimum.
+
+    Args:
+        columns: from `score_column`.
+        rows: measured of the smaller table.
+    """
     scores = tuple(columns)
     references = [score.reference for score in scores if score.reference is not None]
     return ShapeScores(
         mean=float(np.mean([score.similarity for score in scores])),
         minimum=min(score.similarity for score in scores),
         reference_mean=float(np.mean(references)) if references else None,
+        rows=rows,
         columns=scores,
     )

@@ -29,7 +29,7 @@ NOT_DIFFERENTIAL = (
     "learned from the synthetic table."
 )
 
-_NOISY_ROWS = 5_000  # below this, two samples of one table differ visibly in their pairs
+_FEW_ROWS = 2_000  # below this, two samples of one table differ by more than the levels do
 _PREDICTABLE = 0.05  # a model that beats guessing by less has learned nothing to compare
 _WIDE = 0.2  # an interval of a share wider than this says nothing
 
@@ -49,8 +49,12 @@ def headline(findings: Sequence[Finding]) -> str:
     quality = _weakest([item for item in findings if item.group == "quality"])
     privacy = [item for item in findings if item.group == "privacy"]
     weak = ", ".join(item.measure.lower() for item in quality)
-    level = quality[0].level if quality else "unknown"
-    words = f"Quality is {level}" + (f", held back by {weak}. " if level != "good" else ". ")
+    if not quality:
+        words = "Quality is not judged: the tables are too small. "
+    elif quality[0].level == "good":
+        words = "Quality is good. "
+    else:
+        words = f"Quality is {quality[0].level}, held back by {weak}. "
     suspect = _weakest(privacy)
     names = ", ".join(item.measure.lower() for item in suspect)
     if suspect and suspect[0].level != "good":
@@ -84,9 +88,11 @@ def shape_finding(scores: ShapeScores) -> Finding:
     least = min(scores.columns, key=lambda item: item.similarity)
     meaning = (
         f"On average {scores.mean:.1%} of a column's values are where the real ones are. "
-        f"Least alike: {least.name} ({least.similarity:.3f}). {_kept_aside(scores.reference_mean)}"
+        f"Least alike: {least.name} ({least.similarity:.3f}). "
+        f"{_kept_aside(scores.reference_mean, scores.rows)}"
     )
     level, scale = _likeness(scores.mean, scores.reference_mean, 0.95, 0.85)
+    level = _certain(level, scores.reference_mean, scores.rows)
     return Finding("quality", "Column shapes", level, f"{scores.mean:.3f}", meaning.strip(), scale)
 
 
@@ -97,18 +103,24 @@ def pair_finding(scores: PairScores | NotMeasured) -> Finding:
     worst = scores.worst[0]
     meaning = (
         f"Least alike: {worst.first} with {worst.second} ({scores.minimum:.3f}). "
-        f"{_kept_aside(scores.reference_mean)}"
+        f"{_kept_aside(scores.reference_mean, scores.rows)}"
     )
-    if scores.reference_mean is None and scores.rows < _NOISY_ROWS:
-        meaning += (
-            f"With {scores.rows:,} rows even real samples differ; a holdout would show by how much."
-        )
     level, scale = _likeness(scores.mean, scores.reference_mean, 0.93, 0.80)
+    level = _certain(level, scores.reference_mean, scores.rows)
     return Finding("quality", "Column pairs", level, f"{scores.mean:.3f}", meaning.strip(), scale)
 
 
-def _kept_aside(reference: float | None) -> str:
-    return "" if reference is None else f"Real rows kept aside reach {reference:.3f}."
+def _kept_aside(reference: float | None, rows: int) -> str:
+    if reference is not None:
+        return f"Real rows kept aside reach {reference:.3f}."
+    if rows >= _FEW_ROWS:
+        return ""
+    return f"With {rows:,} rows even real samples differ; a holdout would show by how much."
+
+
+def _certain(level: Level, reference: float | None, rows: int) -> Level:
+    """The level, unless it may be the chance of a small sample that no holdout shows."""
+    return "unknown" if level != "good" and reference is None and rows < _FEW_ROWS else level
 
 
 def _likeness(score: float, reference: float | None, good: float, fair: float) -> tuple[Level, str]:
@@ -134,6 +146,7 @@ def association_finding(scores: AssociationScores | NotMeasured) -> Finding:
     )
     chance = scores.reference_mean_difference or 0.0
     level = at_most(scores.mean_difference - chance, 0.03, 0.10)
+    level = _certain(level, scores.reference_mean_difference, scores.rows)
     start = "0 is the same" if scores.reference_mean_difference is None else f"holdout {chance:.3f}"
     scale = f"{start}; good ≤ {chance + 0.03:.2f}, poor > {chance + 0.10:.2f}"
     value = f"{scores.mean_difference:.3f}"
@@ -210,10 +223,17 @@ def exact_finding(result: ExactMatches) -> Finding:
         meaning = (
             f"{rate:.2%} of synthetic rows also occur in the training table. Without a holdout "
             "there is no telling how many real rows would."
+            if rate
+            else "No synthetic row occurs in the training table."
         )
-        level: Level = "good" if rate == 0 else "unknown"
+        level: Level = "unknown" if rate else "good"
         return Finding(
-            "privacy", "Exact matches", level, value, meaning, "needs a holdout to judge"
+            "privacy",
+            "Exact matches",
+            level,
+            value,
+            meaning,
+            "0% is good; more needs a holdout to judge",
         )
     meaning = (
         f"{rate:.2%} of synthetic rows also occur in the training table; of real rows kept "

@@ -39,7 +39,7 @@ def _finding(finding: Finding) -> Markup:
             class_="top",
         ),
         element("p", finding.value, class_="value" if measured else "value none"),
-        element("p", finding.meaning),
+        element("p", finding.meaning.removeprefix("not measured: ")),
         element("p", finding.scale, class_="note") if measured else "",
         class_="card",
     )
@@ -277,6 +277,6 @@ def _absent(title: str, why: NotMeasured) -> Markup:
         "article",
         element("h3", title),
         element("p", "not measured", class_="value none"),
-        element("p", why.reason),
+        element("p", why.reason.removeprefix("not measured: ")),
         class_="card",
     )
