@@ -102,6 +102,25 @@ def test_problems(
     assert problem["title"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        r'{"model_id": "mdl_00000000000000000000", "rows": 1, "where": ["a=\u0000"]}',
+        r'{"model_id": "mdl_00000000000000000000", "rows": 1, "where": ["a=\ud800"]}',
+        '{"model_id": "mdl_00000000000000000000", "rows": NaN}',
+        '{"model_id": "mdl_00000000000000000000", "rows": 1e400}',
+        '{"model_id": "mdl_00000000000000000000", "rows": 1, "seed": 9007199254740993}',
+        "[" * 100_000,
+    ],
+)
+def test_what_json_can_say_and_no_database_can_keep(one: Platform, body: str) -> None:
+    answer = one.client.post(
+        "/v1/generate", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_what_was_sent_is_not_repeated(one: Platform) -> None:
     answer = one.client.post("/v1/keys", json={"name": "n", "scopes": [], "password": "hunter22"})
     assert answer.status_code == 422

@@ -114,6 +114,7 @@ BAD = {
     "backslashes": (b"a\n1\n", "..\\..\\t.csv", "text/csv", 422, "name"),
     "dots": (b"a\n1\n", "..", "text/csv", 422, "name"),
     "nul": (b"a\n1\n", "t\0.csv", "text/csv", 422, "name"),
+    "nul in a header": (b"a,b\0c\n1,2\n", "t.csv", "text/csv", 422, "NUL"),
     "long name": (b"a\n1\n", "x" * 201 + ".csv", "text/csv", 422, ""),
 }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 MAX_ROWS = 1_000_000_000
 MAX_SEED = 2**53 - 1  # what every JSON reader keeps exactly
@@ -21,6 +22,37 @@ class Request(BaseModel):
     """A body; an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, data: Any) -> Any:
+        """Refuse what JSON can say and no database can keep."""
+        _check_storable(data)
+        return data
+
+
+def _check_storable(value: Any) -> None:
+    if isinstance(value, str):
+        if "\0" in value or not _is_unicode(value):
+            raise ValueError("text with NUL or half a character cannot be kept")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("a number must be finite")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_storable(key)
+            _check_storable(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_storable(item)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class FitRequest(Request):

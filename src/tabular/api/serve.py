@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import signal
 import socket
+import sys
+from types import FrameType
 
 import uvicorn
 
@@ -37,9 +40,15 @@ def serve(settings: Settings) -> None:
         ws_max_size=64 * 1024,
         lifespan="on",
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)  # uvicorn raises the signal again once it has drained
     with listen(settings.host, settings.port) as listener:
         _LOG.info("listening on http://%s:%d", settings.host, settings.port)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 def listen(host: str, port: int) -> socket.socket:

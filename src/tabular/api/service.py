@@ -23,7 +23,8 @@ from tabular.worker.jobs import Jobs
 from tabular.worker.process import ChildProcess
 
 _LOG = logging.getLogger(__name__)
-HEAVY = 8  # uploads and inline generations that hold a thread of this process at once
+UPLOADS = 64  # clients that upload to this process at once; each holds a thread, idle mostly
+HEAVY = 8  # requests that wait for a child of this process at once
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class Service:
     jobs: Jobs
     garbage: GarbageBin
     metrics: Metrics
-    child: ChildProcess
+    inspector: ChildProcess
+    generator: ChildProcess
+    uploads: CapacityLimiter
     heavy: CapacityLimiter
 
     def wake(self, job_id: str) -> None:
@@ -53,8 +56,9 @@ class Service:
             self.metrics.error(error.code)
 
     def close(self) -> None:
-        """End the child and give connections back."""
-        self.child.close()
+        """End the children and give connections back."""
+        self.inspector.close()
+        self.generator.close()
         self.queue.close()
         self.cache.close()
         self.hub.close()
@@ -81,6 +85,8 @@ def open_service(settings: Settings) -> Service:
         jobs=Jobs(database, max_tries=settings.job_max_attempts),
         garbage=GarbageBin(database, store),
         metrics=Metrics(provider=settings.provider, region=settings.region),
-        child=child_process(settings),
+        inspector=child_process(settings),
+        generator=child_process(settings),  # its own: few rows must not wait for a large upload
+        uploads=CapacityLimiter(UPLOADS),
         heavy=CapacityLimiter(HEAVY),
     )

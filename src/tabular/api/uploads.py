@@ -22,7 +22,6 @@ from tabular.errors import InputError, TableError, TabularError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Dataset, new_id
 from tabular.infra.storage import ObjectInfo
-from tabular.synth.tables import detect_format
 from tabular.worker.objects import dataset_folder
 
 PIECE = 1024 * 1024  # bytes handed from the event loop to the storing thread at once
@@ -115,7 +114,7 @@ async def _stored(service: Service, key: str, chunks: AsyncIterator[bytes]) -> O
 
     try:
         return await to_thread.run_sync(
-            lambda: service.store.put(key, following()), limiter=service.heavy
+            lambda: service.store.put(key, following()), limiter=service.uploads
         )
     except ClientDisconnect as error:
         raise InputError("the upload ended before its end", code="input.interrupted") from error
@@ -158,7 +157,7 @@ def _inspected(service: Service, table: Incoming, folder: str, info: ObjectInfo)
         "folder": folder,
     }
     try:
-        return service.child.run(task, limit=INSPECTION_LIMIT)
+        return service.inspector.run(task, limit=INSPECTION_LIMIT)
     except TabularError as error:
         if not error.code.startswith("job."):
             raise
@@ -213,6 +212,8 @@ def _format(media_type: str, name: str) -> str:
     if media_type in FORMATS:
         return FORMATS[media_type]
     if media_type in _BY_NAME:
+        from tabular.synth.tables import detect_format  # brings Arrow, which starting needs not
+
         return detect_format(name)
     raise TableError(
         f"no table format has the media type {media_type[:60]!r}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from tabular.api.schemas import (
     ModelOut,
     ResultOut,
 )
+from tabular.errors import UnavailableError
 from tabular.infra.database.models import ApiKey, Dataset, Evaluation, Job, Model
 from tabular.worker.jobs import EVALUATE, FIT, GENERATE, SUCCEEDED
 
@@ -28,7 +30,7 @@ def job_out(job: Job) -> JobOut:
     return JobOut.model_validate(
         {
             **{name: getattr(job, name) for name in JobOut.model_fields},
-            "error": ErrorOut(**job.error) if job.error else None,
+            "error": _error_out(job.error) if job.error else None,
             "result": result,
         }
     )
@@ -77,6 +79,12 @@ def evaluation_jobs(session: Session, evaluations: Sequence[Evaluation]) -> dict
     ids = [evaluation.id for evaluation in evaluations]
     found = session.scalars(select(Job).where(Job.kind == EVALUATE, Job.evaluation_id.in_(ids)))
     return {str(job.evaluation_id): job for job in found}
+
+
+def _error_out(error: dict[str, Any]) -> ErrorOut:
+    """Why a job failed; the places of our own stores are nobody's business outside."""
+    ours = str(error["code"]).startswith(UnavailableError.code)
+    return ErrorOut(**{**error, "where": None} if ours else error)
 
 
 def _named(values: dict[str, object], shape: type[ResultOut]) -> dict[str, object]:

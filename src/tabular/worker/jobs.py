@@ -190,8 +190,11 @@ class Jobs:
             wanted = session.scalar(select(Job.cancel_requested).where(Job.id == lease.job.id))
             return bool(wanted)
 
-    def finish(self, lease: Lease, result: Mapping[str, Any]) -> None:
+    def finish(self, lease: Lease, result: Mapping[str, Any]) -> str:
         """Make the result visible: the job, and the model or evaluation it made, as one.
+
+        Returns:
+            The status now.
 
         Raises:
             LostLeaseError: nothing was changed.
@@ -209,6 +212,7 @@ class Jobs:
             _publish(session, lease.job, result)
             for earlier in range(1, lease.attempt):
                 throw(session, attempt_folder(lease.job.id, earlier), self._clock())
+        return SUCCEEDED
 
     def fail(self, lease: Lease, error: TabularError, *, retry: bool) -> str:
         """Record that the attempt failed.
@@ -229,17 +233,24 @@ class Jobs:
             self._end_try(session, job, error, retry=retry)
             return job.status
 
-    def cancelled(self, lease: Lease) -> None:
+    def cancelled(self, lease: Lease) -> str:
         """Record that the attempt was stopped because somebody asked for it.
+
+        Returns:
+            The status now.
 
         Raises:
             LostLeaseError: nothing was changed.
         """
         with self._database.transaction() as session:
             self._end(session, self._held(session, lease.job.id, lease.attempt), CANCELLED)
+        return CANCELLED
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease) -> str:
         """Give a job back unharmed, as a worker does that is told to stop; it is no try.
+
+        Returns:
+            The status now.
 
         Raises:
             LostLeaseError: nothing was changed.
@@ -248,6 +259,7 @@ class Jobs:
             job = self._held(session, lease.job.id, lease.attempt)
             job.tries -= 1
             self._requeue(session, job)
+            return job.status
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job: at once when it waits, at the next heartbeat when it runs.

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tabular.errors import TabularError, UnavailableError
@@ -24,9 +25,7 @@ from tabular.infra.websocket import Hub
 from tabular.worker import wire
 from tabular.worker.garbage import GarbageBin
 from tabular.worker.jobs import (
-    CANCELLED,
     ENDED,
-    FAILED,
     GENERATE,
     SUCCEEDED,
     Jobs,
@@ -179,12 +178,15 @@ class Runner:
             try:
                 result = self._work(lease)
             except _CancelledError:
-                return self._settle(lambda: jobs.cancelled(lease), lease, CANCELLED)
+                return self._settle(lease, lambda: jobs.cancelled(lease))
             except _StoppingError:
-                return self._settle(lambda: jobs.release(lease), lease, "released")
+                return self._settle(lease, lambda: jobs.release(lease))
             except TabularError as error:
-                return self._failed(lease, error)
-            return self._settle(lambda: jobs.finish(lease, result), lease, SUCCEEDED)
+                _LOG.warning("attempt %d failed: %s", lease.attempt, error)
+                self._parts.metrics.error(error.code)
+                retry = not wire.is_final(error)
+                return self._settle(lease, partial(jobs.fail, lease, error, retry=retry))
+            return self._settle(lease, lambda: jobs.finish(lease, result))
         except LostLeaseError:
             _LOG.warning("the job was taken away; what this attempt made is thrown away")
             self._drop(lease)
@@ -228,20 +230,7 @@ class Runner:
             _LOG.warning("no heartbeat: %s", error.message)
             self._parts.metrics.error(error.code)
 
-    def _failed(self, lease: Lease, error: TabularError) -> str:
-        _LOG.warning("attempt %d failed: %s", lease.attempt, error)
-        self._parts.metrics.error(error.code)
-        status = FAILED
-
-        def record() -> None:
-            nonlocal status
-            status = self._parts.jobs.fail(lease, error, retry=not wire.is_final(error))
-
-        self._settle(record, lease, status)
-        self._publish(lease, status, 0.0)
-        return status
-
-    def _settle(self, record: Callable[[], None], lease: Lease, status: str) -> str:
+    def _settle(self, lease: Lease, record: Callable[[], str]) -> str:
         """Record the end of an attempt, however long the database is away.
 
         The result is whole and only its record is missing, so this waits. It ends when the
@@ -249,13 +238,13 @@ class Runner:
         """
         while True:
             try:
-                record()
+                status = record()
             except UnavailableError as error:
                 _LOG.warning("the end of the attempt is not recorded yet: %s", error.message)
                 if self._stopping.wait(_PAUSE) and time.monotonic() > self._deadline:
                     raise LostLeaseError(lease.job.id) from error
                 continue
-            self._publish(lease, status, 1.0)
+            self._publish(lease, status, 1.0 if status == SUCCEEDED else 0.0)
             return status
 
     def _publish(self, lease: Lease, status: str, progress: float) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from tabular.errors import UnavailableError
-from tabular.infra.database import Database, check_schema, head, migrate, revision
+from tabular.infra.database import Database, check_schema, engine, head, migrate, revision
 from tabular.infra.database.models import Base
 
 
@@ -65,6 +66,13 @@ def test_processes_that_migrate_at_once_all_succeed(database_url: str, tmp_path:
     assert [process.returncode for process in running] == [0, 0, 0], outputs
     assert all(f"revision {head()}" in output for output in outputs)
     assert tables(Database(database_url)) == set(Base.metadata.tables)
+
+
+def test_revisions_are_numbered_in_the_order_they_are_applied() -> None:
+    scripts = ScriptDirectory(str(Path(engine.__file__).parent / "migrations"))
+    order = [script.revision for script in scripts.walk_revisions()][::-1]
+    assert order == sorted(order)
+    assert scripts.get_current_head() == head()
 
 
 def test_a_missing_schema_says_what_to_type(database_url: str) -> None:

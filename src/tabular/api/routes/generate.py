@@ -97,7 +97,7 @@ def _inline(service: Service, body: GenerateRequest, headers: dict[str, str]) ->
     try:
         path = folder / f"rows.{body.format}"
         with service.metrics.generation() as generation:
-            service.child.run(
+            service.generator.run(
                 {"kind": "generate", **task, "path": str(path)},
                 on_progress=lambda _, rows: generation.rows(rows),
                 limit=INLINE_LIMIT,

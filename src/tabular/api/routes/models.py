@@ -17,8 +17,6 @@ from tabular.api.submitting import Submitted
 from tabular.api.views import fit_jobs, job_out, model_out
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Job, Model, new_id
-from tabular.synth.engines import engine_class
-from tabular.synth.schema import TableSchema
 from tabular.worker.jobs import FIT
 from tabular.worker.objects import job_folder
 
@@ -38,9 +36,7 @@ def fit(
     principal: Writer,
 ) -> FitAccepted:
     """Fit a model to a dataset. The model can be used once its job has succeeded."""
-    engine_class(body.engine)  # an unknown one is refused now, not by the job
-    if body.table_schema is not None:
-        TableSchema.from_dict(body.table_schema, where="schema")
+    _check(body)
 
     def make(session: Session) -> Job:
         dataset = lookup.dataset(session, body.dataset_id, lock=True)
@@ -71,6 +67,20 @@ def fit(
     with service.database.session() as session:
         model = lookup.model(session, str(job.model_id))
     return FitAccepted(job=job_out(job), model=model_out(model, job))
+
+
+def _check(body: FitRequest) -> None:
+    """Refuse now what the job would have to.
+
+    Raises:
+        InputError: an unknown engine, or a schema that cannot be read.
+    """
+    from tabular.synth.engines import engine_class  # brings Arrow, which starting needs not
+    from tabular.synth.schema import TableSchema
+
+    engine_class(body.engine)
+    if body.table_schema is not None:
+        TableSchema.from_dict(body.table_schema, where="schema")
 
 
 @router.get("")

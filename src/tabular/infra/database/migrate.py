@@ -2,25 +2,25 @@
 
 Several replicas may start at once and all run the migration. The first takes the write lock of
 the SQLite file, or an advisory lock of PostgreSQL; the others wait and then find nothing to do.
+
+Alembic applies revisions. Every process of the service asks which one the schema is at, and
+that needs no Alembic: a revision is the number that its file's name begins with.
 """
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from tabular.errors import UnavailableError
 from tabular.infra.database.engine import Database
 
-logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look, and probes look
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x7AB1A5  # any number, as long as it is ours
 
@@ -35,6 +35,8 @@ def migrate(database: Database, *, to: str = "head") -> str | None:
     Raises:
         UnavailableError: the database does not answer.
     """
+    from alembic import command
+
     with database.connection() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK})
@@ -58,7 +60,7 @@ def revision(database: Database) -> str | None:
 @cache
 def head() -> str:
     """The newest revision that this release knows."""
-    return cast(str, _scripts().get_current_head())
+    return max(_revisions())
 
 
 def check_schema(database: Database) -> str:
@@ -82,23 +84,25 @@ def check_schema(database: Database) -> str:
 
 
 def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(_MIGRATIONS))
-
-
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 @cache
 def _revisions() -> frozenset[str]:
-    return frozenset(script.revision for script in _scripts().walk_revisions())
+    files = (_MIGRATIONS / "versions").glob("[0-9]*_*.py")
+    return frozenset(file.name.partition("_")[0] for file in files)
 
 
 def _known(wanted: str) -> bool:
@@ -106,8 +110,4 @@ def _known(wanted: str) -> bool:
 
 
 def _is_older(wanted: str, current: str | None) -> bool:
-    """Whether `wanted` lies on the way from nothing to `current`."""
-    if current is None:
-        return False
-    older = _scripts().iterate_revisions(current, "base")
-    return any(script.revision == wanted for script in older if script.revision != current)
+    return current is not None and wanted < current

@@ -35,6 +35,8 @@ def inspect(task: Task, bench: Workbench) -> dict[str, Any]:
         )
     if table.num_columns > MAX_COLUMNS:
         raise TooLargeError(f"{table.num_columns} columns; at most {MAX_COLUMNS} are allowed")
+    if any("\0" in name for name in table.column_names):
+        raise TableError("the name of a column contains NUL", where=task["name"])
     found = profile(table).to_dict()
     roles = {column["name"]: column["role"] for column in found["columns"]}
     preview = bench.keep_json(f"{task['folder']}/preview.json", _preview(table))

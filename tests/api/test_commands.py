@@ -1,0 +1,62 @@
+"""The commands that a deployment runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.platform import environment
+
+
+def run(folder: Path, *arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment(folder), **changes}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        env={name: value for name, value in env.items() if value is not None},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_create_key_prints_it_once(tmp_path: Path) -> None:
+    early = run(tmp_path, "tabular.api", "create-key", "--name", "a")
+    assert early.returncode == 1
+    assert "python -m tabular.api migrate" in early.stderr
+    assert run(tmp_path, "tabular.api", "migrate").returncode == 0
+    create = ("tabular.api", "create-key", "--name", "first", "--json")
+    first = json.loads(run(tmp_path, *create, "--if-none").stdout)
+    assert first["name"] == "first"
+    assert first["key"].split(".")[:2] == ["ift", first["id"]]
+    again = json.loads(run(tmp_path, *create, "--if-none").stdout)
+    assert again == {"id": None, "name": "first", "key": None}
+    more = json.loads(run(tmp_path, *create, "--scopes", "jobs:read,generate").stdout)
+    assert more["key"] != first["key"]
+    wrong = run(tmp_path, *create, "--scopes", "everything")
+    assert wrong.returncode == 1
+    assert "unknown scope" in wrong.stderr
+
+
+@pytest.mark.parametrize("command", [("tabular.api", "serve"), ("tabular.worker",)])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"TABULAR_SECRET_KEY": None}, "TABULAR_SECRET_KEY is required"),
+        ({"TABULAR_SECRET_KEY": "changeme" * 5}, "too easy to guess"),
+        ({"TABULAR_STORGE_URL": "x"}, "TABULAR_STORAGE_URL"),
+        ({"TABULAR_DATABASE_URL": "oracle://x"}, "no database driver"),
+    ],
+)
+def test_wrong_settings_are_refused_without_a_traceback(
+    tmp_path: Path, command: tuple[str, ...], change: dict[str, str | None], words: str
+) -> None:
+    done = run(tmp_path, *command, **change)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
