@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from tabular.deploy.events import EventStatus
-from tabular.deploy.standalone.journal import write_json
+from tabular.deploy.standalone import containers
+from tabular.deploy.standalone.compose import VOLUME
+from tabular.deploy.standalone.container_steps import is_container, remove_volume
+from tabular.deploy.standalone.journal import read_as, read_json, write_json
 from tabular.deploy.standalone.layout import remove_tree
 from tabular.deploy.standalone.model import PROCESS, Release, stack_to_dict
 from tabular.deploy.standalone.observe import retained_resources
@@ -57,7 +60,7 @@ def _failed(context: Context, caught: TabularError | OSError) -> TabularError:
     if isinstance(caught, NotFoundError):
         return caught
     context.emit("", "", EventStatus.ROLLING_BACK, reason)
-    undo(context)
+    _undo(context)
     serves = context.state.current
     after = f"{serves} serves on" if serves else "all that was started is stopped and removed"
     context.emit("", "", EventStatus.ROLLED_BACK, after)
@@ -68,6 +71,14 @@ def _failed(context: Context, caught: TabularError | OSError) -> TabularError:
         hint=hint or "`inferloop-tabular logs` shows more; mend the spec and deploy again",
         code=code,
     )
+
+
+def _undo(context: Context) -> None:
+    name, old = context.operation.release, context.current()
+    failed = read_as(context.layout.release(name), Release.from_dict) if name else None
+    if failed is not None and is_container(failed):
+        containers.take_back(context, failed, old)
+    undo(context)
 
 
 def _plain(error: TabularError) -> bool:
@@ -89,19 +100,29 @@ def _apply(context: Context) -> None:
         context.emit("", "", EventStatus.IN_PROGRESS, "deploying")
         release = make_release(context)
         prepare(context, release)
-        migrate(context, release)
-        try_candidate(context, release)
-        switch(context, release)
-        _commit(context, [*state.history, release.id])
+        if is_container(release):
+            containers.bring_up(context, release)
+        else:
+            migrate(context, release)
+            try_candidate(context, release)
+            switch(context, release)
+        _commit(context, release, [*state.history, release.id])
     operation.committed = True
     context.record()
-    finish(context, context.release(operation.release))
+    _finish(context, context.release(operation.release))
     context.emit("", "", EventStatus.COMPLETE, f"{operation.release} serves")
 
 
-def _commit(context: Context, history: list[str]) -> None:
+def _finish(context: Context, release: Release) -> None:
+    if is_container(release):
+        containers.announce_done(context, release)
+    finish(context, release)
+
+
+def _commit(context: Context, release: Release, history: list[str]) -> None:
     """The one moment at which the new release becomes the serving one."""
     before, context.state.history = context.state.history, history
+    context.state.runtime = release.stack.template["runtime"]
     try:
         context.save()
     except TabularError:
@@ -132,15 +153,18 @@ def _rollback(context: Context) -> None:
         context.emit("", "", EventStatus.IN_PROGRESS, f"putting {release.id} back for {leaving}")
         operation.changes = {slot.resource: "update" for slot in process_slots(release)}
         prepare(context, release)
-        try_candidate(context, release)
-        switch(context, release)
+        if is_container(release):
+            containers.bring_up(context, release, back=True)
+        else:
+            try_candidate(context, release)
+            switch(context, release)
         operation.created = [leaving]
         context.record()
-        _commit(context, state.history[:-1])
+        _commit(context, release, state.history[:-1])
     operation.committed = True
     context.record()
     state.ports["api"] = release.port
-    finish(context, release)
+    _finish(context, release)
     forget_releases(context, operation.created)
     context.emit("", "", EventStatus.COMPLETE, f"{release.id} serves")
 
@@ -152,6 +176,7 @@ def _remember(context: Context, release: Release) -> None:
         "updated": utc_now().isoformat(),
         "spec": dict(release.stack.spec),
         "resources": kept,
+        "engine": release.commands.get("container", []),
     }
     write_json(context.layout.facts, facts)
 
@@ -162,6 +187,8 @@ def _destroy(context: Context) -> None:
     resources = release.stack.resources if release else retained_resources(layout)
     context.emit("", "", EventStatus.IN_PROGRESS, "stopping")
     children = context.children
+    if release is not None and is_container(release):
+        containers.take_down(context, release)
     children.stop([key for key in state.slots if not key.startswith("service-")])
     children.stop(list(state.slots))
     for resource in reversed(resources):
@@ -172,6 +199,9 @@ def _destroy(context: Context) -> None:
             context.emit(resource.id, resource.type, EventStatus.COMPLETE, reason)
     if release is not None and not operation.delete_data:
         _remember(context, release)
+    if operation.delete_data and release is None:
+        for volume in (r for r in resources if r.type == VOLUME):
+            remove_volume((read_json(layout.facts) or {})["engine"], volume.properties["name"])
     if operation.delete_data:
         remove_tree(layout.data, prune=True)
     context.emit("", "", EventStatus.COMPLETE, "destroyed")

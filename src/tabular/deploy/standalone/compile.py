@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tabular import __version__
 from tabular.deploy.capability import require_supported
 from tabular.deploy.spec import Deployment, asked, canonical
 from tabular.deploy.spec.quantities import format_cores, format_duration, format_size
 from tabular.deploy.stack import Reduction, Stack
+from tabular.deploy.standalone.compose import build_compose
 from tabular.deploy.standalone.layout import PROVIDER
 from tabular.deploy.standalone.support import CAPABILITIES
 from tabular.deploy.standalone.template import CACHE_MEMORY, Wanted, build
@@ -81,9 +83,21 @@ def compile_stack(deployment: Deployment, runtime: str | None) -> Stack:
         settings=dict(sorted({**_queue_settings(deployment), **overrides["settings"]}.items())),
         spec=canonical(deployment),
         tags=dict(sorted(deployment.metadata.labels.items())),
-        reductions=tuple(reductions(deployment)),
+        reductions=tuple(reductions(deployment, runtime)),
     )
-    return build(wanted)
+    if runtime == "process":
+        return build(wanted)
+    return build_compose(wanted, _image(deployment))
+
+
+def _image(deployment: Deployment) -> str | None:
+    """Reference of the published image; None to build this version's own."""
+    image = deployment.spec.image
+    if image is None:
+        return None
+    if image.digest:
+        return f"{image.repository}@{image.digest}"
+    return f"{image.repository}:{image.tag or __version__}"
 
 
 def _without_noes(spec: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
@@ -174,10 +188,10 @@ def _setting(free: Mapping[str, str], name: str, value: Any) -> tuple[str, str]:
     return free[name], str(value)
 
 
-def reductions(deployment: Deployment) -> Iterator[Reduction]:
+def reductions(deployment: Deployment, runtime: str) -> Iterator[Reduction]:
     """What one host gives only in part, for what the user really said."""
     spec = deployment.spec
-    yield from _compute_reductions(deployment)
+    yield from _compute_reductions(deployment, runtime)
     said = spec.storage.model_fields_set
     if "size" in said and spec.storage.size:
         size = format_size(spec.storage.size)
@@ -201,11 +215,13 @@ def _reduced(path: str, want: str, given: str, reason: str) -> Reduction:
     return Reduction(f"spec.{path}", want, given, reason)
 
 
-def _compute_reductions(deployment: Deployment) -> Iterator[Reduction]:
+def _compute_reductions(deployment: Deployment, runtime: str) -> Iterator[Reduction]:
     compute = deployment.spec.compute
     shared = "shared by all processes of this one host"
     if compute.instances > 1:
         given = f"{compute.instances} processes on one host"
+        if runtime == "container":
+            given = "1 container"
         yield _reduced("compute.instances", str(compute.instances), given, "one host")
     for name in ("cpu", "cpu_limit"):
         cores = getattr(compute, name)

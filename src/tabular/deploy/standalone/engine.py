@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ from tabular.deploy.plan import Plan, diff_resources
 from tabular.deploy.provider import Drift, LogLine, State, Status
 from tabular.deploy.stack import Resource, Stack, fingerprint
 from tabular.deploy.standalone import cache, logs, observe, postgres, requests, vault
+from tabular.deploy.standalone.container_steps import container_logs, find_commands, is_container
 from tabular.deploy.standalone.launch import environment
 from tabular.deploy.standalone.layout import Home, Layout
 from tabular.deploy.standalone.model import Operation, Release, stack_to_dict
@@ -20,7 +22,7 @@ from tabular.deploy.standalone.model import State as Record
 from tabular.deploy.standalone.operations import utc_now
 from tabular.deploy.standalone.ports import require_free
 from tabular.deploy.target import Target
-from tabular.errors import EngineError, NotFoundError, StalePlanError
+from tabular.errors import ConflictError, EngineError, NotFoundError, StalePlanError
 
 KEY_TIMEOUT = 60.0
 
@@ -67,7 +69,7 @@ class ProcessEngine:
             asdict(target),
             stack=stack_to_dict(plan.stack),
             changes={change.resource: change.action.value for change in plan.changes},
-            commands={**postgres.commands(), **cache.commands(), **self._commands},
+            commands=_all_commands(self._commands, plan.stack),
             ready_timeout=self._ready_timeout,
         )
         return requests.submit(layout, operation, lambda: self._require_fresh(layout, plan))
@@ -94,7 +96,7 @@ class ProcessEngine:
                 raise _nothing(target)
             return left
         busy = operation if operation and not operation.done else None
-        if busy or (record and record.history):
+        if busy or (record and record.history and record.runtime == "process"):
             requests.ensure_supervisor(layout)
             record, _ = self._look(layout)
         if record is None:
@@ -151,6 +153,9 @@ class ProcessEngine:
         layout = self._home.of(target)
         if not layout.state.exists():
             raise _nothing(target)
+        _, release = self._look(layout)
+        if release is not None and is_container(release):
+            return container_logs(release, follow=follow, tail=tail)
         return logs.read(layout, follow=follow, tail=tail)
 
     def issue_api_key(self, target: Target, name: str, *, only_first: bool) -> str | None:
@@ -165,11 +170,11 @@ class ProcessEngine:
             raise EngineError(
                 f"the description of release {record.current} is gone", hint="deploy again"
             )
-        resource = release.resource("api")
+        command, variables = _in_platform(layout, record, release, "create-key")
         done = subprocess.run(
-            [*release.commands["create-key"], "--name", name, "--scopes", "admin", "--json",
+            [*command, "--name", name, "--scopes", "admin", "--json",
              *(["--if-none"] if only_first else [])],
-            env=environment(layout, release, record, resource, release.port),
+            env=variables,
             cwd=layout.state / "run", stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False, timeout=KEY_TIMEOUT,
         )  # fmt: skip
@@ -195,7 +200,8 @@ class ProcessEngine:
         record, release = self._look(layout)
         if record is None or not record.history:
             raise _nothing(target)
-        requests.ensure_supervisor(layout)
+        if record.runtime == "process":
+            requests.ensure_supervisor(layout)
         return record, release
 
     def _running(
@@ -240,6 +246,16 @@ class ProcessEngine:
             )
 
     def _preflight(self, stack: Stack, release: Release | None) -> None:
+        runtime = stack.template["runtime"]
+        if release is not None and release.stack.template["runtime"] != runtime:
+            raise ConflictError(
+                f"it runs as {release.stack.template['runtime']}, which cannot become {runtime}",
+                where=stack.target.id,
+                hint="destroy it first, or deploy under another name; data does not move along",
+                code="conflict.runtime",
+            )
+        if runtime == "container":
+            find_commands()
         engines = {r.properties.get("engine") for r in stack.resources}
         if "postgresql" in engines:
             postgres.require()
@@ -248,6 +264,25 @@ class ProcessEngine:
         port = stack.template["resources"]["api"]["Properties"]["port"]
         if port and (release is None or release.port != port):
             require_free(port)
+
+
+def _in_platform(
+    layout: Layout, record: Record, release: Release, name: str
+) -> tuple[list[str], dict[str, str]]:
+    """One of the platform's own commands, with the settings of the running release."""
+    resource = release.resource("api")
+    if not is_container(release):
+        variables = environment(layout, release, record, resource, release.port)
+        return release.commands[name], variables
+    box = str(resource.properties["container_name"])
+    inside = ["exec", box, "python", "-m", "tabular.api", name]
+    return [*release.commands["container"], *inside], dict(os.environ)
+
+
+def _all_commands(own: Mapping[str, list[str]], stack: Stack) -> dict[str, list[str]]:
+    if stack.template["runtime"] == "container":
+        return {**own, **find_commands()}
+    return {**postgres.commands(), **cache.commands(), **own}
 
 
 def _nothing(target: Target) -> NotFoundError:

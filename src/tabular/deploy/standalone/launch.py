@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tabular.deploy.stack import Resource, fingerprint
-from tabular.deploy.standalone import cache, postgres, vault
+from tabular.deploy.standalone import cache, container_steps, postgres, vault
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.model import SECRET, SERVICES, Release, Slot, State
 from tabular.errors import EngineError
 
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|SSL_CERT_\w+|PYTHON\w+|VIRTUAL_ENV|"
+    r"XDG_\w+|DBUS_SESSION_BUS_ADDRESS|CONTAINERS?_\w+|DOCKER_\w+|BUILDAH_\w+|"
     r"LD_LIBRARY_PATH|(OMP|OPENBLAS|MKL)_NUM_THREADS"
 )
 _REFERENCE = re.compile(r"\$\{(directory|secret|secret-file|port):([\w-]+)\}")
@@ -107,6 +108,8 @@ def launch(layout: Layout, release: Release, state: State, slot: Slot) -> Launch
     resource = release.resource(slot.resource)
     log = layout.log(slot.component)
     base = inherited(os.environ)
+    if container_steps.is_container(release):
+        return Launch(container_steps.argv(layout, release, slot), base, log)
     name = slot.key.split("/")[1]
     if is_service(resource):
         folder = str(resource.properties["path"])

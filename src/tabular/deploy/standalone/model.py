@@ -135,6 +135,7 @@ class State:
         digests: SHA-256 of each release's description.
         failure: why the last operation failed, "" if it did not.
         updated: when the last operation began or ended, ISO 8601.
+        runtime: ``process`` or ``container``; containers need no supervisor between operations.
         program: version of the supervisor's code.
         pid: of the supervisor.
     """
@@ -147,6 +148,7 @@ class State:
     digests: dict[str, str] = field(default_factory=dict)
     failure: str = ""
     updated: str = ""
+    runtime: str = "process"
     program: str = ""
     pid: int = 0
 

@@ -9,6 +9,8 @@ from tabular.deploy.plan import PropertyChange
 from tabular.deploy.provider import Drift, ResourceStatus, State, Status
 from tabular.deploy.stack import Resource
 from tabular.deploy.standalone import vault
+from tabular.deploy.standalone.compose import SERVICE, VOLUME
+from tabular.deploy.standalone.container_steps import has_volume, is_container, state_of
 from tabular.deploy.standalone.health import Answer, ask
 from tabular.deploy.standalone.identity import is_alive
 from tabular.deploy.standalone.journal import digest, is_locked, read_as, read_json
@@ -50,6 +52,10 @@ def is_present(layout: Layout, release: Release, resource: Resource, record: Rec
         return vault.secret_path(layout, resource, release.id).exists()
     if resource.type == DESCRIPTION:
         return layout.release(release.id).exists()
+    if resource.type == VOLUME:
+        return has_volume(release, str(resource.properties["name"]))
+    if resource.type == SERVICE:
+        return state_of(release, str(resource.properties["container_name"])) != ""
     return any(slot is not None for slot in slots_of(release, resource, record))
 
 
@@ -65,6 +71,14 @@ def _resource_status(
     if resource.type == SECRET:
         wrong = vault.problem(vault.secret_path(layout, resource, release.id))
         return ResourceStatus(resource.id, resource.type, wrong or "present")
+    if resource.type == VOLUME:
+        there = is_present(layout, release, resource, record)
+        name = str(resource.properties["name"])
+        return ResourceStatus(resource.id, resource.type, "present" if there else "missing", name)
+    if resource.type == SERVICE:
+        name = str(resource.properties["container_name"])
+        word = state_of(release, name) or "missing"
+        return ResourceStatus(resource.id, resource.type, word, name)
     if resource.type == DESCRIPTION:
         return ResourceStatus(resource.id, resource.type, "present", release.id)
     slots = slots_of(release, resource, record)
@@ -104,6 +118,9 @@ def retained_resources(layout: Layout) -> tuple[Resource, ...]:
 def _is_kept(layout: Layout, resource: Resource) -> bool:
     if resource.type == SECRET:
         return layout.secret(resource.id, kept=True).exists()
+    if resource.type == VOLUME:
+        # Asked of the container engine when it is used or removed.
+        return True
     return layout.directory(str(resource.properties["path"]), stateful=True).is_dir()
 
 
@@ -138,7 +155,7 @@ def status(
     answer = ask(release.port, "/ready")
     if answer.status != 200:
         problems.append(answer.text)
-    if not is_locked(layout.supervisor_lock):
+    if not is_container(release) and not is_locked(layout.supervisor_lock):
         problems.append("no supervisor looks after it")
     notes = [f"the last operation failed: {record.failure}"] if record.failure else []
     notes += [f"{busy.kind} runs"] if busy else []
@@ -182,7 +199,12 @@ def _differences(
         digest(layout.release(release.id)) != record.digests.get(release.id)
     ):
         yield PropertyChange("file", "as written", "altered")
-    if resource.type in (DIRECTORY, DESCRIPTION):
+    if resource.type in (DIRECTORY, DESCRIPTION, VOLUME):
+        return
+    if resource.type == SERVICE:
+        word = state_of(release, str(resource.properties["container_name"]))
+        if word != "running":
+            yield PropertyChange("state", "running", word)
         return
     if resource.type == SECRET:
         wrong = vault.problem(vault.secret_path(layout, resource, release.id))

@@ -185,4 +185,7 @@ def _run(what: str, argv: list[str], text: str) -> None:
 
 
 if __name__ == "__main__":
-    initialise(*(Path(argument) for argument in sys.argv[1:4]))
+    try:
+        initialise(*(Path(argument) for argument in sys.argv[1:4]))
+    except EngineError as error:
+        sys.exit(error.message)

@@ -240,7 +240,8 @@ def finish(context: Context, release: Release) -> None:
 def forget_releases(context: Context, names: list[str]) -> None:
     """Remove the descriptions and secrets of releases that will not serve again."""
     for name in names:
-        context.layout.release(name).unlink(missing_ok=True)
+        for file in (context.layout.state / "releases").glob(f"{name}.*"):
+            file.unlink()
         context.state.digests.pop(name, None)
         for file in (context.layout.state / "secrets").glob(f"{name}.*"):
             file.unlink()
@@ -274,4 +275,5 @@ def undo(context: Context) -> None:
         state.ports["api"] = old.port
     elif not state.history:
         del state.ports["api"]
-        remove_empty(context.layout.data / "secrets", context.layout.data)
+        data = context.layout.data
+        remove_empty(data / "secrets", data, data.parent, data.parent.parent)

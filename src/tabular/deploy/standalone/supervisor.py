@@ -57,6 +57,10 @@ class Supervisor:
         self._releases: dict[str, Release] = {}
         self.children = Children(layout, self.state, self._save, self._launch)
 
+    def _processes(self) -> bool:
+        """Whether processes of its own serve; containers are kept up by their engine."""
+        return bool(self.state.history) and self.state.runtime == "process"
+
     def _save(self) -> None:
         write_json(self.layout.state_file, asdict(self.state))
 
@@ -77,7 +81,7 @@ class Supervisor:
         ticks = 0
         while not self._leave:
             self._guarded(self._operate)
-            if not self.state.slots and not self.state.history:
+            if not self.state.slots and not self._processes():
                 return
             self._reserve()
             self._guarded(self.children.tick)
@@ -119,7 +123,7 @@ class Supervisor:
         self.children = Children(self.layout, self.state, lambda: None, self._launch)
 
     def _reserve(self) -> None:
-        port = self.state.ports.get("api") if self.state.history else None
+        port = self.state.ports.get("api") if self._processes() else None
         if self._reservation:
             if self._reservation.port == port:
                 return

@@ -1,0 +1,166 @@
+"""The commands of podman or docker: which of them works here, and what each step runs."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tabular.deploy.provider import LogLine
+from tabular.deploy.standalone.compose import API_PORT, IMAGE, SERVICE
+from tabular.deploy.standalone.layout import Layout
+from tabular.deploy.standalone.model import Release, Slot
+from tabular.errors import EngineError, PreflightError
+
+LOOK_TIMEOUT = 30.0
+_TOOLS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
+    ("podman", (("podman-compose", "version"), ("podman", "compose", "version"))),
+    ("docker", (("docker", "compose", "version"), ("docker-compose", "version"))),
+)
+
+
+def _works(argv: list[str]) -> str | None:
+    """None where the command succeeds, else why it does not."""
+    if shutil.which(argv[0]) is None:
+        return f"{argv[0]} is not installed"
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, check=False, timeout=LOOK_TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        return f"`{' '.join(argv)}` gave no answer in {LOOK_TIMEOUT:.0f} s"
+    if done.returncode == 0:
+        return None
+    said = (done.stderr or done.stdout).strip().splitlines()
+    return f"`{' '.join(argv)}` failed: {said[-1] if said else done.returncode}"
+
+
+def find_commands() -> dict[str, list[str]]:
+    """Argument vectors of a working container engine and its compose command.
+
+    Raises:
+        PreflightError: none works; says what was tried.
+    """
+    tried: list[str] = []
+    for engine, composers in _TOOLS:
+        problem = _works([engine, "info"])
+        if problem:
+            tried.append(problem)
+            continue
+        for composer in composers:
+            problem = _works(list(composer))
+            if problem is None:
+                return {"container": [engine], "compose": list(composer[:-1])}
+            tried.append(problem)
+    raise PreflightError(
+        f"no container engine works here: {'; '.join(tried)}",
+        where="--runtime container",
+        hint="install podman and podman-compose, or docker with its compose plug-in; "
+        "or deploy with --runtime process, which needs neither",
+        code="engine.no-container-engine",
+    )
+
+
+def is_container(release: Release) -> bool:
+    """Whether a release runs in containers."""
+    return bool(release.stack.template["runtime"] == "container")
+
+
+def project(release: Release) -> str:
+    """Name of its compose project."""
+    return str(release.stack.template["compose"]["name"])
+
+
+def compose_file(layout: Layout, release: Release) -> Path:
+    """Where the applied compose file of a release is."""
+    return layout.state / "releases" / f"{release.id}.compose.yaml"
+
+
+def argv(layout: Layout, release: Release, slot: Slot) -> list[str]:
+    """The command of one step."""
+    step = slot.key.split("/")[1]
+    name = f"{project(release)}-candidate"
+    context = layout.state / "run" / "image"
+    recipe = str(context / "Containerfile")
+    engine = release.commands["container"]
+    compose = [*release.commands["compose"], "-p", project(release)]
+    compose += ["-f", str(compose_file(layout, release))]
+    return {
+        "build": [*engine, "build", "-t", IMAGE, "-f", recipe, str(context)],
+        "migrate": [*compose, "run", "--rm", "api", "python", "-m", "tabular.api", "migrate"],
+        "candidate": [
+            *compose, "run", "-d", "--rm", "--name", name,
+            "-p", f"127.0.0.1:{slot.port}:{API_PORT}", "api",
+        ],
+        "discard": [*engine, "rm", "-f", name],
+        "up": [*compose, "up", "-d", "--remove-orphans"],
+        "down": [*compose, "down"],
+        "down-with-data": [*compose, "down", "-v"],
+    }[step]  # fmt: skip
+
+
+def state_of(release: Release, name: str) -> str:
+    """State of a container in the engine's word; "" where there is none."""
+    done = _look(release, "inspect", "--format", "{{.State.Status}}", name)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def has_volume(release: Release, name: str) -> bool:
+    """Whether a volume exists."""
+    return _look(release, "volume", "inspect", name).returncode == 0
+
+
+def remove_volume(engine: list[str], name: str) -> None:
+    """Remove a volume.
+
+    Raises:
+        EngineError: it is there and stays.
+    """
+    done = subprocess.run(
+        [*engine, "volume", "rm", "-f", name],
+        capture_output=True, text=True, check=False, timeout=LOOK_TIMEOUT,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise EngineError(f"the volume {name} cannot be removed: {done.stderr.strip()[-300:]}")
+
+
+def _look(release: Release, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*release.commands["container"], *words],
+        capture_output=True, text=True, check=False, timeout=LOOK_TIMEOUT, env=dict(os.environ),
+    )  # fmt: skip
+
+
+def container_logs(release: Release, *, follow: bool, tail: int) -> Iterator[LogLine]:
+    """Lines of all containers of a release; with ``follow`` as they come, until given up."""
+    names = {
+        r.id: str(r.properties["container_name"])
+        for r in release.stack.resources
+        if r.type == SERVICE
+    }
+    options = ["logs", "--tail", str(tail), *(["--follow"] if follow else [])]
+    readers: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        with selectors.DefaultSelector() as selector:
+            for component, name in names.items():
+                process = subprocess.Popen(
+                    [*release.commands["container"], *options, name],
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+                )  # fmt: skip
+                readers[component] = process
+                if process.stdout is not None:
+                    selector.register(process.stdout, selectors.EVENT_READ, component)
+            while selector.get_map():
+                for key, _ in selector.select():
+                    line = key.fileobj.readline()  # type: ignore[union-attr]
+                    if line:
+                        yield LogLine(key.data, line.decode(errors="replace").rstrip("\n"))
+                    else:
+                        selector.unregister(key.fileobj)
+    finally:
+        for process in readers.values():
+            process.kill()
+            process.communicate()

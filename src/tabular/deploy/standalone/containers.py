@@ -1,0 +1,175 @@
+"""Driving podman or docker: which of them works here, and the steps of an apply as its commands.
+
+The same supervisor carries these steps out, so an apply outlives its client here too. Once the
+containers are up, the container engine itself keeps them up. Their replacement leaves a short gap
+on the port; a release that does not get ready is noticed before, in a container beside.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tabular.deploy.events import EventStatus
+from tabular.deploy.standalone import vault
+from tabular.deploy.standalone.compose import IMAGE, SERVICE, VOLUME
+from tabular.deploy.standalone.container_steps import compose_file
+from tabular.deploy.standalone.health import ask
+from tabular.deploy.standalone.journal import write_bytes
+from tabular.deploy.standalone.model import SECRET, Release, Slot
+from tabular.deploy.standalone.operations import Context
+from tabular.deploy.standalone.ports import free_port
+from tabular.deploy.standalone.release import announce
+from tabular.errors import EngineError
+
+DISTRIBUTION = "inferloop-tabular"
+STEP_TIMEOUT = 1800.0
+_EXTRAS = ("psycopg", "redis")
+
+
+def _step(context: Context, release: Release, step: str, port: int = 0) -> None:
+    slot = Slot(f"{release.id}/{step}/0", "api", release.id, task=True, port=port)
+    context.run_task(slot, STEP_TIMEOUT)
+
+
+def _expanded(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _expanded(item, words) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_expanded(item, words) for item in value]
+    return words.get(value, value) if isinstance(value, str) else value
+
+
+def write_compose(context: Context, release: Release) -> None:
+    """Write the compose file as applied, and copies of the secrets that a container may read.
+
+    The containers' user is not the owner of the files, so the copies are readable by all; the
+    folder they are in is not.
+    """
+    layout = context.layout
+    words = {"${release}": release.id}
+    for secret in release.of_type(SECRET):
+        source = vault.secret_path(layout, secret, release.id)
+        copy = layout.state / "secrets" / f"{release.id}.{secret.id}.mounted"
+        write_bytes(copy, vault.read(source).encode(), mode=0o444)
+        copy.chmod(0o444)
+        words[f"${{secret-file:{secret.id}}}"] = str(copy)
+    text = json.dumps(_expanded(release.stack.template["compose"], words), indent=1, sort_keys=True)
+    write_bytes(compose_file(layout, release), text.encode() + b"\n")
+
+
+def stage_image(folder: Path) -> None:
+    """Fill the build context with the very package that runs here, and its pinned requirements."""
+    shutil.rmtree(folder, ignore_errors=True)
+    package = Path(__file__).resolve().parents[2]
+    shutil.copytree(
+        package, folder / "app" / "tabular", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    found = importlib.metadata.distribution(DISTRIBUTION)
+    metadata = folder / "app" / f"{DISTRIBUTION.replace('-', '_')}-{found.version}.dist-info"
+    metadata.mkdir()
+    for name in ("METADATA", "entry_points.txt"):
+        (metadata / name).write_text(found.read_text(name) or "", encoding="utf-8")
+    (folder / "requirements.txt").write_text(requirements(found.requires or []), encoding="utf-8")
+    shutil.copy(Path(__file__).with_name("Containerfile"), folder / "Containerfile")
+
+
+def requirements(declared: list[str]) -> str:
+    """The base requirements and the drivers of both servers, pinned to what is installed here."""
+    lines = []
+    for line in declared:
+        text, _, marker = line.partition(";")
+        match = re.match(r"[A-Za-z0-9._-]+(\[[\w,-]+\])?", text.strip())
+        if match is None:
+            raise EngineError(f"the package's metadata has a requirement {line!r}")
+        name = match.group().split("[")[0]
+        if "extra ==" in marker and name not in _EXTRAS:
+            continue
+        try:
+            lines.append(f"{match.group()}=={importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            lines.append(text.strip())
+    return "\n".join(sorted(set(lines))) + "\n"
+
+
+def bring_up(context: Context, release: Release, *, back: bool = False) -> None:
+    """Build, migrate, try a candidate, and put the release's containers in place.
+
+    Args:
+        context: the operation.
+        release: what to run.
+        back: a rollback, which neither builds nor migrates.
+
+    Raises:
+        EngineError: a step failed, or the candidate did not get ready.
+    """
+    write_compose(context, release)
+    _announce_all(context, release, EventStatus.IN_PROGRESS)
+    if not back:
+        if release.stack.template["build"]:
+            context.emit("", "", EventStatus.IN_PROGRESS, f"building the image {IMAGE}")
+            stage_image(context.layout.state / "run" / "image")
+            _step(context, release, "build")
+        context.emit("", "", EventStatus.IN_PROGRESS, "migrating the database")
+        _step(context, release, "migrate")
+    context.emit("", "", EventStatus.IN_PROGRESS, f"starting {release.id} on a private port")
+    port = free_port()
+    _step(context, release, "discard")
+    try:
+        _step(context, release, "candidate", port)
+        _wait_ready(context, release, port)
+    finally:
+        _step(context, release, "discard")
+    context.emit("", "", EventStatus.IN_PROGRESS, f"starting {release.id} on port {release.port}")
+    _step(context, release, "up")
+    _wait_ready(context, release, release.port)
+
+
+def _wait_ready(context: Context, release: Release, port: int) -> None:
+    last = ["no answer"]
+
+    def ready() -> bool:
+        answer = ask(port, "/ready")
+        last[0] = answer.text
+        return answer.status == 200 and ask(port, "/health").body.get("release") == release.id
+
+    try:
+        context.wait(ready, context.operation.ready_timeout, f"{release.id} is not ready", [])
+    except EngineError as error:
+        raise EngineError(f"{error.message} (last: {last[0]})") from error
+
+
+def _announce_all(context: Context, release: Release, status: EventStatus, why: str = "") -> None:
+    for resource in release.stack.resources:
+        if resource.type in (SERVICE, VOLUME):
+            announce(context, resource, status, why)
+
+
+def announce_done(context: Context, release: Release) -> None:
+    """Tell that the release's containers and volumes are there."""
+    _announce_all(context, release, EventStatus.COMPLETE, f"{release.id} serves")
+
+
+def take_back(context: Context, failed: Release, old: Release | None) -> None:
+    """Have the release before run again, or nothing where there was none."""
+    if not compose_file(context.layout, failed).exists():
+        return
+    _step(context, failed, "discard")
+    if old is not None:
+        _step(context, old, "up")
+    else:
+        _step(
+            context,
+            failed,
+            "down-with-data" if "secret-key" in context.operation.created else "down",
+        )
+
+
+def take_down(context: Context, release: Release) -> None:
+    """Remove the containers; the volumes too if the data is to go."""
+    _step(context, release, "down-with-data" if context.operation.delete_data else "down")
