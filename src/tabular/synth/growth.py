@@ -16,7 +16,7 @@ from tabular.synth.splits import CELLS, FEATURE_BINS, TARGET_BINS, Splits, best_
 NODE_ROWS = 256
 """Rows sampled from a node for its split search, at least."""
 
-LEVEL_ROWS = 8192
+LEVEL_ROWS = 16384
 """Rows sampled from a level with few nodes, shared among them."""
 
 Ints = npt.NDArray[np.int64]

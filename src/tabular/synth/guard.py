@@ -11,6 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+TYPICAL = 0.9
+"""Quantile of the rarity of rows that repeat, below which a copy passes as a coincidence."""
+
 _SIEVE_BITS = 8
 """Sieve slots per remembered row, as a power of two's minimum; few false alarms to look up."""
 
@@ -39,8 +42,8 @@ class CopyGuard:
 
         In a table of few possible rows most copies are coincidences, that new people would match
         as often; refusing them all would bend the distribution and even mark who was there. So
-        rows as probable (by the product of their values' frequencies) as the typical row that
-        does repeat are let through, unless strict.
+        rows as probable (by the product of their values' frequencies) as most rows that do repeat
+        are let through, unless strict.
 
         Args:
             columns: index of each column's value per training row.
@@ -52,7 +55,7 @@ class CopyGuard:
         once = counts[where] == 1
         rarity = _rarity(columns)
         if not strict and not once.all():
-            once &= rarity > np.median(rarity[~once])
+            once &= rarity > np.quantile(rarity[~once], TYPICAL)
         return cls(np.sort(hashes[where[once]]))
 
     def copies(self, columns: Sequence[npt.NDArray[np.integer]]) -> npt.NDArray[np.bool_]:

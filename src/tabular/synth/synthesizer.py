@@ -322,8 +322,8 @@ class Synthesizer:
                 engine = engine_class(header["engine"])
                 model._engine = engine.from_state(prepared.codecs, header["state"], state)
             model._prepared = prepared
-            if "guard" in arrays:
-                model._guard = CopyGuard(arrays["guard"].astype(np.uint64))
+            if model._preset.guard != "none" and prepared.guarded:
+                model._guard = CopyGuard(np.sort(arrays["guard"].astype(np.uint64)))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"the model file is damaged: {error}") from error
         return model

@@ -1,0 +1,1 @@
+"""Measurements that are repeated, dated and kept in RESULTS.md."""

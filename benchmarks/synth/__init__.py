@@ -1,0 +1,1 @@
+"""Quality, privacy and speed of the synthesizers on real tables."""

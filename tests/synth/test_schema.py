@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tabular.errors import InputError
+from tabular.synth.schema import TableSchema, infer
+
+
+def test_dict_form_round_trips() -> None:
+    data = {
+        "version": 1,
+        "columns": {"a": {"role": "numeric", "minimum": 0, "maximum": 9.5}, "b": {"role": "id"}},
+        "constraints": ["a <= 9"],
+    }
+    assert TableSchema.from_dict(data).to_dict() == data
+
+
+def test_yaml_and_json_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("columns:\n  a: numeric\nconstraints:\n  - a >= 1\n")
+    (tmp_path / "s.json").write_text('{"columns": {"a": {"role": "numeric"}}}')
+    assert TableSchema.load(tmp_path / "s.yaml").constraints == ("a >= 1",)
+    assert TableSchema.load(tmp_path / "s.json").columns["a"].role == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("columns: [1]", "maps column names"),
+        ("colums: {}", "did you mean 'columns'"),
+        ("columns: {a: numerik}", "did you mean 'numeric'"),
+        ("columns: {a: {role: numeric, minimun: 1}}", "did you mean 'minimum'"),
+        ("columns: {a: 3}", "role"),
+        ("constraints: a >= 1", "list of comparisons"),
+        ("version: 2", "version"),
+        ("- x", "mapping"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_bad_schemas_say_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says) as caught:
+        TableSchema.load(path)
+    assert str(path) in str(caught.value.where)
+
+
+def test_bad_json_names_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    path.write_text('{\n  "columns": }\n')
+    with pytest.raises(InputError) as caught:
+        TableSchema.load(path)
+    assert caught.value.where == f"{path}:2:14"
+
+
+def test_a_schema_must_fit_the_table() -> None:
+    table = pa.table({"price": [1.0, 2.0], "cut": ["x", "y"]})
+    with pytest.raises(InputError, match="did you mean 'price'"):
+        TableSchema.from_dict({"columns": {"prize": "numeric"}}).completed(table)
+    with pytest.raises(InputError, match="cannot have the role 'integer'"):
+        TableSchema.from_dict({"columns": {"cut": "integer"}}).completed(table)
+
+
+def test_integer_keys_are_told_from_counts() -> None:
+    table = pa.table(
+        {
+            "row": range(100),
+            "customer_id": [i * 37 % 1009 for i in range(100)],
+            "salary": [30_000 + i * i for i in range(100)],
+            "age": [i % 60 for i in range(100)],
+        }
+    )
+    roles = {name: column.role for name, column in infer(table).columns.items()}
+    assert roles == {"row": "id", "customer_id": "id", "salary": "integer", "age": "integer"}
