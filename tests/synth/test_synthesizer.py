@@ -311,3 +311,18 @@ def test_the_front_door_imports_lazily() -> None:
     assert tabular.generate(pa.table({"a": range(60)}), 5).num_rows == 5
     with pytest.raises(AttributeError):
         _ = tabular.nonsense
+
+
+def test_a_rare_condition_is_drawn_from_the_right_distribution() -> None:
+    random = np.random.default_rng(1)
+    kind = random.choice(["a", "b", "rare"], 20_000, p=[0.6, 0.39, 0.01])
+    size = random.integers(0, 10, 20_000)
+    size = np.where(kind == "rare", 7 + size % 3, size)
+    model = Synthesizer("trees").fit(pa.table({"kind": kind, "size": size}))
+    drawn = model.sample(3000, where="kind=rare")
+    sizes = np.bincount(drawn["size"].to_numpy(), minlength=10) / 3000
+    real = np.bincount(size[kind == "rare"], minlength=10) / (kind == "rare").sum()
+    assert np.abs(sizes - real).sum() < 0.15
+    high = model.sample(20_000, where="size>=8")
+    expected = (kind[size >= 8] == "rare").mean()
+    assert abs((np.array(high["kind"].to_pylist()) == "rare").mean() - expected) < 0.01

@@ -29,6 +29,7 @@ LEAST_PREDICTOR_VALUES = 16
 """Distinct values below which a number predicts better through splits than through a line."""
 
 Arrays = dict[str, npt.NDArray[Any]]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class TreesEngine:
         self._codecs: Sequence[Codec] = ()
         self._order: list[int] = []
         self._trees: list[ColumnTree] = []
+        self._conditions: dict[int, _Steered] = {}
 
     def fit(
         self, table: Encoded, preset: Preset, *, progress: Progress | None = None, workers: int = 1
@@ -119,26 +121,36 @@ class TreesEngine:
         Args:
             random: source of the block's randomness.
             rows: rows to draw.
-            allowed: not used to steer the draw; rows are filtered afterwards.
+            allowed: conditioned columns without lines are drawn from allowed donors only, and
+                rows kept with the probability that makes up for it (rejection sampling).
         """
+        kept = np.ones(rows, bool)
         codes = np.zeros((len(self._order), rows), np.uint8)
         numbers = _Numbers(self._predictors, rows)
         drawn: list[Drawn | None] = [None] * len(self._order)
         for rank, (column, tree) in enumerate(zip(self._order, self._trees, strict=True)):
             codec = self._codecs[column]
             leaf = tree.router.leaves(codes)
-            at = random.uint32(rows).astype(np.uint64)
-            at *= tree.leaf_size.take(leaf)
-            at >>= np.uint64(32)
-            donor = at.view(np.int64)
-            donor += tree.leaf_start.take(leaf)
+            if allowed and column in allowed and tree.lines is None:
+                steered = self._steered(column, tree, allowed[column])
+                donor = steered.donors(leaf, random.uint32(rows))
+                kept &= steered.accept(leaf, random.uint32(rows))
+            else:
+                donor = _pick(leaf, tree.leaf_start, tree.leaf_size, random.uint32(rows))
             cell = _from_donors(codec, tree, leaf, donor, numbers)
             codec.code_of_index.take(cell.index, out=codes[rank], mode="clip")
             if rank in self._predictors:
                 own = cell.numbers
                 numbers.put(rank, codec.number_of_index.take(cell.index) if own is None else own)
             drawn[column] = cell
-        return Block([cell for cell in drawn if cell is not None])
+        return Block([cell for cell in drawn if cell is not None], kept if allowed else None)
+
+    def _steered(self, column: int, tree: ColumnTree, mask: Mask) -> _Steered:
+        """The allowed donors of a column, remembered as long as the condition stays the same."""
+        known = self._conditions.get(column)
+        if known is None or known.mask is not mask:
+            known = self._conditions[column] = _Steered(tree, mask)
+        return known
 
     @cached_property
     def _predictors(self) -> list[int]:
@@ -188,6 +200,52 @@ class TreesEngine:
         for rank, (column, tree) in enumerate(zip(engine._order, engine._trees, strict=True)):
             _check(tree, rank, codecs[column].size)
         return engine
+
+
+class _Steered:
+    """Draws donors that fulfil a condition, leaf by leaf.
+
+    A leaf of which the share p of the donors is allowed would have passed a plain filter with
+    probability p. Drawing from the allowed donors alone and keeping the row with p over the
+    largest such share gives the same distribution with fewer rows thrown away.
+    """
+
+    def __init__(self, tree: ColumnTree, mask: Mask) -> None:
+        self.mask = mask
+        allowed = mask.take(tree.donors)
+        self._donors = np.concatenate([np.flatnonzero(allowed), np.zeros(1, np.int64)])
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(allowed)])
+        end = tree.leaf_start + tree.leaf_size.astype(np.int64)
+        self._start = before[tree.leaf_start]
+        self._size = (before[end] - self._start).astype(np.uint64)
+        share = self._size / tree.leaf_size
+        self._chance = share / max(float(share.max()), 1e-300)
+
+    def donors(
+        self, leaf: npt.NDArray[np.intp], uniform: npt.NDArray[np.uint32]
+    ) -> npt.NDArray[np.int64]:
+        """An allowed donor per row; any one where the leaf has none."""
+        return self._donors.take(_pick(leaf, self._start, self._size, uniform))
+
+    def accept(self, leaf: npt.NDArray[np.intp], uniform: npt.NDArray[np.uint32]) -> Mask:
+        """Whether each row is kept."""
+        kept: Mask = uniform * 2.0**-32 < self._chance.take(leaf)
+        return kept
+
+
+def _pick(
+    leaf: npt.NDArray[np.intp],
+    start: npt.NDArray[np.int64],
+    size: npt.NDArray[np.uint64],
+    uniform: npt.NDArray[np.uint32],
+) -> npt.NDArray[np.int64]:
+    """A position per row, uniform among those of its leaf."""
+    at = uniform.astype(np.uint64)
+    at *= size.take(leaf)
+    at >>= np.uint64(32)
+    position = at.view(np.int64)
+    position += start.take(leaf)
+    return position
 
 
 class _Numbers:
