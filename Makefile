@@ -15,7 +15,7 @@ demo: ## deploy the platform on this machine and synthesize a real table through
 
 test: ## run all tests (lint and types are in `make lint`)
 	@scripts/venv.sh dev
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: ## style, types and the import contracts
 	@scripts/venv.sh dev

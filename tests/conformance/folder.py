@@ -109,5 +109,8 @@ class FolderHarness:
         )
         assert done.returncode == -9
 
+    def close(self) -> None:
+        """Files do not run."""
+
     def _folder(self, deployment: Deployment) -> Path:
         return self.root / deployment.spec.environment / deployment.metadata.name

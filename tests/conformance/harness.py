@@ -61,3 +61,7 @@ class Harness(Protocol):
     def apply_and_die(self, plan: Plan) -> None:
         """Start the apply in a process of its own and kill -9 it in the middle."""
         ...
+
+    def close(self) -> None:
+        """End whatever still runs at this place."""
+        ...

@@ -12,14 +12,22 @@ from tests.conformance.broken import BROKEN
 from tests.conformance.folder import FolderHarness
 from tests.conformance.harness import Harness
 from tests.conformance.suite import CHECKS, Check
+from tests.deploy.standalone.harness import StandaloneHarness
 
-HARNESSES: dict[str, Callable[[Path], Harness]] = {"folder": FolderHarness}
+HARNESSES: dict[str, Callable[[Path], Harness]] = {
+    "folder": FolderHarness,
+    "standalone": StandaloneHarness,
+}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("provider", HARNESSES)
 def test_provider_conforms(provider: str, check: Check, tmp_path: Path) -> None:
-    check(HARNESSES[provider](tmp_path))
+    harness = HARNESSES[provider](tmp_path)
+    try:
+        check(harness)
+    finally:
+        harness.close()
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
