@@ -123,14 +123,20 @@ class _Growth:
     def _partition(self, active: Ints, place: Ints, threshold: Ints) -> Ints:
         """Moves the rows of each node so that the left ones come first; returns their number."""
         start, size = self.start[active], self.size[active]
-        positions = _positions(start, size)
-        rows = self.order[positions]
-        flat = rows * self._codes.shape[1] + np.repeat(place, size)
-        right = self._codes.ravel().take(flat) > np.repeat(threshold, size).astype(np.uint8)
-        child = np.repeat(np.arange(len(active)) * 2, size) + right
-        small = child.astype(np.uint16) if 2 * len(active) < 65536 else child
-        self.order[positions] = rows[np.argsort(small, kind="stable")]
-        return np.bincount(child, minlength=2 * len(active))[0::2]
+        offset = np.cumsum(size) - size
+        place_of = np.arange(size.sum())
+        positions = place_of + np.repeat(start - offset, size)
+        rows = self.order.take(positions)
+        flat = rows * self._codes.shape[1]
+        flat += np.repeat(place, size)
+        right = self._codes.ravel().take(flat) > np.repeat(threshold.astype(np.uint8), size)
+        rights = np.concatenate([np.zeros(1, np.int64), np.cumsum(right)])
+        before = rights[offset]
+        left_size: Ints = size - (rights[offset + size] - before)
+        passed = rights[:-1]
+        to_right = passed + np.repeat(start + left_size - before, size)
+        self.order[np.where(right, to_right, positions - passed + np.repeat(before, size))] = rows
+        return left_size
 
 
 def grow(codes: Codes, target: Codes, features: Ints, min_leaf: int) -> Tree:

@@ -255,17 +255,19 @@ class _Numbers:
         self._slot = {rank: slot for slot, rank in enumerate(ranks)}
         self._values = np.zeros((len(ranks) + 1, rows))
         self._rows = np.arange(rows)
+        self._offset = np.full(max(ranks, default=0) + 2, len(ranks) * rows)
+        self._offset[list(ranks)] = np.arange(len(ranks)) * rows
 
     def put(self, rank: int, numbers: npt.NDArray[np.float64]) -> None:
         self._values[self._slot[rank]] = numbers
 
-    def slots(self, ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Slot of each rank; -1 has the last one, which stays 0."""
-        return np.array([self._slot.get(int(rank), len(self._slot)) for rank in ranks], np.int64)
-
-    def get(self, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """For row i the number of column `slots[i]`."""
-        return self._values.ravel().take(slots * len(self._rows) + self._rows)
+    def get(
+        self, ranks: npt.NDArray[np.int64], leaf: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.float64]:
+        """For each row the number of its leaf's rank; where that is -1, 0."""
+        place = self._offset[ranks].take(leaf)
+        place += self._rows
+        return self._values.ravel().take(place)
 
 
 def _from_donors(
@@ -279,7 +281,7 @@ def _from_donors(
     lines = tree.lines
     if lines is None:
         return Drawn(tree.donors.take(donor).astype(np.intp))
-    x = numbers.get(numbers.slots(lines.predictor).take(leaf))
+    x = numbers.get(lines.predictor, leaf)
     missing = np.isnan(x)
     if missing.any():
         x = np.where(missing, lines.centre.take(leaf), x)
