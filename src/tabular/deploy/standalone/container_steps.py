@@ -16,7 +16,8 @@ from tabular.deploy.standalone.model import Release, Slot
 from tabular.errors import EngineError, PreflightError
 
 LOOK_TIMEOUT = 30.0
-_TOOLS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
+Tools = tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+_TOOLS: Tools = (
     ("podman", (("podman-compose", "version"), ("podman", "compose", "version"))),
     ("docker", (("docker", "compose", "version"), ("docker-compose", "version"))),
 )
@@ -38,14 +39,17 @@ def _works(argv: list[str]) -> str | None:
     return f"`{' '.join(argv)}` failed: {said[-1] if said else done.returncode}"
 
 
-def find_commands() -> dict[str, list[str]]:
+def find_commands(tools: Tools = _TOOLS) -> dict[str, list[str]]:
     """Argument vectors of a working container engine and its compose command.
+
+    Args:
+        tools: engines in order of preference, each with the compose commands that may go with it.
 
     Raises:
         PreflightError: none works; says what was tried.
     """
     tried: list[str] = []
-    for engine, composers in _TOOLS:
+    for engine, composers in tools:
         problem = _works([engine, "info"])
         if problem:
             tried.append(problem)
@@ -90,7 +94,7 @@ def argv(layout: Layout, release: Release, slot: Slot) -> list[str]:
     compose += ["-f", str(compose_file(layout, release))]
     return {
         "build": [*engine, "build", "-t", IMAGE, "-f", recipe, str(context)],
-        "migrate": [*compose, "run", "--rm", "api", "python", "-m", "tabular.api", "migrate"],
+        "migrate": [*compose, "run", "--rm", "-T", "api", "python", "-m", "tabular.api", "migrate"],
         "candidate": [
             *compose, "run", "-d", "--rm", "--name", name,
             "-p", f"127.0.0.1:{slot.port}:{API_PORT}", "api",

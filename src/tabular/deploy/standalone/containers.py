@@ -18,7 +18,7 @@ from typing import Any
 from tabular.deploy.events import EventStatus
 from tabular.deploy.standalone import vault
 from tabular.deploy.standalone.compose import IMAGE, SERVICE, VOLUME
-from tabular.deploy.standalone.container_steps import compose_file
+from tabular.deploy.standalone.container_steps import compose_file, remove_volume
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.journal import write_bytes
 from tabular.deploy.standalone.model import SECRET, Release, Slot
@@ -163,13 +163,14 @@ def take_back(context: Context, failed: Release, old: Release | None) -> None:
     if old is not None:
         _step(context, old, "up")
     else:
-        _step(
-            context,
-            failed,
-            "down-with-data" if "secret-key" in context.operation.created else "down",
-        )
+        # Volumes that an earlier deployment left, with its key, are not this one's to remove.
+        fresh = "secret-key" in context.operation.created
+        _step(context, failed, "down-with-data" if fresh else "down")
 
 
 def take_down(context: Context, release: Release) -> None:
     """Remove the containers; the volumes too if the data is to go."""
     _step(context, release, "down-with-data" if context.operation.delete_data else "down")
+    for volume in release.of_type(VOLUME):
+        if not volume.stateful and not context.operation.delete_data:
+            remove_volume(release.commands["container"], str(volume.properties["name"]))

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from tabular.deploy.provider import Check
 from tabular.deploy.standalone import cache, postgres
+from tabular.deploy.standalone.container_steps import find_commands
 from tabular.deploy.standalone.layout import Home
+from tabular.errors import PreflightError
 
 LEAST_DISK = 2 * 1024**3
 LEAST_FILES = 1024
@@ -25,8 +27,13 @@ def existing(path: Path) -> Path:
     return path
 
 
-def checks(home: Home) -> Iterator[Check]:
-    """One finding after the other."""
+def checks(home: Home, runtime: str | None) -> Iterator[Check]:
+    """One finding after the other.
+
+    Args:
+        home: where a deployment would live.
+        runtime: with ``container`` a working container engine is needed.
+    """
     version = ".".join(str(part) for part in sys.version_info[:3])
     yield Check(
         "python", sys.version_info >= OLDEST_PYTHON, version, "install Python 3.11 or newer"
@@ -46,6 +53,20 @@ def checks(home: Home) -> Iterator[Check]:
         "open files", files >= LEAST_FILES, f"limit {files}", f"ulimit -n {LEAST_FILES} or more"
     )
     yield from _optional()
+    if runtime == "container":
+        yield _container_engine()
+        return
+    tools = [tool for tool in ("podman", "docker") if shutil.which(tool)]
+    detail = ", ".join(tools) + " on the PATH" if tools else "neither podman nor docker"
+    yield Check("container engine", True, f"{detail}; only for --runtime container")
+
+
+def _container_engine() -> Check:
+    try:
+        found = find_commands()
+    except PreflightError as error:
+        return Check("container engine", False, error.message, error.hint or "")
+    return Check("container engine", True, " and ".join(" ".join(v) for v in found.values()))
 
 
 def _is_writable(folder: Path) -> bool:
@@ -58,6 +79,3 @@ def _optional() -> Iterator[Check]:
     for name, lack in (("postgresql", postgres.missing()), ("cache", cache.missing())):
         detail = "installed" if lack is None else f"not available: {lack}; only if the spec asks"
         yield Check(name, True, detail)
-    tools = [tool for tool in ("podman", "docker") if shutil.which(tool)]
-    detail = ", ".join(tools) + " on the PATH" if tools else "neither podman nor docker"
-    yield Check("container engine", True, f"{detail}; only for --runtime container")

@@ -74,4 +74,4 @@ class StandaloneProvider:
 
     def doctor(self) -> Iterator[Check]:
         """Read-only look at what a deploy would need."""
-        return doctor.checks(self._home)
+        return doctor.checks(self._home, self._runtime)
