@@ -1,1 +1,0 @@
-"""Journaled, verified, resumable copying of objects and tables between any two stores."""
