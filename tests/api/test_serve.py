@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from tabular.api.serve import listen
 from tests.platform import Processes, environment, finished, fitted, submit
+from tests.testbed.ports import free_port
 
 
 @pytest.fixture
@@ -39,8 +42,8 @@ def test_progress_limits_and_logs_over_real_sockets(processes: Processes, tmp_pa
         _, model = fitted(client, rows=500)
         job = submit(client, "/v1/generate", {"model_id": model, "rows": 2_000_000})
         url = f"{processes.url.replace('http', 'ws')}/v1/jobs/{job['id']}/progress"
-        with connect(url, additional_headers=bearer) as socket:
-            seen = [json.loads(message) for message in socket]
+        with connect(url, additional_headers=bearer) as live:
+            seen = [json.loads(message) for message in live]
         assert seen[-1]["status"] == "succeeded"
         progress = [state["progress"] for state in seen]
         assert progress == sorted(progress)
@@ -66,3 +69,9 @@ def test_progress_limits_and_logs_over_real_sockets(processes: Processes, tmp_pa
     assert key.rpartition(".")[2] not in log
     for line in log.splitlines():
         json.loads(line)
+
+
+def test_small_answers_do_not_wait_for_acknowledgements() -> None:
+    with listen("127.0.0.1", free_port()) as listener:
+        # asyncio turns Nagle's algorithm off only for sockets that are named as TCP.
+        assert listener.proto == socket.IPPROTO_TCP
