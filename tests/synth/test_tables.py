@@ -143,6 +143,16 @@ def test_writer_needs_a_folder_that_exists(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["csv", "parquet", "jsonl"])
+def test_a_full_disk_is_named(format: str) -> None:
+    table = pa.table({"a": range(3_000_000)})
+    with (
+        Path("/dev/full").open("wb", buffering=0) as full,
+        pytest.raises(TableError, match="space"),
+    ):
+        write_table(table, full, format)
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "jsonl"])
 def test_an_empty_table_can_be_written(tmp_path: Path, format: str) -> None:
     path = tmp_path / f"t.{format}"
     write_table(pa.table({"a": pa.array([], pa.int64())}), path)

@@ -79,6 +79,14 @@ def write_model(target: str | Path | BinaryIO, header: Mapping[str, Any], arrays
 
 
 def _write_atomically(path: Path, pieces: list[bytes]) -> None:
+    try:
+        _replace(path, pieces)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ModelFileError(f"the model cannot be written: {reason}", where=str(path)) from error
+
+
+def _replace(path: Path, pieces: list[bytes]) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

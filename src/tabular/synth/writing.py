@@ -10,6 +10,8 @@ import base64
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
@@ -56,26 +58,43 @@ class TableWriter:
             chosen = checked_format(format) if format else detect_format(self._path)
             self._file, self._temporary = _temporary(self._path)
         self.rows = 0
-        self._sink: _Sink = _SINKS[chosen](self._file, schema)
+        try:
+            with self._explained():
+                self._sink: _Sink = _SINKS[chosen](self._file, schema)
+        except BaseException:
+            self.abort()
+            raise
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Appends rows."""
-        self._sink.write(batch)
+        with self._explained():
+            self._sink.write(batch)
         self.rows += batch.num_rows
 
     def close(self) -> None:
         """Completes the file and gives it its name."""
-        self._sink.close()
-        if self._path is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._temporary.replace(self._path)
+        with self._explained():
+            self._sink.close()
+            if self._path is not None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self._temporary.replace(self._path)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns a full disk and the like into an error that names the file."""
+        try:
+            yield
+        except OSError as error:
+            where = str(self._path) if self._path else None
+            raise TableError(f"cannot be written: {_reason(error)}", where=where) from error
 
     def abort(self) -> None:
         """Drops what was written."""
         if self._path is not None:
-            self._file.close()
+            with suppress(OSError):  # what cannot be flushed is dropped anyway
+                self._file.close()
             self._temporary.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
@@ -114,11 +133,15 @@ def _temporary(path: Path) -> tuple[Any, Path]:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
-        raise TableError(f"cannot be written: {error.strerror}", where=str(path)) from error
+        raise TableError(f"cannot be written: {_reason(error)}", where=str(path)) from error
     umask = os.umask(0)
     os.umask(umask)
     Path(name).chmod(0o666 & ~umask)
     return os.fdopen(handle, "wb"), Path(name)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 class _ParquetSink:
