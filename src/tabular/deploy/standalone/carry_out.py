@@ -204,4 +204,6 @@ def _destroy(context: Context) -> None:
             remove_volume((read_json(layout.facts) or {})["engine"], volume.properties["name"])
     if operation.delete_data:
         remove_tree(layout.data, prune=True)
+    # Saved with the end of the operation: from then on nobody takes it for something that runs.
+    state.history = []
     context.emit("", "", EventStatus.COMPLETE, "destroyed")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular import __version__
 from tabular.deploy.capability import require_supported
 from tabular.deploy.spec import Deployment, asked, canonical
 from tabular.deploy.spec.quantities import format_cores, format_duration, format_size
@@ -21,6 +20,7 @@ from tabular.deploy.standalone.template import CACHE_MEMORY, Wanted, build
 from tabular.deploy.target import Target
 from tabular.errors import UnsupportedError, UsageError, nearest
 from tabular.infra.config import is_secret, variable, variables
+from tabular.version import __version__
 
 RUNTIMES = ("process", "container")
 MAX_PROCESSES = 64

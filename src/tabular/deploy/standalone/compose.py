@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabular import __version__
 from tabular.deploy.stack import Resource, Stack
 from tabular.deploy.standalone.model import DESCRIPTION, SECRET
 from tabular.deploy.standalone.template import FORMAT, SECRET_BYTES, Wanted
+from tabular.version import __version__
 
 SERVICE = "Compose::Service"
 VOLUME = "Compose::Volume"
