@@ -5,6 +5,7 @@ Uses only what a user has: the command line and the REST API. Safe to run again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -30,10 +31,11 @@ def main() -> None:
     """Run every step; the first that fails ends the demo with its own message."""
     OUT.mkdir(exist_ok=True)
     started = time.monotonic()
-    url, key = deploy()
+    url, key, is_first = deploy()
     with httpx.Client(
         base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60.0
     ) as client:
+        revoke_earlier_keys(client, own=key.split(".")[1])
         train = upload(client, ROOT / "examples/data/census.csv")
         holdout = upload(client, ROOT / "examples/data/census-holdout.csv")
         fit = run_job(client, "fit", "/v1/models", {"dataset_id": train, "name": "census"})
@@ -57,27 +59,59 @@ def main() -> None:
             OUT / "census-report.html",
         )
     summary(url, fit, generation, report, time.monotonic() - started)
+    if is_first:
+        console.print(f"your key          {key}  (shown this once)")
 
 
-def deploy() -> tuple[str, str]:
-    """Address of the running platform and a key for it."""
+def deploy() -> tuple[str, str, bool]:
+    """Address of the running platform, a key for it, and whether that is its first key."""
     console.print("[bold]1. deploy[/]  inferloop-tabular deploy --provider standalone")
     answer = command("deploy", "--provider", "standalone", "--yes", "--json")
-    key = answer.get("api_key") or command("keys", "create", "demo", "--json")["api_key"]
-    return answer["url"], key
+    if "api_key" in answer:
+        return answer["url"], answer["api_key"], True
+    return answer["url"], command("keys", "create", "demo", "--json")["api_key"], False
 
 
 def command(*arguments: str) -> Any:
-    """Run our command line; its progress goes to the terminal, its JSON comes back."""
-    done = subprocess.run([COMMAND, *arguments], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        console.print(done.stdout, markup=False)
-        raise SystemExit(done.returncode)
-    return json.loads(done.stdout)
+    """Run our command line; its events are shown as they come, its JSON comes back."""
+    with subprocess.Popen(
+        [COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        for line in running.stderr:
+            console.print(f"   {told(line)}", markup=False, style="dim")
+        answer = running.stdout.read()
+    if running.returncode:
+        console.print(answer, markup=False)
+        raise SystemExit(running.returncode)
+    return json.loads(answer)
+
+
+def told(line: str) -> str:
+    """A line of stderr for a person; events come as JSON where no terminal is."""
+    if not line.startswith("{"):
+        return line.rstrip()
+    event = json.loads(line)
+    name = event["resource"] or "deployment"
+    return f"{name} {event['status'].replace('_', ' ')}: {event['reason']}"
+
+
+def revoke_earlier_keys(client: httpx.Client, own: str) -> None:
+    """End the keys that earlier runs of the demo made."""
+    for key in get(client, "/v1/keys")["items"]:
+        if key["name"] == "demo" and key["id"] != own and not key["revoked_at"]:
+            client.delete(f"/v1/keys/{key['id']}").raise_for_status()
 
 
 def upload(client: httpx.Client, path: Path) -> str:
-    """Stream a file to the platform; id of the dataset."""
+    """Stream a file to the platform, unless it is there already; id of the dataset."""
+    with path.open("rb") as body:
+        sha256 = hashlib.file_digest(body, "sha256").hexdigest()
+    for dataset in get(client, "/v1/datasets")["items"]:
+        if dataset["sha256"] == sha256:
+            console.print(f"[bold]2. upload[/]  {path.relative_to(ROOT)} is there already")
+            return str(dataset["id"])
     console.print(f"[bold]2. upload[/]  {path.relative_to(ROOT)}")
     with path.open("rb") as body:
         answer = client.post(
