@@ -62,6 +62,12 @@ def test_a_child_is_used_again(stand_in: ChildProcess) -> None:
     assert not Path(first["scratch"]).exists()
 
 
+def test_a_child_can_be_started_ahead(stand_in: ChildProcess) -> None:
+    assert stand_in.pid is None
+    stand_in.warm()
+    assert stand_in.run({"kind": "echo"})["pid"] == stand_in.pid
+
+
 def test_a_child_that_has_grown_is_replaced(stand_in: ChildProcess) -> None:
     first = stand_in.run({"kind": "echo", "memory": 2**40})
     assert stand_in.run({"kind": "echo"})["pid"] != first["pid"]

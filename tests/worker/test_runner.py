@@ -32,6 +32,8 @@ class Work(ChildProcess):
         self._steps = list(steps)
         self.begun = 0
 
+    def warm(self) -> None: ...
+
     def run(self, task: Any, *, tick: Callable[[], None] = lambda: None, **_: Any) -> Any:
         step = self._steps[min(self.begun, len(self._steps) - 1)]
         self.begun += 1

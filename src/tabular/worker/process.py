@@ -59,6 +59,11 @@ class ChildProcess:
         """The child's, while there is one."""
         return self._process.pid if self._process is not None else None
 
+    def warm(self) -> None:
+        """Start the child now, so that the first task need not wait for it."""
+        with self._lock:
+            self._started()
+
     def run(
         self,
         task: Task,

@@ -123,6 +123,7 @@ class Runner:
         """Work until `stop` is called."""
         _LOG.info("worker %s is ready", self._name)
         try:
+            self._parts.child.warm()
             while not self._stopping.is_set():
                 self._turn()
         finally:
