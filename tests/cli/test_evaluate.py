@@ -83,4 +83,4 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(files, tmp_path
     assert "mkdir -p" in done.err
     taken = evaluate(tmp_path, files["real"], files["synthetic"], "--html", tmp_path)
     assert taken.code == 1
-    assert "cannot be written" in taken.err
+    assert "is a folder" in taken.err

@@ -9,7 +9,7 @@ import typer
 
 from tabular.cli.bars import bar
 from tabular.cli.output import JsonFlag, print_json, stdout
-from tabular.errors import InputError
+from tabular.cli.outputs import require_writable, write_text
 
 _TABLE = "CSV, Parquet or JSON lines."
 
@@ -51,12 +51,8 @@ def evaluate(
     from tabular.synth.evaluation import evaluate as measure
     from tabular.synth.tables import read_table
 
-    if html is not None and not html.parent.is_dir():
-        raise InputError(
-            "the folder of the HTML report does not exist",
-            where=str(html),
-            hint=f"make it first: mkdir -p {html.parent}",
-        )
+    if html is not None:
+        require_writable(html, real, synthetic, *([holdout] if holdout else []))
     tables: dict[str, Any] = {
         "real": read_table(real, encoding=encoding),
         "synthetic": read_table(synthetic),
@@ -66,19 +62,10 @@ def evaluate(
     with bar("evaluating") as progress:
         report = measure(**tables, target=target, seed=seed, progress=progress)
     if html is not None:
-        _write(html, report.to_html())
+        write_text(html, report.to_html())
     if as_json:
         print_json(report.to_dict())
         return
     stdout.print(report.summary(), markup=False, end="")
     if html is not None:
         stdout.print(f"report: {html}", markup=False)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise InputError(
-            f"the HTML report cannot be written: {problem.strerror}", where=str(path)
-        ) from problem

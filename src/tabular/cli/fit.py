@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.outputs import require_writable
 from tabular.cli.tableflags import (
     EncodingFlag,
     EngineFlag,
@@ -39,6 +40,7 @@ def fit(
     as_json: JsonFlag = False,
 ) -> None:
     """Learn a table and write a model file, from which `sample` draws rows."""
+    require_writable(model, data)
     began = time.perf_counter()
     synthesizer = fitted(
         data,

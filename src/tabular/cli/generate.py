@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from tabular.cli.bars import bar
 from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.outputs import require_writable
 from tabular.cli.tableflags import (
     EncodingFlag,
     EngineFlag,
@@ -46,6 +47,7 @@ def generate(
     as_json: JsonFlag = False,
 ) -> None:
     """Learn a table and draw rows like it, in one step. The same seed gives the same rows."""
+    require_writable(out, data)
     began = time.perf_counter()
     synthesizer = fitted(
         data,

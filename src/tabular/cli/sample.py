@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from tabular.cli.bars import bar
 from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.outputs import require_writable
 from tabular.cli.tableflags import FormatFlag, RowsFlag, SeedFlag, WhereFlag
 
 
@@ -35,6 +36,7 @@ def sample(
     """Draw rows from a model file. The same seed gives the same rows."""
     from tabular.synth.synthesizer import Synthesizer
 
+    require_writable(out, model)
     synthesizer = Synthesizer.load(model)
     began = time.perf_counter()
     with bar(f"sampling {out.name}") as progress:

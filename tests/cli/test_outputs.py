@@ -1,0 +1,52 @@
+"""Outputs that could only fail are refused before the work; inputs are never overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import run
+
+TABLE = "a,b\n" + "".join(f"{i},{'xyz'[i % 3]}\n" for i in range(300))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE, encoding="utf-8")
+    return path
+
+
+def commands(table: Path, out: Path) -> list[tuple[str, ...]]:
+    data = str(table)
+    return [
+        ("fit", data, "--model", str(out)),
+        ("generate", data, str(out), "--rows", "10"),
+        ("evaluate", data, data, "--html", str(out)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("missing/out.csv", "mkdir -p"), (".", "is a folder"), ("table.csv", "overwrite the input")],
+)
+def test_a_bad_output_is_refused_and_nothing_is_harmed(
+    tmp_path: Path, table: Path, name: str, text: str
+) -> None:
+    for command in commands(table, tmp_path / name):
+        answer = run(*command, home=tmp_path)
+        assert answer.code == 1, command
+        assert text in answer.err
+        assert "Traceback" not in answer.err
+        assert table.read_text(encoding="utf-8") == TABLE
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_model_is_not_overwritten_by_its_sample(tmp_path: Path, table: Path) -> None:
+    model = tmp_path / "m.model"
+    assert run("fit", str(table), "--model", str(model), home=tmp_path).code == 0
+    before = model.read_bytes()
+    answer = run("sample", str(model), "--rows", "5", "--out", str(model), home=tmp_path)
+    assert answer.code == 1
+    assert model.read_bytes() == before
