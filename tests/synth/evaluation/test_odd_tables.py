@@ -30,6 +30,8 @@ def test_a_few_rows_are_enough_for_a_report(make_table, rows):
         pa.array(["x"] * 30),
         pa.array([np.inf, -np.inf, np.nan] * 10),
         pa.array([2**63 - 1, -(2**63), 0] * 10),
+        pa.array([2**60 + 1] * 30),
+        pa.array([2**60, 2**60 + 1, 2**60 + 500] * 10),
         pa.array([dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31), None] * 10),
         pa.array([dt.timedelta(seconds=second) for second in range(30)]),
         pa.array(["a", None, "b"] * 10).dictionary_encode(),
@@ -46,6 +48,27 @@ def test_a_single_column_of_any_plain_type(column):
     assert report.to_html()
     assert report.to_json()
     assert "two columns" in report.pairs.reason
+
+
+@pytest.mark.parametrize("values", [[], [7.5], [7.5] * 19], ids=len)
+def test_a_column_of_hardly_any_value_leaves_the_models_working(make_table, values):
+    def sparse(seed):
+        table = make_table(200, seed)
+        held = pa.array([*values, *[None] * (200 - len(values))], pa.float64())
+        return table.append_column("sparse", held)
+
+    report = evaluate(sparse(1), sparse(2), holdout=sparse(3))
+    assert 0 <= report.detection.auc <= 1
+    assert report.utility.rows == 200
+
+
+@pytest.mark.parametrize("far", [1e16, np.inf])
+def test_one_far_value_hides_no_copied_row(far):
+    generator = np.random.default_rng(0)
+    synthetic = pa.table({"a": generator.random(60), "b": generator.random(60)})
+    outlier = pa.table({"a": [far], "b": [0.5]})
+    report = evaluate(pa.concat_tables([synthetic, outlier]), synthetic)
+    assert report.exact.synthetic_in_training == 1.0
 
 
 def test_rows_or_columns_must_exist():

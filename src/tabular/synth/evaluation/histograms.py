@@ -20,6 +20,7 @@ SHOWN_FROM = 20
 _BARS = 24
 _NAMED = 8
 _TAIL = 0.005
+_WHOLE = 2.0**53  # from here on a float64 no longer tells neighbouring whole numbers apart
 _REST = "all other values"
 _MISSING = "missing"
 
@@ -59,6 +60,7 @@ def _edges(present: np.ndarray, integral: bool) -> np.ndarray:
     if not len(present):
         return np.array([0.0, 1.0])
     low, high = np.quantile(present, [_TAIL, 1 - _TAIL])
+    integral = integral and max(abs(low), abs(high)) < _WHOLE
     if integral and high - low < _BARS:
         return np.arange(np.floor(low), np.ceil(high) + 2)
     if high <= low:

@@ -12,6 +12,7 @@ from tabular.synth.evaluation.results import ExactMatches
 
 DECIMALS = 6
 """Numbers that agree to this many decimals are the same: a CSV file keeps no more for sure."""
+_EXACT = 1e9  # beyond, a float64 keeps hardly more decimals than these
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -60,7 +61,8 @@ def _mix(hashes: Mapping[Part, np.ndarray], column: Column) -> None:
 
 
 def _bits(values: np.ndarray) -> np.ndarray:
-    rounded = np.round(values, DECIMALS) if np.nanmax(np.abs(values), initial=0) < 1e15 else values
+    # Value by value: one far value in one table must not make the same row look different.
+    rounded = np.where(np.abs(values) < _EXACT, np.round(values, DECIMALS), values)
     canonical = np.where(np.isnan(rounded), np.nan, rounded + 0.0)
     bits: np.ndarray = canonical.view(np.uint64)
     return bits

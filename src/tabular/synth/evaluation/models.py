@@ -18,6 +18,7 @@ from tabular.synth.evaluation.results import Detection, NotMeasured
 
 MISSING_EXTRA = "not measured: pip install 'inferloop-tabular[evaluate]'"
 LEAST_ROWS = 50
+_LEAST_VALUES = 20
 _CATEGORICAL_UP_TO = 250  # the trees keep at most 255 categories apart; more are taken by rank
 _PURPOSE = 7
 
@@ -75,6 +76,21 @@ def features(columns: Sequence[Column], part: Part, chosen: np.ndarray) -> np.nd
     return matrix
 
 
+def learnable(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same rows, fit for the trees: a column of hardly any value says who has one.
+
+    The trees cannot cut a column that holds no value in the rows they see, and on large tables
+    they set some of the training rows aside.
+
+    Args:
+        train: float64, shape (rows, columns), NaN where missing; decides which columns change.
+        test: float64, shape (any rows, columns).
+    """
+    bare = (~np.isnan(train)).sum(axis=0) < _LEAST_VALUES
+    first, second = (np.where(bare, ~np.isnan(rows), rows) for rows in (train, test))
+    return first, second
+
+
 def categorical_mask(columns: Sequence[Column]) -> np.ndarray:
     """bool per column: taken by the model as categories rather than as numbers."""
     return np.array(
@@ -103,6 +119,7 @@ def detection(columns: Sequence[Column], limits: Limits, seed: int) -> Detection
     half = rows // 2
     train = np.concatenate([side[:half] for side in sides])
     test = np.concatenate([side[half:] for side in sides])
+    train, test = learnable(train, test)
     model = kit.classifier(random_state=seed, categorical_features=categorical_mask(columns))
     with kit.alone():
         likelihood = model.fit(train, np.repeat([0, 1], half)).predict_proba(test)[:, 1]

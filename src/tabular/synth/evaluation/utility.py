@@ -16,6 +16,7 @@ from tabular.synth.evaluation.models import (
     Learners,
     categorical_mask,
     features,
+    learnable,
     learners,
     utility_rows,
 )
@@ -144,15 +145,16 @@ def _score(
     kit: Learners, metric: str, options: Mapping[str, Any], train: Labelled, test: Labelled
 ) -> float | None:
     """The score of one model, None when there is but one class to learn or to score."""
+    seen, scored = learnable(train[0], test[0])
     if metric == "r2":
-        model = kit.regressor(**options).fit(*train)
-        return float(kit.r2(test[1], model.predict(test[0])))
+        model = kit.regressor(**options).fit(seen, train[1])
+        return float(kit.r2(test[1], model.predict(scored)))
     if len(np.unique(train[1])) < 2 or len(np.unique(test[1])) < 2:
         return None
     model = kit.classifier(**options)
-    model.fit(train[0], train[1].astype(int))
+    model.fit(seen, train[1].astype(int))
     if metric == "auc":
         known = np.isin(test[1], model.classes_)
-        likelihood = model.predict_proba(test[0][known])[:, 1]
+        likelihood = model.predict_proba(scored[known])[:, 1]
         return float(kit.auc(test[1][known] == model.classes_[1], likelihood))
-    return float((model.predict(test[0]) == test[1]).mean())
+    return float((model.predict(scored) == test[1]).mean())
