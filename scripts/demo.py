@@ -133,7 +133,7 @@ def run_job(client: httpx.Client, label: str, path: str, body: dict[str, Any]) -
         while job["status"] not in ("succeeded", "failed", "cancelled"):
             if time.monotonic() - began > JOB_TIMEOUT:
                 raise SystemExit(f"{label}: job {job['id']} not done after {JOB_TIMEOUT:.0f} s")
-            time.sleep(0.1)
+            time.sleep(0.25)
             job = get(client, f"/v1/jobs/{job['id']}")
     if job["status"] != "succeeded":
         raise SystemExit(f"{label}: job {job['id']} {job['status']}: {job.get('error')}")
