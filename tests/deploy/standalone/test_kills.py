@@ -13,6 +13,7 @@ from tabular.deploy.events import EventStatus
 from tabular.deploy.provider import State
 from tabular.deploy.standalone import identity, journal
 from tabular.deploy.standalone.requests import read_operation
+from tabular.errors import ApplyError
 from tests.deploy.standalone.place import Place, describe, wait_for
 
 
@@ -184,6 +185,30 @@ def test_supervisor_killed_again_and_again_gives_up_and_takes_back(place: Place)
     assert caught.value.rolled_back  # type: ignore[attr-defined]
     assert place.serving(first) == served
     assert place.plan(first).is_empty
+    assert len(place.processes()) == 3
+
+
+def test_supervisor_killed_while_it_takes_back_a_failed_release(place: Place) -> None:
+    first = describe()
+    place.deploy(first)
+    served = place.serving(first)
+    layout = place.layout(first)
+    with pytest.raises(ApplyError):
+        place.deploy(describe(mode="crash"))
+    # As a kill right after the last removal leaves it: all gone, and not said to be over.
+    record = journal.read_json(layout.operation_file)
+    assert record is not None
+    place.kill_supervisor(first)
+    events = layout.events(record["id"])
+    lines = events.read_text(encoding="utf-8").splitlines(keepends=True)
+    events.write_text("".join(lines[:-1]), encoding="utf-8")
+    journal.write_json(layout.operation_file, {**record, "done": False})
+    (layout.state / ".state.json.999999999.new").touch()
+    with pytest.raises(ApplyError, match="cannot start") as caught:
+        list(place.provider().engine.attach(place.provider().target(first)))
+    assert caught.value.rolled_back
+    assert place.serving(first) == served
+    assert not list(layout.state.glob(".*.new"))
     assert len(place.processes()) == 3
 
 

@@ -40,6 +40,9 @@ def carry_out(context: Context) -> None:
     steps = {"apply": _apply, "rollback": _rollback, "destroy": _destroy}[operation.kind]
     error: TabularError | None = None
     try:
+        if operation.undoing:
+            # Killed while it took back what it had made: go on with that, and with nothing else.
+            raise EngineError(str(operation.undoing["message"]), hint=operation.undoing["hint"])
         steps(context)
     except (TabularError, OSError) as caught:
         error = _failed(context, caught)
@@ -59,6 +62,8 @@ def _failed(context: Context, caught: TabularError | OSError) -> TabularError:
         return ApplyError(reason, rolled_back=False, hint=hint or "run the same command again")
     if isinstance(caught, NotFoundError):
         return caught
+    operation.undoing = {"message": reason, "hint": hint}
+    context.record()
     context.emit("", "", EventStatus.ROLLING_BACK, reason)
     _undo(context)
     serves = context.state.current

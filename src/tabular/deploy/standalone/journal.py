@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tabular.deploy.standalone.identity import birth
 from tabular.deploy.standalone.layout import storage_error
 from tabular.errors import EngineError
 
@@ -51,6 +52,14 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Put a versioned document in place."""
     text = json.dumps({"version": VERSION, **document}, sort_keys=True, indent=1)
     write_bytes(path, text.encode() + b"\n")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove half-written files below a folder whose writer was killed."""
+    for left in folder.rglob(".*.new"):
+        writer = left.name.split(".")[-2]
+        if left.is_file() and writer.isdecimal() and birth(int(writer)) is None:
+            left.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:

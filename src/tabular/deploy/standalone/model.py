@@ -180,6 +180,7 @@ class Operation:
         release: id of the release being made or put back; "" before it has one.
         created: resources this operation made, to be undone if it fails.
         attempts: how often a supervisor began it; more than one after a kill.
+        undoing: why it failed, from the moment its taking back begins; it only goes back then.
         committed: the new release serves; from here the operation only goes forward.
         done: it ended; how is in the last line of its events.
     """
@@ -195,6 +196,7 @@ class Operation:
     release: str = ""
     created: list[str] = field(default_factory=list)
     attempts: int = 0
+    undoing: dict[str, str | None] = field(default_factory=dict)
     committed: bool = False
     done: bool = False
 

@@ -14,7 +14,7 @@ from tabular.deploy.events import EventStatus
 from tabular.deploy.stack import Resource
 from tabular.deploy.standalone import cache, postgres, vault
 from tabular.deploy.standalone.health import ask
-from tabular.deploy.standalone.journal import digest, write_bytes, write_json
+from tabular.deploy.standalone.journal import digest, read_as, write_bytes, write_json
 from tabular.deploy.standalone.launch import is_service, render_secret, service_key
 from tabular.deploy.standalone.layout import remove_empty, remove_tree
 from tabular.deploy.standalone.model import (
@@ -261,15 +261,10 @@ def undo(context: Context) -> None:
     context.children.stop([key for key in made if key.startswith("service-")])
     if operation.kind != "apply" or not operation.release:
         return
-    release = context.release(operation.release)
-    for name in reversed(operation.created):
-        resource = release.resource(name)
-        if resource.type == SECRET:
-            vault.secret_path(context.layout, resource, release.id).unlink(missing_ok=True)
-        else:
-            path = str(resource.properties["path"])
-            remove_tree(context.layout.directory(path, stateful=resource.stateful))
-        context.emit(name, resource.type, EventStatus.ROLLED_BACK, "removed")
+    release = read_as(context.layout.release(operation.release), Release.from_dict)
+    # Its description goes last: where it is gone, an earlier attempt removed all the rest.
+    if release is not None:
+        _remove_created(context, release)
     forget_releases(context, [operation.release])
     if old is not None:
         state.ports["api"] = old.port
@@ -277,3 +272,14 @@ def undo(context: Context) -> None:
         del state.ports["api"]
         data = context.layout.data
         remove_empty(data / "secrets", data, data.parent, data.parent.parent)
+
+
+def _remove_created(context: Context, release: Release) -> None:
+    for name in reversed(context.operation.created):
+        resource = release.resource(name)
+        if resource.type == SECRET:
+            vault.secret_path(context.layout, resource, release.id).unlink(missing_ok=True)
+        else:
+            path = str(resource.properties["path"])
+            remove_tree(context.layout.directory(path, stateful=resource.stateful))
+        context.emit(name, resource.type, EventStatus.ROLLED_BACK, "removed")

@@ -32,6 +32,7 @@ from tabular.version import __version__
 LOCK_TIMEOUT = 10.0
 LONGEST_OPERATION = 1800.0
 _REVIVALS = 6
+_STARTS = 3
 _LEAST_FREE = 1024 * 1024
 
 
@@ -82,12 +83,17 @@ def ensure_supervisor(layout: Layout) -> None:
         deadline = time.monotonic() + LOCK_TIMEOUT
         while journal.is_locked(layout.supervisor_lock) and time.monotonic() < deadline:
             time.sleep(0.05)
-    try:
-        done = _start_supervisor(layout)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise _no_supervisor(layout, str(error)) from error
-    if done.returncode not in (0, ALREADY_RUNS):
-        raise _no_supervisor(layout, done.stderr.decode(errors="replace").strip()[-600:])
+    for _ in range(_STARTS):
+        try:
+            done = _start_supervisor(layout)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise _no_supervisor(layout, str(error)) from error
+        if done.returncode in (0, ALREADY_RUNS):
+            return
+        if done.returncode > 0:
+            break
+    said = done.stderr.decode(errors="replace").strip()[-600:]
+    raise _no_supervisor(layout, said or f"it ended with {done.returncode}")
 
 
 def _start_supervisor(layout: Layout) -> subprocess.CompletedProcess[bytes]:
@@ -123,6 +129,8 @@ def submit(layout: Layout, operation: Operation, check: Callable[[], None]) -> I
     with journal.held(layout.client_lock, timeout=LOCK_TIMEOUT) as alone:
         running = read_operation(layout)
         if not alone or (running is not None and not running.done):
+            # Its supervisor may have been killed: see to it that it goes on.
+            ensure_supervisor(layout)
             what = running.kind if running and not running.done else "operation"
             raise BusyError(
                 f"another {what} runs there",

@@ -77,6 +77,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         wake = os.open(self.layout.wake, os.O_RDWR | os.O_NONBLOCK)
+        journal.remove_leftovers(self.layout.state)
         self.children.recover()
         ticks = 0
         while not self._leave:
