@@ -326,3 +326,11 @@ def test_a_rare_condition_is_drawn_from_the_right_distribution() -> None:
     high = model.sample(20_000, where="size>=8")
     expected = (kind[size >= 8] == "rare").mean()
     assert abs((np.array(high["kind"].to_pylist()) == "rare").mean() - expected) < 0.01
+
+
+def test_a_table_larger_than_is_learnt_from_is_thinned_evenly() -> None:
+    rows = 1_500_000
+    model = Synthesizer().fit(pa.table({"half": np.arange(rows) % 10 // 5}))
+    described = model.describe()
+    assert (described["training_rows"], described["rows_learnt_from"]) == (rows, 1_000_000)
+    assert abs(np.mean(model.sample(20_000)["half"].to_numpy()) - 0.5) < 0.02

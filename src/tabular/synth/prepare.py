@@ -27,6 +27,9 @@ from tabular.synth.text import mask
 LEAST_ROWS = 2
 """A model of one row could only copy it."""
 
+MOST_ROWS = 1_000_000
+"""Rows that are learnt from; of a larger table, that many evenly spaced ones."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -35,7 +38,8 @@ class Prepared:
     Args:
         arrow: schema of the table.
         schema: role of each column.
-        rows: training rows.
+        rows: rows of the table.
+        learnt: rows that the model learnt from.
         floor: rows a category needed to be kept.
         codecs: modelled columns.
         texts: positions of those codecs whose values are masks to be filled.
@@ -45,6 +49,7 @@ class Prepared:
     arrow: pa.Schema
     schema: TableSchema
     rows: int
+    learnt: int
     floor: int
     codecs: tuple[Codec, ...]
     texts: frozenset[int]
@@ -59,6 +64,7 @@ class Prepared:
         """Everything but values, bins and numbers, JSON-able."""
         return {
             "rows": self.rows,
+            "learnt": self.learnt,
             "floor": self.floor,
             "schema": self.schema.to_dict(),
             "texts": sorted(self.texts),
@@ -95,7 +101,8 @@ class Prepared:
         if sorted(names) != sorted(arrow.names):
             raise ModelFileError("the model does not hold each column once")
         schema = TableSchema.from_dict(data["schema"])
-        return cls(arrow, schema, int(data["rows"]), int(data["floor"]), codecs, texts, keys)
+        counts = int(data["rows"]), int(data["learnt"]), int(data["floor"])
+        return cls(arrow, schema, *counts, codecs, texts, keys)
 
 
 def _read_codec(
@@ -145,6 +152,9 @@ def prepare(table: pa.Table, given: TableSchema, preset: Preset) -> tuple[Prepar
         raise TableError(f"the table has {count}", hint="give a table of at least two rows")
     schema = given.completed(table)
     schema_conditions(schema, table.schema)
+    rows = table.num_rows
+    if rows > MOST_ROWS:
+        table = table.take(pa.array(np.arange(MOST_ROWS) * rows // MOST_ROWS))
     floor = max(2, min(preset.floor, table.num_rows // 50))
     codecs: list[Codec] = []
     indices: list[Index] = []
@@ -166,7 +176,9 @@ def prepare(table: pa.Table, given: TableSchema, preset: Preset) -> tuple[Prepar
         codecs.append(codec)
         indices.append(index)
     arrow = table.schema.remove_metadata()
-    found = Prepared(arrow, schema, table.num_rows, floor, tuple(codecs), frozenset(texts), keys)
+    found = Prepared(
+        arrow, schema, rows, table.num_rows, floor, tuple(codecs), frozenset(texts), keys
+    )
     return found, indices
 
 

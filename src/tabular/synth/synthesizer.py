@@ -84,7 +84,7 @@ class Synthesizer:
         self._pandas = pandas_types(arrow)
         prepared, index = prepare(arrow, self._given, self._preset)
         codecs = prepared.codecs
-        codes = np.empty((arrow.num_rows, len(codecs)), np.uint8)
+        codes = np.empty((prepared.learnt, len(codecs)), np.uint8)
         for position, (codec, rows) in enumerate(zip(codecs, index, strict=True)):
             codes[:, position] = codec.code_of_index.take(rows)
         engine = engine_class(self._engine_name)()
@@ -255,6 +255,7 @@ class Synthesizer:
             "preset": self._preset_name,
             "seed": self._seed,
             "training_rows": prepared.rows,
+            "rows_learnt_from": prepared.learnt,
             "columns": [
                 {"name": name, "type": types[name], **column.to_dict()}
                 for name, column in prepared.schema.columns.items()
