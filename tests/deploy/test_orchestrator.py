@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -148,3 +149,21 @@ def test_a_service_that_never_gets_ready_is_an_error_with_its_words(
     handler.answers = [503]
     with pytest.raises(WaitTimeoutError, match=r"503.*migrating"):
         orchestrator.verify(_status(orchestrator, url), timeout=1)
+
+
+def test_the_time_that_answers_take_counts(
+    orchestrator: Orchestrator, service: tuple[str, type[_Service]], tmp_path: Path
+) -> None:
+    url, handler = service
+    handler.answers = [503]
+    naps: list[float] = []
+    seconds = itertools.count(0, 25)
+    slow = Orchestrator(
+        orchestrator.provider,
+        AuditLog(tmp_path / "audit.jsonl"),
+        sleep=naps.append,
+        clock=lambda: next(seconds),
+    )
+    with pytest.raises(WaitTimeoutError):
+        slow.verify(_status(orchestrator, url), timeout=60)
+    assert len(naps) == 2

@@ -25,6 +25,11 @@ from tabular.deploy.target import Target
 from tabular.errors import NotFoundError, UnsupportedError, UsageError, WaitTimeoutError
 
 READY_TIMEOUT = 60.0
+_PAUSE = 0.5  # seconds between two questions
+# A proxy of the environment reaches its own loopback, not this machine's.
+_DIRECT: dict[str, httpx.BaseTransport | None] = {
+    f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Orchestrator:
         audit: where actions are recorded.
         http: client that asks the deployed service for its health; injectable transport.
         sleep: waits between two health checks, seconds.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -79,11 +85,13 @@ class Orchestrator:
         *,
         http: httpx.Client | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.provider = provider
         self._audit = audit
-        self._http = http or httpx.Client(timeout=5.0)
+        self._http = http or httpx.Client(timeout=5.0, mounts=_DIRECT)
         self._sleep = sleep
+        self._clock = clock
 
     def plan(self, deployment: Deployment) -> Plan:
         """What a deploy would change, cost and break. Touches nothing."""
@@ -179,7 +187,8 @@ class Orchestrator:
         if url is None:
             return
         last = "no answer"
-        for _ in range(max(1, int(timeout / 0.5))):
+        deadline = self._clock() + timeout
+        while True:
             try:
                 answer = self._http.get(f"{url}/ready")
             except httpx.HTTPError as error:
@@ -188,7 +197,9 @@ class Orchestrator:
                 if answer.is_success:
                     return
                 last = f"{answer.status_code} {answer.text[:500]}"
-            self._sleep(0.5)
+            if self._clock() + _PAUSE > deadline:
+                break
+            self._sleep(_PAUSE)
         raise WaitTimeoutError(
             f"{url}/ready did not report ready within {timeout:.0f} s; last: {last}",
             hint="`inferloop-tabular logs` and `inferloop-tabular status` show why",
