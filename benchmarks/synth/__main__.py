@@ -24,7 +24,7 @@ from tabular.synth import Synthesizer
 
 RESULTS = Path(__file__).parent.parent / "RESULTS.md"
 PEERS_HOME = Path(__file__).parent.parent / ".venv-sdv"
-PEER_PACKAGES = ("sdv", "sdmetrics", "pyarrow")
+PEER_PACKAGES = ("sdv>=2", "sdmetrics", "pyarrow")
 TARGETS = {"census": "loan", "diamonds": "price", "flights": "arr_delay"}
 SEEDS = (1, 2, 3, 4, 5)
 SPEED_ROWS = 1_000_000

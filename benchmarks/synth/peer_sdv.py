@@ -20,17 +20,20 @@ def main() -> None:
     from sdv.single_table import GaussianCopulaSynthesizer
 
     table = pd.read_parquet(sys.argv[1])
-    metadata = Metadata.detect_from_dataframe(table)
-    for name in metadata.get_column_names(sdtype="id"):
-        metadata.update_column(column_name=name, sdtype="categorical")
-    metadata.remove_primary_key()
+    columns = {}
+    for name in table:
+        kind = table[name].dtype.kind
+        kind = {"M": "datetime", "i": "numerical", "f": "numerical"}.get(kind, "categorical")
+        columns[name] = {"sdtype": kind}
+    metadata = Metadata.load_from_dict({"tables": {"table": {"columns": columns}}})
     began = time.process_time()
     model = GaussianCopulaSynthesizer(metadata)
-    model.fit(table)
+    model.fit({"table": table})
     fitted = time.process_time()
     model.sample(int(sys.argv[2]))
     sampled = time.process_time()
-    model.sample(len(table)).to_parquet(sys.argv[3], index=False)
+    drawn = model.sample(len(table))
+    drawn["table"].to_parquet(sys.argv[3], index=False)
     print(json.dumps({"fit": fitted - began, "sample": sampled - fitted}))
 
 

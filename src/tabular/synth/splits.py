@@ -83,11 +83,11 @@ def _histogram(
     """Counts by node, feature, feature bin, target bin."""
     nodes, width = len(taken), bins.shape[1]
     shape = (nodes, width, FEATURE_BINS, TARGET_BINS)
-    node = np.repeat(np.arange(nodes, dtype=np.int64) * (width * FEATURE_BINS * TARGET_BINS), taken)
-    cell = bins.astype(np.int64)
-    cell *= TARGET_BINS
-    cell += (node + target)[:, None]
-    cell += np.arange(width, dtype=np.int64) * (FEATURE_BINS * TARGET_BINS)
+    node = np.repeat(np.arange(nodes) * (width * FEATURE_BINS * TARGET_BINS), taken)
+    within = bins * np.uint16(TARGET_BINS)
+    within += target[:, None]
+    cell = node[:, None] + np.arange(width) * (FEATURE_BINS * TARGET_BINS)
+    cell += within
     counts = np.bincount(cell.ravel(), minlength=int(np.prod(shape)))
     return counts.astype(np.float32).reshape(shape)
 
