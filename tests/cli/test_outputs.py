@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import run
+from tests.cli.command import COMMAND, run
 
 TABLE = "a,b\n" + "".join(f"{i},{'xyz'[i % 3]}\n" for i in range(300))
 
@@ -50,3 +52,22 @@ def test_a_model_is_not_overwritten_by_its_sample(tmp_path: Path, table: Path) -
     answer = run("sample", str(model), "--rows", "5", "--out", str(model), home=tmp_path)
     assert answer.code == 1
     assert model.read_bytes() == before
+
+
+def test_too_little_memory_is_one_line(tmp_path: Path) -> None:
+    table = tmp_path / "big.csv"
+    row = ",".join(["0.123456789"] * 10)
+    table.write_text("a,b,c,d,e,f,g,h,i,j\n" + f"{row}\n" * 600_000, encoding="utf-8")
+    limited = f"ulimit -v 900000; exec {COMMAND} fit {table} --model {tmp_path / 'm'}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", limited],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "not enough memory" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -27,7 +28,7 @@ from tabular.cli import (
     validate,
 )
 from tabular.cli.output import print_error
-from tabular.errors import TabularError
+from tabular.errors import TabularError, TooLargeError
 from tabular.version import __version__
 
 app = typer.Typer(
@@ -76,8 +77,17 @@ doctor.register(app)
 
 def main() -> None:
     """Entry point of ``inferloop-tabular``: runs a command, turns our errors into exit codes."""
+    as_json = "--json" in sys.argv
     try:
         app()
     except TabularError as error:
-        print_error(error, as_json="--json" in sys.argv)
+        print_error(error, as_json=as_json)
         raise SystemExit(error.exit_code) from None
+    except MemoryError:
+        lacking = TooLargeError(
+            "not enough memory for this", hint="take fewer rows, or a machine with more memory"
+        )
+        print_error(lacking, as_json=as_json)
+        # Threads of Arrow that found no memory can wait for each other for ever at exit.
+        sys.stdout.flush()
+        os._exit(lacking.exit_code)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -155,16 +156,20 @@ class Metrics:
         folder = os.environ.get(_FOLDER)
         if not folder:
             return generate_latest(self._registry)
+        self._forget_the_dead(Path(folder))
         merged = CollectorRegistry()
         _multiprocess.MultiProcessCollector(merged, path=folder)
         return generate_latest(merged)
 
     @staticmethod
-    def process_died(pid: int) -> None:
-        """Take the gauges of a process that ended out of the sums; its counters stay."""
-        folder = os.environ.get(_FOLDER)
-        if folder and Path(folder).is_dir():
-            _multiprocess.mark_process_dead(pid, folder)
+    def _forget_the_dead(folder: Path) -> None:
+        """Take the gauges of processes that ended out of the sums; their counters stay.
+
+        A process that was killed cannot do so itself, and would be counted as active for ever.
+        """
+        for pid in {int(path.stem.rsplit("_", 1)[1]) for path in folder.glob("gauge_live*.db")}:
+            if not psutil.pid_exists(pid):
+                _multiprocess.mark_process_dead(pid, str(folder))
 
 
 class Generation:
