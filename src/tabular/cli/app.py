@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.rich_utils import rich_format_error
 
 from tabular.cli import (
     config,
@@ -27,9 +28,13 @@ from tabular.cli import (
     status,
     validate,
 )
-from tabular.cli.output import print_error
-from tabular.errors import TabularError, TooLargeError
+from tabular.cli.output import print_error, stderr
+from tabular.errors import TabularError, TooLargeError, UsageError
 from tabular.version import __version__
+
+CHANGES = 2
+# Typer brings a Click of its own in some versions and uses the package in others.
+_CommandLineError: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="inferloop-tabular",
@@ -76,13 +81,18 @@ doctor.register(app)
 
 
 def main() -> None:
-    """Entry point of ``inferloop-tabular``: runs a command, turns our errors into exit codes."""
+    """Entry point of ``inferloop-tabular``: runs a command, turns errors into exit codes."""
     as_json = "--json" in sys.argv
     try:
-        app()
+        raise SystemExit(app(standalone_mode=False))
     except TabularError as error:
         print_error(error, as_json=as_json)
-        raise SystemExit(error.exit_code) from None
+        code = error.exit_code
+    except _CommandLineError as error:
+        code = _wrong_command_line(error, as_json=as_json)
+    except typer.Abort:
+        stderr.print("Aborted.")
+        code = 1
     except MemoryError:
         lacking = TooLargeError(
             "not enough memory for this", hint="take fewer rows, or a machine with more memory"
@@ -91,3 +101,16 @@ def main() -> None:
         # Threads of Arrow that found no memory can wait for each other for ever at exit.
         sys.stdout.flush()
         os._exit(lacking.exit_code)
+    # As Terraform's users expect: 2 says that there are changes, and never that something failed.
+    raise SystemExit(1 if "--detailed-exitcode" in sys.argv and code == CHANGES else code)
+
+
+def _wrong_command_line(error: Any, *, as_json: bool) -> int:
+    """Tell what Typer found wrong with the arguments; the exit code."""
+    if as_json:
+        command = error.ctx.command_path if error.ctx else app.info.name
+        told = UsageError(error.format_message(), hint=f"see `{command} --help`")
+        print_error(told, as_json=True)
+    else:
+        rich_format_error(error)
+    return int(error.exit_code)

@@ -15,10 +15,11 @@ from tabular.cli.output import JsonFlag, print_json, stderr, stdout
 from tabular.cli.place import DEFAULT_PROVIDER, HomeFlag, RuntimeFlag, YesFlag, connect
 from tabular.cli.render.events import show_events
 from tabular.cli.render.plan import plan_as_dict, print_plan
-from tabular.cli.render.status import status_as_dict
+from tabular.cli.render.status import STATE_STYLES, status_as_dict
 from tabular.cli.spec_flags import ConfigFlag, read_spec, spec_flags
 from tabular.deploy import Deployment, Gate, Orchestrator, Plan
 from tabular.deploy.spec import Overrides, load
+from tabular.errors import RefusedError
 
 StrictFlag = Annotated[
     bool, typer.Option("--strict", help="Refuse what the target gives only in part.")
@@ -50,13 +51,12 @@ def plan(
 ) -> None:
     """Show what a deploy would change, cost and break. Touches nothing.
 
-    Exit codes: 0 shown; 2 with --detailed-exitcode if there are changes; 3 a deploy would be
-    refused.
+    Exit codes: 0 shown; 3 a deploy would be refused, and --json has the reason as `error`. With
+    --detailed-exitcode 2 means that there are changes, and a wrong command line is 1.
     """
     deployment = _read(config, flags)
     made = _connect(deployment, home, runtime).plan(deployment)
-    _show(made, as_json=as_json)
-    _gate(strict, max_monthly_cost).require(made)
+    _judge(made, _gate(strict, max_monthly_cost), as_json=as_json)
     if detailed_exitcode and not made.is_empty:
         raise typer.Exit(2)
 
@@ -85,10 +85,11 @@ def deploy(
         target = orchestrator.provider.target(deployment)
         show_events(orchestrator.attach(target), as_json=as_json)
     made = orchestrator.plan(deployment)
-    if not as_json or dry_run:
-        _show(made, as_json=as_json)
     gate = _gate(strict, max_monthly_cost)
-    gate.require(made)
+    if as_json and not dry_run:
+        gate.require(made)
+    else:
+        _judge(made, gate, as_json=as_json)
     if dry_run:
         return
     if not made.is_empty:
@@ -114,11 +115,18 @@ def _gate(strict: bool, max_monthly_cost: float | None) -> Gate:
     return Gate(strict=strict, max_monthly_cost=limit)
 
 
-def _show(made: Plan, *, as_json: bool) -> None:
-    if as_json:
-        print_json(plan_as_dict(made))
-    else:
+def _judge(made: Plan, gate: Gate, *, as_json: bool) -> None:
+    """Show the plan, then let it through or refuse it; as JSON both are one document."""
+    if not as_json:
         print_plan(made)
+        gate.require(made)
+        return
+    try:
+        gate.require(made)
+    except RefusedError as refused:
+        print_json({**plan_as_dict(made), "error": refused.as_dict()})
+        raise typer.Exit(refused.exit_code) from None
+    print_json(plan_as_dict(made))
 
 
 def _report(orchestrator: Orchestrator, made: Plan, *, as_json: bool) -> None:
@@ -131,7 +139,8 @@ def _report(orchestrator: Orchestrator, made: Plan, *, as_json: bool) -> None:
         answer: dict[str, Any] = {**status_as_dict(status), "url": url}
         print_json(answer if key is None else {**answer, "api_key": key})
         return
-    stdout.print(f"[green]{escape(target.id)} is {status.state.value}[/]")
+    style = STATE_STYLES[status.state]
+    stdout.print(f"[{style}]{escape(target.id)} is {status.state.value}[/]")
     if url:
         stdout.print(f"  API   {url}\n  docs  {url}/docs")
     if key:

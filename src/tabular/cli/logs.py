@@ -37,6 +37,7 @@ def logs(
     target = orchestrator.find(name, environment).target
     for line in orchestrator.provider.engine.logs(target, follow=follow, tail=tail):
         if as_json:
-            typer.echo(json.dumps({"component": line.component, "text": line.text}))
+            time = None if line.time is None else line.time.isoformat()
+            typer.echo(json.dumps({"component": line.component, "time": time, "text": line.text}))
         else:
             typer.echo(f"{line.component} | {line.text}")
