@@ -14,7 +14,7 @@ import pytest
 
 from tabular.deploy.audit import AuditLog
 from tabular.deploy.target import Target
-from tabular.errors import ApplyError
+from tabular.errors import ApplyError, PreflightError
 
 TARGET = Target("standalone", "demo", "development")
 
@@ -55,6 +55,16 @@ def test_a_killed_client_leaves_its_start(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert [r["outcome"] for r in AuditLog(path).records()] == ["started"]
+
+
+@pytest.mark.parametrize("place", ["/proc/none/audit.jsonl", "/dev/full"])
+def test_nothing_is_done_unrecorded(place: str) -> None:
+    with (
+        pytest.raises(PreflightError, match="audit log") as caught,
+        AuditLog(Path(place)).action("deploy", TARGET),
+    ):
+        pytest.fail("it was done")
+    assert caught.value.where == place
 
 
 def test_only_the_owner_reads_it(tmp_path: Path) -> None:

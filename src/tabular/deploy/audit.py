@@ -6,6 +6,7 @@ action starts and another when it ends, so a client killed in between leaves its
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -19,7 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from tabular.deploy.target import Target
-from tabular.errors import TabularError
+from tabular.errors import PreflightError, TabularError
 
 
 def _now() -> datetime:
@@ -56,6 +57,9 @@ class AuditLog:
             verb: ``deploy``, ``rollback``, ``destroy`` …
             target: what it acts on.
             facts: plain data worth keeping, no secrets: plan fingerprint, counts of changes.
+
+        Raises:
+            PreflightError: the log cannot be written; nothing is done unrecorded.
         """
         entry = {"id": uuid4().hex, "actor": self.actor, "action": verb, "target": target.id}
         self._write({**entry, "outcome": "started", **facts})
@@ -78,12 +82,25 @@ class AuditLog:
                 yield json.loads(line)
 
     def _write(self, record: dict[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         line = json.dumps({"time": self.clock().isoformat(), **record}, sort_keys=True) + "\n"
+        try:
+            self._append(line.encode())
+        except OSError as error:
+            raise PreflightError(
+                f"the audit log cannot be written: {error.strerror}",
+                where=str(self.path),
+                hint="nothing is done unrecorded: make room or give yourself the right to write "
+                "there, or choose another place with --home",
+                code="engine.audit",
+            ) from error
+
+    def _append(self, line: bytes) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # O_APPEND with one write keeps lines of concurrent clients whole.
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, line.encode())
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
