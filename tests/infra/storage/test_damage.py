@@ -96,3 +96,12 @@ def test_a_damaged_record_is_found_and_can_be_deleted(
     assert not store.exists("k")
     assert store.sweep(older_than=-60) == 1
     assert place.outside.names() == []
+
+
+def test_a_damaged_record_does_not_stop_the_sweep(
+    store: ObjectStore, place: Place, stored: str
+) -> None:
+    place.outside.write("k@ref", b"not json")
+    place.outside.write("z@0123456789abcdef", b"left behind")
+    assert store.sweep(older_than=-60) == 1
+    assert place.outside.names() == sorted([stored, "k@ref"])

@@ -7,9 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,6 +171,51 @@ def test_a_missing_bucket_is_named(s3: S3) -> None:
     store = open_store(s3.url("no-such-bucket"), credentials=s3.credentials)
     with pytest.raises(UnavailableError, match="NoSuchBucket"):
         store.ping()
+
+
+class _LosesOneAnswer(BaseHTTPRequestHandler):
+    """Passes requests on, and answers the first conditional one with an error after it worked."""
+
+    endpoint: str
+    lost: list[str]
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        sent = urllib.request.Request(self.endpoint + self.path, body or None, method=self.command)
+        for name, value in self.headers.items():
+            sent.add_unredirected_header(name, value)
+        try:
+            with urllib.request.urlopen(sent, timeout=10) as answer:
+                status, reply = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, reply = error.code, error.read()
+        if status == 200 and "If-None-Match" in self.headers and not self.lost:
+            self.lost.append(self.path)
+            status, reply = 503, b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(reply)))
+        self.send_header("ETag", '"x"')
+        self.end_headers()
+        self.wfile.write(reply)
+
+    do_GET = do_HEAD = do_POST = do_DELETE = do_PUT
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+def test_a_conditional_put_whose_answer_was_lost_is_not_undone(s3: S3, bucket_url: str) -> None:
+    handler = type("Handler", (_LosesOneAnswer,), {"endpoint": s3.endpoint, "lost": []})
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    lossy = bucket_url.replace(s3.endpoint, f"http://127.0.0.1:{proxy.server_port}")
+    try:
+        open_store(lossy, credentials=s3.credentials).put("k", b"kept", if_absent=True)
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+    assert handler.lost, "no answer was lost"
+    assert b"".join(open_store(bucket_url, credentials=s3.credentials).get("k")) == b"kept"
 
 
 def test_raw_copies_between_stores_still_verify(tmp_path: Path, s3: S3, bucket_url: str) -> None:
