@@ -1,6 +1,6 @@
 """The contract of `tabular.deploy.provider` as checks; every provider passes all of them.
 
-A check is a plain function of a harness, so that `test_suite_can_fail.py` can run each one
+A check is a plain function of a harness, so that `test_conformance.py` can run each one also
 against a provider that breaks just that rule.
 """
 

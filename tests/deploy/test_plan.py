@@ -68,6 +68,12 @@ def test_a_data_store_of_another_type_is_replaced() -> None:
     assert change.loses_data
 
 
+def test_a_data_store_that_becomes_something_else_is_lost() -> None:
+    old = Resource("db", "Sqlite", {}, stateful=True)
+    (change,) = diff_resources([old], [Resource("db", "Proxy", {})])
+    assert change.loses_data
+
+
 @given(properties, properties)
 def test_property_diff_names_exactly_what_differs(
     before: Mapping[str, Any], after: Mapping[str, Any]

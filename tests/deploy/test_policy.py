@@ -42,15 +42,23 @@ def test_a_safe_production_spec_has_no_finding() -> None:
     assert find(SAFE_PRODUCTION, {"host": "127.0.0.1", "port": 8000}) == ()
 
 
+URL_OF_IT = {"url": "postgresql://app:hunter%2F22%2Fhunter@db/app"}
+BASE64_OF_IT = {"data": {"password": "aHVudGVyMjJodW50ZXI="}}
+
 BREAKS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("plaintext-secret", {"database": {"password": "hunter22hunter"}}, {}),
     ("default-password", {"database": {"password": "changeme"}}, {}),
     ("secret-in-template", {"database": {"password": "hunter22hunter"}}, {"x": "hunter22hunter"}),
+    ("secret-in-template", {"database": {"password": "hunter/22/hunter"}}, URL_OF_IT),
+    ("secret-in-template", {"database": {"password": "hunter22hunter"}}, BASE64_OF_IT),
     ("open-ingress", {}, {"ingress": [{"cidr": "0.0.0.0/0", "port": 22}]}),
+    ("open-ingress", {}, {"ingress": [{"cidr": "0.0.0.0/0", "fromPort": 22, "toPort": 443}]}),
+    ("open-ingress", {}, {"ingress": [{"cidr": "0.0.0.0/0", "timeout": 443}]}),
     ("open-ingress", {}, {"ingress": [{"cidr": "::/0", "port": 5432}]}),
     ("public-without-tls", {}, {"host": "0.0.0.0"}),
     ("privileged-container", {}, {"securityContext": {"privileged": True}}),
     ("privileged-container", {}, {"securityContext": {"runAsUser": 0}}),
+    ("privileged-container", {}, {"user": "0:0"}),
     ("mutable-image", {"image": {"tag": "latest"}}, {}),
     ("production-backup", {"environment": "production"}, {}),
     ("production-backup", {**SAFE_PRODUCTION, "database": {"backup_retention": "1d"}}, {}),
@@ -83,6 +91,8 @@ def test_no_finding_shows_the_secret() -> None:
     ("spec", "properties"),
     [
         ({}, {"ingress": [{"cidr": "0.0.0.0/0", "port": 443}]}),
+        ({}, {"ingress": [{"cidr": "0.0.0.0/0", "fromPort": 443, "toPort": 443, "prio": 9}]}),
+        ({}, {"ingress": [{"cidr": "::/0", "ports": ["443"], "sourcePortRange": "*"}]}),
         ({}, {"ingress": [{"cidr": "10.0.0.0/8", "port": 22}]}),
         ({}, {"host": "0.0.0.0", "tls": True}),
         ({}, {"securityContext": {"runAsUser": 1000, "privileged": False}}),

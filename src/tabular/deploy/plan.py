@@ -123,7 +123,9 @@ def diff_resources(running: Iterable[Resource], wanted: Iterable[Resource]) -> t
             action = Action.REPLACE
         else:
             action = Action.UPDATE if properties else Action.NOOP
-        changes.append(Change(action, resource.id, resource.type, properties, resource.stateful))
+        # Whichever of the two holds data: a store replaced by something else is lost as well.
+        stateful = old.stateful or resource.stateful
+        changes.append(Change(action, resource.id, resource.type, properties, stateful))
     changes.extend(
         _change(Action.DELETE, resource, resource.properties, {})
         for resource in reversed(before.values())

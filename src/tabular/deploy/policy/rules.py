@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from tabular.deploy.policy.finding import Finding, Severity
 from tabular.deploy.spec import Deployment
@@ -26,6 +28,7 @@ DEFAULT_PASSWORDS = frozenset(
 WORLD = frozenset({"0.0.0.0/0", "::/0"})
 TLS_PORT = 443
 MIN_BACKUP_DAYS = 7
+MIN_SECRET_INSIDE = 6  # a shorter one would be found within ordinary words
 PRODUCTION = "production"
 
 UNWAIVABLE = {
@@ -89,9 +92,9 @@ def default_password(deployment: Deployment, stack: Stack) -> Iterator[Finding]:
 
 def secret_in_template(deployment: Deployment, stack: Stack) -> Iterator[Finding]:
     """A secret's value found its way into what would be applied and exported."""
-    literals = {secret.get_secret_value() for _, secret in deployment.secret_literals()}
+    literals = [secret.get_secret_value() for _, secret in deployment.secret_literals()]
     for path, _, _, leaf in _leaves(stack.template):
-        if isinstance(leaf, str) and leaf in literals:
+        if isinstance(leaf, str) and any(_holds(leaf, literal) for literal in literals):
             yield Finding(
                 "secret-in-template",
                 Severity.ERROR,
@@ -101,11 +104,22 @@ def secret_in_template(deployment: Deployment, stack: Stack) -> Iterator[Finding
             )
 
 
+def _holds(leaf: str, secret: str) -> bool:
+    """Whether the secret stands there: alone, within a URL, or as Kubernetes writes secrets."""
+    if len(secret) < MIN_SECRET_INSIDE:
+        return leaf == secret
+    return any(form in leaf for form in (secret, quote(secret, safe=""), _base64(secret)))
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
 def open_ingress(deployment: Deployment, stack: Stack) -> Iterator[Finding]:
     """The whole world is let in elsewhere than at a TLS port."""
     for resource in stack.resources:
         for path, holder, _, leaf in _leaves(resource.properties):
-            if leaf in WORLD and TLS_PORT not in holder.values():
+            if leaf in WORLD and _ports(holder) != {str(TLS_PORT)}:
                 yield Finding(
                     "open-ingress",
                     Severity.ERROR,
@@ -113,6 +127,15 @@ def open_ingress(deployment: Deployment, stack: Stack) -> Iterator[Finding]:
                     f"open to the whole world ({leaf})",
                     "name the peers, or publish through a TLS load balancer",
                 )
+
+
+def _ports(rule: Mapping[str, Any]) -> set[str]:
+    """What stands beside an address under a key that speaks of ports; a range gives both ends."""
+    found: set[str] = set()
+    for key, value in rule.items():
+        if "port" in key.lower() and not key.lower().startswith("source"):
+            found.update(map(str, value if isinstance(value, list | tuple) else [value]))
+    return found
 
 
 def public_without_tls(deployment: Deployment, stack: Stack) -> Iterator[Finding]:
@@ -131,10 +154,12 @@ def public_without_tls(deployment: Deployment, stack: Stack) -> Iterator[Finding
 
 def privileged_container(deployment: Deployment, stack: Stack) -> Iterator[Finding]:
     """A container that runs as root or may become it."""
-    bad = {"privileged": True, "allowPrivilegeEscalation": True, "runAsUser": 0, "user": "root"}
+    switches = {"privileged", "allowPrivilegeEscalation"}
+    users = {"user", "runAsUser"}
     for resource in stack.resources:
         for path, _, key, leaf in _leaves(resource.properties):
-            if key in bad and leaf == bad[key] and type(leaf) is type(bad[key]):
+            as_root = str(leaf).partition(":")[0] in ("root", "0") and not isinstance(leaf, bool)
+            if (key in switches and leaf is True) or (key in users and as_root):
                 yield Finding(
                     "privileged-container",
                     Severity.ERROR,
