@@ -223,6 +223,19 @@ def test_supervisor_killed_during_destroy(place: Place) -> None:
     assert not place.path.exists() or not any(p.is_file() for p in place.path.rglob("*"))
 
 
+def test_supervisor_killed_between_rename_and_removal_of_the_folder(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    engine, target = place.provider().engine, place.provider().target(deployment)
+    layout = place.layout(deployment)
+    left = layout.state.with_name(".removed-demo-1234")
+    (left / "logs").mkdir(parents=True)
+    list(engine.destroy(target, delete_data=True))
+    assert not left.exists()
+    events = engine.destroy(target, delete_data=True)
+    assert list(events) == []
+
+
 def test_another_client_sees_the_rest(place: Place) -> None:
     deployment = describe(mode="slow-migration")
     client = place.client(deployment)

@@ -30,6 +30,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_data_path, user_state_path
 
@@ -40,6 +41,7 @@ APP = "inferloop-tabular"
 PROVIDER = "standalone"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UNFIT = re.compile(r"[?#%\x00-\x1f\x7f]")
+ExcInfo = tuple[type[BaseException], BaseException, Any]
 _TRASH = ".removed-"
 
 
@@ -226,9 +228,15 @@ def remove_tree(folder: Path, *, prune: bool = False) -> None:
         folder.rename(folder.with_name(f"{_TRASH}{folder.name}-{secrets.token_hex(4)}"))
     if folder.parent.exists():
         for left in folder.parent.glob(f"{_TRASH}{folder.name}-*"):
-            shutil.rmtree(left)
+            shutil.rmtree(left, onerror=_unless_gone)
     if prune:
         remove_empty(folder.parent, folder.parent.parent)
+
+
+def _unless_gone(_: object, path: str, failure: ExcInfo) -> None:
+    """Two may clean up at the same time; what the other removed first is no error."""
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]
 
 
 def remove_empty(*folders: Path) -> None:

@@ -22,7 +22,7 @@ from tabular.deploy.events import Event
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.children import last_lines
 from tabular.deploy.standalone.launch import inherited
-from tabular.deploy.standalone.layout import Layout, is_removed, storage_error
+from tabular.deploy.standalone.layout import Layout, is_removed, remove_tree, storage_error
 from tabular.deploy.standalone.model import Operation, State
 from tabular.deploy.standalone.operations import END, error_from, utc_now
 from tabular.deploy.standalone.supervisor import ALREADY_RUNS
@@ -182,6 +182,9 @@ def follow(layout: Layout, operation: Operation) -> Iterator[Event]:
 
 def _is_over(layout: Layout, operation: Operation, end: dict[str, Any]) -> bool:
     if operation.kind == "destroy" and end[END] == "done":
+        if not layout.state.exists():
+            # The supervisor may have been killed after the rename, its very last act but one.
+            remove_tree(layout.state, prune=True)
         return is_removed(layout.state)
     now = read_operation(layout)
     return now is None or now.id != operation.id or now.done

@@ -59,6 +59,7 @@ def build(wanted: Wanted) -> Stack:
     resources = (
         Resource("storage", DIRECTORY, {"path": "objects"}, stateful=True),
         Resource("queue", DIRECTORY, {"path": "queue"}),
+        Resource("metrics", DIRECTORY, {"path": "metrics"}),
         _secret("secret-key", stateful=True),
         *_database(wanted),
         *_cache(wanted),
@@ -131,9 +132,11 @@ def _processes(wanted: Wanted) -> tuple[Resource, ...]:
         "TABULAR_STORAGE_URL": "file://${directory:storage}",
         "TABULAR_QUEUE_URL": "filesystem://${directory:queue}",
         "TABULAR_SECRET_KEY_FILE": "${secret-file:secret-key}",
+        # One scrape of any API process gives the sum of all processes, the workers' included.
+        "PROMETHEUS_MULTIPROC_DIR": "${directory:metrics}",
         **wanted.settings,
     }
-    needs = ["storage", "queue", "secret-key", "database"]
+    needs = ["storage", "queue", "metrics", "secret-key", "database"]
     if wanted.database == "sqlite":
         settings["TABULAR_DATABASE_URL"] = "sqlite:///${directory:database}/tabular.db"
     else:
