@@ -6,15 +6,22 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from sqlalchemy import select
+from starlette.testclient import TestClient
 
+from tabular.api.app import create_app
+from tabular.api.service import WAITING, open_service
+from tabular.errors import TabularError
 from tabular.infra.database.models import Dataset, Garbage
-from tests.platform import Platform, platform, table, upload
+from tabular.worker.process import ChildProcess
+from tests.platform import Platform, fitted, platform, table, upload
 
 LIMIT = 4 * 1024 * 1024
 
@@ -180,6 +187,48 @@ def test_uploads_at_once(one: Platform) -> None:
         thread.join()
     assert failed == []
     assert left_over(one)[1:] == (0, 0)
+
+
+class Stuck(ChildProcess):
+    """A child whose work does not end before a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__("memory://x")
+        self.begun = threading.Semaphore(0)
+        self.end = threading.Event()
+        self.ended = 0
+
+    def run(self, task: Any, **_: Any) -> dict[str, Any]:
+        self.begun.release()
+        self.end.wait(20)
+        self.ended += 1
+        raise TabularError("stopped", code="job.timeout")
+
+
+def test_few_rows_do_not_wait_for_uploads_that_are_read(tmp_path: Path) -> None:
+    with platform(tmp_path) as one, one.worker():
+        _, model = fitted(one.client, rows=100)
+    inspector = Stuck()
+    service = replace(open_service(one.settings), inspector=inspector)
+    headers = {"Authorization": f"Bearer {one.key}"}
+    with TestClient(create_app(one.settings, service=service), headers=headers) as client:
+
+        def send() -> None:
+            client.post("/v1/datasets?name=t.csv", content=b"a\n1\n")
+
+        threads = [threading.Thread(target=send) for _ in range(WAITING + 1)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(WAITING):
+                assert inspector.begun.acquire(timeout=30)
+            inline = {"model_id": model, "rows": 5, "inline": True}
+            assert client.post("/v1/generate", json=inline).status_code == 200
+            assert inspector.ended == 0
+        finally:
+            inspector.end.set()
+            for thread in threads:
+                thread.join()
 
 
 def test_a_wide_table(one: Platform) -> None:

@@ -41,6 +41,8 @@ UPLOADS = "/v1/datasets"
 PROBES = ("/health", "/ready", "/metrics")
 BEARER_PROTOCOL = "tabular.bearer."  # a browser's websocket can send no header but this list
 CLOSE_REFUSED = 1008
+# Of a metric's label: a client may name a method as it likes, and each name is kept.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -172,7 +174,8 @@ class Gate:
         if scope["type"] != "http":
             return
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._service.metrics.request(scope["method"], route, answer.status, seconds)
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._service.metrics.request(method, route, answer.status, seconds)
         if scope["path"] not in PROBES:
             principal: Principal | None = scope["state"].get("principal")
             fields = {

@@ -24,7 +24,7 @@ from tabular.worker.process import ChildProcess
 
 _LOG = logging.getLogger(__name__)
 UPLOADS = 64  # clients that upload to this process at once; each holds a thread, idle mostly
-HEAVY = 8  # requests that wait for a child of this process at once
+WAITING = 8  # requests that wait for one child of this process at once
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Service:
     inspector: ChildProcess
     generator: ChildProcess
     uploads: CapacityLimiter
-    heavy: CapacityLimiter
+    inspections: CapacityLimiter
+    generations: CapacityLimiter
 
     def wake(self, job_id: str) -> None:
         """Tell the workers of a job that the database has; they find it without us, later."""
@@ -88,5 +89,6 @@ def open_service(settings: Settings) -> Service:
         inspector=child_process(settings),
         generator=child_process(settings),  # its own: few rows must not wait for a large upload
         uploads=CapacityLimiter(UPLOADS),
-        heavy=CapacityLimiter(HEAVY),
+        inspections=CapacityLimiter(WAITING),
+        generations=CapacityLimiter(WAITING),
     )

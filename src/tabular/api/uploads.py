@@ -6,6 +6,7 @@ the dataset's row is committed, its objects are removed.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ async def incoming(request: Request, name: str | None) -> Incoming:
     if kind != "multipart/form-data":
         checked = check_name(name or f"table.{FORMATS.get(kind, '')}")
         return Incoming(checked, _format(kind, checked), request.stream())
-    form = await request.form(max_files=1, max_fields=4)
+    with _interruptions():
+        form = await request.form(max_files=1, max_fields=4)
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise InputError("the form has no file", hint="curl -F file=@table.csv …")
@@ -95,7 +97,7 @@ async def store_dataset(service: Service, principal: Principal, table: Incoming)
     try:
         info = await _stored(service, f"{folder}/data.{table.format}", table.chunks)
         return await to_thread.run_sync(
-            _recorded, service, principal, table, dataset_id, info, limiter=service.heavy
+            _recorded, service, principal, table, dataset_id, info, limiter=service.inspections
         )
     except BaseException:
         from anyio import CancelScope
@@ -112,10 +114,17 @@ async def _stored(service: Service, key: str, chunks: AsyncIterator[bytes]) -> O
         while piece := from_thread.run(_next, pieces):
             yield piece
 
-    try:
+    with _interruptions():
         return await to_thread.run_sync(
             lambda: service.store.put(key, following()), limiter=service.uploads
         )
+
+
+@contextlib.contextmanager
+def _interruptions() -> Iterator[None]:
+    """A client that goes away is no failure of ours."""
+    try:
+        yield
     except ClientDisconnect as error:
         raise InputError("the upload ended before its end", code="input.interrupted") from error
 

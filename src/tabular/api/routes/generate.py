@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import shutil
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Response
@@ -70,7 +70,7 @@ async def generate(
     if body.inline or waits:
         headers = {"Preference-Applied": "wait"} if waits else {}
         return await to_thread.run_sync(
-            functools.partial(_inline, service, body, headers), limiter=service.heavy
+            functools.partial(_inline, service, body, headers), limiter=service.generations
         )
     return await to_thread.run_sync(functools.partial(_as_job, submission, body, principal))
 
@@ -93,34 +93,28 @@ def _inline(service: Service, body: GenerateRequest, headers: dict[str, str]) ->
     """Generate within the request, in the child, over a file of this machine."""
     with service.database.session() as session:
         task = generation_task(lookup.model(session, body.model_id), body.model_dump())
-    folder = Path(tempfile.mkdtemp(prefix="tabular-inline-"))
-    try:
-        path = folder / f"rows.{body.format}"
+    with tempfile.TemporaryDirectory(prefix="tabular-inline-") as folder:
+        path = Path(folder) / f"rows.{body.format}"
         with service.metrics.generation() as generation:
             service.generator.run(
                 {"kind": "generate", **task, "path": str(path)},
                 on_progress=lambda _, rows: generation.rows(rows),
                 limit=INLINE_LIMIT,
             )
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        size = path.stat().st_size
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        stream = path.open("rb")  # has no name from here on: whoever leaves leaves nothing
+    sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
     name = f"synthetic-{body.rows}-rows.{body.format}"
     headers = {**headers, **headers_of(sha256, name), "Content-Length": str(size)}
-    return StreamingResponse(_once(path), 200, headers, MEDIA_TYPES[body.format])
+    return StreamingResponse(_pieces(stream), 200, headers, MEDIA_TYPES[body.format])
 
 
-def _once(path: Path) -> Iterator[bytes]:
-    """A file in pieces; its folder is gone afterwards, also when the client is."""
-    try:
-        with path.open("rb") as stream:
-            while piece := stream.read(_PIECE):
-                yield piece
-    finally:
-        shutil.rmtree(path.parent, ignore_errors=True)
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    """A file in pieces; it is closed afterwards."""
+    with stream:
+        while piece := stream.read(_PIECE):
+            yield piece
 
 
 def _prefers_wait(header: str) -> bool:
