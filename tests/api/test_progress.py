@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
+from tabular.errors import UnavailableError
 from tests.platform import Platform, fitted, platform, submit
 
 
@@ -45,6 +47,32 @@ def test_a_failed_job_ends_with_its_error(one: Platform) -> None:
     seen = states(one, submit(one.client, "/v1/generate", body)["id"])
     assert seen[-1]["status"] == "failed"
     assert seen[-1]["error"]
+
+
+def test_places_of_our_own_stores_are_not_told(tmp_path: Path) -> None:
+    with platform(tmp_path) as alone:
+        jobs = alone.service.jobs
+        with alone.service.database.transaction() as session:
+            job = jobs.submit(session, "generate", {}, created_by="me")
+        lease = jobs.claim("worker")
+        assert lease is not None
+        jobs.fail(lease, UnavailableError("away", where="s3://private"), retry=False)
+        (state,) = states(alone, job.id)
+        assert state["error"] == alone.client.get(f"/v1/jobs/{job.id}").json()["error"]
+        assert "private" not in str(state)
+
+
+def test_a_database_that_goes_away_ends_the_progress_with_a_word(tmp_path: Path) -> None:
+    with platform(tmp_path) as alone:
+        with alone.service.database.transaction() as session:
+            job = alone.service.jobs.submit(session, "generate", {}, created_by="me")
+        with alone.client.websocket_connect(f"/v1/jobs/{job.id}/progress") as socket:
+            assert socket.receive_json()["status"] == "queued"
+            (tmp_path / "tabular.db").rename(tmp_path / "away.db")
+            (tmp_path / "tabular.db").mkdir()
+            with pytest.raises(WebSocketDisconnect) as end:
+                socket.receive_json()
+        assert end.value.code == 1013
 
 
 def test_a_browser_signs_in_with_a_subprotocol(one: Platform) -> None:

@@ -30,7 +30,7 @@ def job_out(job: Job) -> JobOut:
     return JobOut.model_validate(
         {
             **{name: getattr(job, name) for name in JobOut.model_fields},
-            "error": _error_out(job.error) if job.error else None,
+            "error": error_out(job.error) if job.error else None,
             "result": result,
         }
     )
@@ -81,7 +81,7 @@ def evaluation_jobs(session: Session, evaluations: Sequence[Evaluation]) -> dict
     return {str(job.evaluation_id): job for job in found}
 
 
-def _error_out(error: dict[str, Any]) -> ErrorOut:
+def error_out(error: dict[str, Any]) -> ErrorOut:
     """Why a job failed; the places of our own stores are nobody's business outside."""
     ours = str(error["code"]).startswith(UnavailableError.code)
     return ErrorOut(**{**error, "where": None} if ours else error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any
 
 from anyio import create_task_group, to_thread
@@ -15,8 +16,8 @@ from tabular.api.gate import BEARER_PROTOCOL
 from tabular.api.paging import Paged
 from tabular.api.schemas import JobOut, JobPage, JobStatus
 from tabular.api.service import Service
-from tabular.api.views import job_out
-from tabular.errors import ConflictError
+from tabular.api.views import error_out, job_out
+from tabular.errors import ConflictError, UnavailableError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Job
 from tabular.infra.storage import ObjectInfo
@@ -32,8 +33,10 @@ Generator = Annotated[Principal, Depends(Requires("generate"))]
 JobId = Annotated[str, Path(pattern=r"^job_[0-9a-f]{20}$")]
 
 PROTOCOL = "tabular.progress.v1"
+TRY_AGAIN = 1013  # close code of a websocket: the service cannot answer now
 LOOK = 0.5  # seconds between looks into the database while no event comes
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_LOG = logging.getLogger(__name__)
 _FILES = {kind.partition(";")[0]: _BINARY for kind in MEDIA_TYPES.values()}
 
 
@@ -136,6 +139,9 @@ async def _send_states(websocket: WebSocket, service: Service, job_id: str) -> N
         await websocket.close()
     except WebSocketDisconnect:
         return  # the client left while we sent
+    except UnavailableError as error:
+        _LOG.warning("progress of %s ends: %s", job_id, error)
+        await websocket.close(TRY_AGAIN)
 
 
 def _state(job: Job) -> dict[str, Any]:
@@ -145,7 +151,7 @@ def _state(job: Job) -> dict[str, Any]:
         "progress": round(job.progress, 4),
     }
     if job.status in ENDED:
-        state["error"] = job.error
+        state["error"] = error_out(job.error).model_dump() if job.error else None
     return state
 
 
