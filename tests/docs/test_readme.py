@@ -28,13 +28,16 @@ def _commands() -> list[str]:
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """A folder with the examples, and an environment whose home is empty."""
+def sandbox(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder with the examples, and an environment whose home is empty; nothing runs on."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     home = tmp_path / "home"
     home.mkdir()
     kept = {key: os.environ[key] for key in ("LANG", "LC_ALL", "CI") if key in os.environ}
-    return tmp_path, {**kept, "HOME": str(home), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    environment = {**kept, "HOME": str(home), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    yield tmp_path, environment
+    command = [BIN / "inferloop-tabular", "destroy", "--yes", "--delete-data"]
+    subprocess.run(command, env=environment, capture_output=True, timeout=120, check=True)
 
 
 def test_the_readme_has_the_two_commands_and_the_tour() -> None:

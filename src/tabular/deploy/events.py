@@ -20,11 +20,6 @@ class EventStatus(StrEnum):
     ROLLED_BACK = "rolled_back"
     KEPT = "kept"
 
-    @property
-    def is_failure(self) -> bool:
-        """True for states a user must look at."""
-        return self in (EventStatus.FAILED, EventStatus.ROLLING_BACK, EventStatus.ROLLED_BACK)
-
 
 @dataclass(frozen=True, slots=True)
 class Event:

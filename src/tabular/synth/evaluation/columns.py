@@ -27,7 +27,6 @@ from tabular.synth.evaluation.kinds import (
 )
 
 Part = Literal["real", "synthetic", "holdout"]
-PARTS: tuple[Part, ...] = ("real", "synthetic", "holdout")
 KEY_ROWS = 1_000
 """From this many rows on, whole numbers that are all different are taken for a key."""
 
