@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,16 @@ import pytest
 from tests.cli.command import COMMAND, Answer, run
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-ALL_CREATED = {"storage", "queue", "secret-key", "database", "api", "worker", "description"}
+ALL_CREATED = {
+    "storage",
+    "queue",
+    "metrics",
+    "secret-key",
+    "database",
+    "api",
+    "worker",
+    "description",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert first.code == 0, first.err
     yield Running(home, first)
     gone = run("destroy", "--yes", "--delete-data", home=home)
+    assert gone.code == 0, gone.err
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home of its own, where nothing runs on when the test has failed."""
+    yield tmp_path
+    gone = run("destroy", "--yes", "--delete-data", home=tmp_path)
     assert gone.code == 0, gone.err
 
 
@@ -98,6 +116,33 @@ def test_logs_come_from_every_component(running: Running) -> None:
     assert {line.split(" | ")[0] for line in logs.out.splitlines()} >= {"api-0", "supervisor"}
 
 
+def test_a_scrape_of_the_api_counts_the_rows_of_the_workers(running: Running) -> None:
+    with httpx.Client(
+        base_url=running.url, headers={"Authorization": f"Bearer {running.key}"}
+    ) as client:
+        table = "a,b\n" + "".join(f"{i % 7},{'xy'[i % 2]}\n" for i in range(200))
+        dataset = client.post(
+            "/v1/datasets",
+            params={"name": "t.csv"},
+            headers={"Content-Type": "text/csv"},
+            content=table,
+        ).json()
+        fit = client.post("/v1/models", json={"dataset_id": dataset["id"]}).json()["job"]
+        _wait(client, fit["id"])
+        job = client.post("/v1/generate", json={"model_id": fit["model_id"], "rows": 321}).json()
+        _wait(client, job["job"]["id"])
+        metrics = client.get("/metrics").text
+    assert 'tabular_rows_generated_total{provider="standalone",region="local"} 321.0' in metrics
+
+
+def _wait(client: httpx.Client, job: str) -> None:
+    deadline = time.monotonic() + 120
+    while (state := client.get(f"/v1/jobs/{job}").json())["status"] in ("queued", "running"):
+        assert time.monotonic() < deadline
+        time.sleep(0.25)
+    assert state["status"] == "succeeded", state
+
+
 def test_another_key_works_too(running: Running) -> None:
     made = run("keys", "create", "second", "--json", home=running.home)
     header = {"Authorization": f"Bearer {made.json['api_key']}"}
@@ -125,17 +170,17 @@ def test_the_audit_log_has_it(running: Running) -> None:
     assert running.key not in text
 
 
-def test_destroy_keeps_data_until_told(tmp_path: Path) -> None:
-    assert run("deploy", "--yes", home=tmp_path).code == 0
-    kept = run("destroy", "--yes", home=tmp_path)
+def test_destroy_keeps_data_until_told(home: Path) -> None:
+    assert run("deploy", "--yes", home=home).code == 0
+    kept = run("destroy", "--yes", home=home)
     assert "Its data is kept" in kept.out
-    assert run("list", "--json", home=tmp_path).json[0]["state"] == "retained"
-    gone = run("destroy", "--yes", "--delete-data", "--json", home=tmp_path)
+    assert run("list", "--json", home=home).json[0]["state"] == "retained"
+    gone = run("destroy", "--yes", "--delete-data", "--json", home=home)
     assert gone.json == {"destroyed": "standalone/development/tabular", "data": "deleted"}
-    again = run("destroy", "--yes", home=tmp_path)
+    again = run("destroy", "--yes", home=home)
     assert again.code == 0
     assert "nothing to destroy" in again.err
-    assert run("list", "--json", home=tmp_path).json == []
+    assert run("list", "--json", home=home).json == []
 
 
 def test_nothing_deployed_is_exit_code_4(tmp_path: Path) -> None:
@@ -222,12 +267,10 @@ def test_colours_only_where_wanted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
-def test_a_client_that_dies_in_the_middle_is_continued(
-    tmp_path: Path, sign: signal.Signals
-) -> None:
+def test_a_client_that_dies_in_the_middle_is_continued(home: Path, sign: signal.Signals) -> None:
     client = subprocess.Popen(
         [COMMAND, "deploy", "--yes"],
-        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        env={"HOME": str(home), "PATH": os.environ["PATH"]},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -240,8 +283,7 @@ def test_a_client_that_dies_in_the_middle_is_continued(
     assert client.wait(timeout=30) == (130 if sign is signal.SIGINT else -9)
     if sign is signal.SIGINT:
         assert "run the same command to watch it" in rest
-    again = run("deploy", "--yes", "--json", home=tmp_path)
+    again = run("deploy", "--yes", "--json", home=home)
     assert again.code == 0, again.err
     assert again.json["release"].startswith("r0001-"), "one release, not two"
     assert again.json["api_key"]
-    assert run("destroy", "--yes", "--delete-data", home=tmp_path).code == 0
