@@ -263,14 +263,32 @@ def test_a_job_is_lost_when_its_pulse_stands_still_for_a_lease(
     ticks = 0.0
     watch = Watch(30.0, clock=lambda: ticks)
     assert watch.lost(jobs.running()) == []
+    ticks = 15.0
+    assert watch.lost(jobs.running()) == []
     ticks = 29.0
     jobs.beat(lease, 0.1)
     assert watch.lost(jobs.running()) == []
     clock.advance(-86_400)  # what the wall clock says plays no part
+    ticks = 44.0
+    assert watch.lost(jobs.running()) == []
     ticks = 58.9
     assert watch.lost(jobs.running()) == []
     ticks = 59.1
     assert [pulse.attempt for pulse in watch.lost(jobs.running())] == [1]
+
+
+def test_no_job_is_lost_because_nobody_could_look(jobs: Jobs, database: Database) -> None:
+    submit(jobs, database)
+    claim(jobs)
+    ticks = 0.0
+    watch = Watch(30.0, clock=lambda: ticks)
+    watch.lost(jobs.running())
+    ticks = 3600.0  # the database was away, for the job's own worker too
+    assert watch.lost(jobs.running()) == []
+    ticks = 3614.9
+    assert watch.lost(jobs.running()) == []
+    ticks = 3615.1
+    assert len(watch.lost(jobs.running())) == 1
 
 
 def test_rolled_back_submissions_leave_no_job(jobs: Jobs, database: Database) -> None:

@@ -6,6 +6,9 @@ worker watches the heartbeat counters of all running jobs, and a counter that st
 the length of a lease *on the watcher's own monotonic clock* counts as lost. Taking the job away
 is a compare-and-swap on that very counter, so of several watchers one succeeds, and none when
 the job has given a sign of life in the meantime.
+
+Time in which nobody looked counts little: while the database was away no worker could give a
+sign of life, and the first look afterwards must not find all of them dead.
 """
 
 from __future__ import annotations
@@ -27,10 +30,17 @@ class Watch:
     def __init__(self, lease: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._lease = lease
         self._clock = clock
-        self._since: dict[Pulse, float] = {}
+        self._still: dict[Pulse, float] = {}
+        self._looked = clock()
 
     def lost(self, running: Sequence[Pulse]) -> list[Pulse]:
-        """The jobs among `running` whose pulse has not changed for a lease."""
+        """The jobs among `running` whose pulse has not changed for a lease.
+
+        Look four times in a lease or more often; of a longer pause half a lease counts.
+        """
         now = self._clock()
-        self._since = {pulse: self._since.get(pulse, now) for pulse in running}
-        return [pulse for pulse, since in self._since.items() if now - since >= self._lease]
+        passed = min(now - self._looked, self._lease / 2)
+        self._looked = now
+        still = self._still
+        self._still = {p: still[p] + passed if p in still else 0.0 for p in running}
+        return [pulse for pulse, seconds in self._still.items() if seconds >= self._lease]
