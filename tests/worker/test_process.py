@@ -40,11 +40,16 @@ class StopError(Exception):
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path) -> Iterator[ChildProcess]:
+def program(tmp_path: Path) -> list[str]:
     """A child that does as it is told, which the real one does not."""
-    program = tmp_path / "child.py"
-    program.write_text(CHILD)
-    child = ChildProcess("memory://x", command=[sys.executable, str(program)])
+    file = tmp_path / "child.py"
+    file.write_text(CHILD)
+    return [sys.executable, str(file)]
+
+
+@pytest.fixture
+def stand_in(program: list[str]) -> Iterator[ChildProcess]:
+    child = ChildProcess("memory://x", command=program)
     yield child
     child.close()
 
@@ -174,9 +179,13 @@ def test_errors_cross_the_wire_as_what_they_are() -> None:
     assert type(strange) is TabularError
 
 
-def test_our_settings_do_not_reach_the_child(
-    stand_in: ChildProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TABULAR_SECRET_KEY", "do-not-look")
-    pid = stand_in.run({"kind": "echo"})["pid"]
-    assert not [name for name in psutil.Process(pid).environ() if name.startswith("TABULAR_")]
+def test_our_settings_do_not_reach_the_child(program: list[str]) -> None:
+    environ = {**os.environ, "TABULAR_SECRET_KEY": "do-not-look", "LC_ALL": "C.UTF-8"}
+    child = ChildProcess("memory://x", command=program, environ=environ)
+    try:
+        pid = child.run({"kind": "echo"})["pid"]
+        seen = psutil.Process(pid).environ()
+    finally:
+        child.close()
+    assert seen["LC_ALL"] == "C.UTF-8"
+    assert not [name for name in seen if name.startswith("TABULAR_")]

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tabular.errors import TabularError
@@ -38,6 +38,7 @@ class ChildProcess:
         secrets: values that the child's log must not show.
         log_level: of the child's log.
         command: the child's program.
+        environ: the variables of this process; our own settings are kept from the child.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class ChildProcess:
         secrets: Sequence[str] = (),
         log_level: str = "INFO",
         command: Sequence[str] = COMMAND,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._hello = {"storage_url": storage_url, "secrets": secrets, "log_level": log_level}
         self._command = list(command)
+        self._environ = environ
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._buffer = b""
@@ -147,7 +150,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env=_environment(),
+            env=_without_ours(self._environ),
         )
         self._send(self._process, self._hello)
         return self._process
@@ -211,7 +214,7 @@ class TaskError(Exception):
         self.error = error
 
 
-def _environment() -> dict[str, str]:
-    """The environment without our own settings: the child needs no database and no keys."""
+def _without_ours(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables without our own settings: the child needs no database and no keys."""
     ours = ("TABULAR_", "PROMETHEUS_MULTIPROC_DIR")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {name: value for name, value in environ.items() if not name.startswith(ours)}
