@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import stat
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from tabular.errors import ConfigError, UnavailableError
-from tabular.infra.database import Database
+from tabular.infra.database import Database, migrate
 from tabular.infra.database.models import Garbage
 from tests.testbed.ports import free_port
 
@@ -75,6 +76,45 @@ def test_a_server_that_is_away_is_told_without_its_password(postgres_url: str) -
         database.ping()
     assert "s3cretword" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+
+
+def test_a_dead_lock_is_an_outage_and_not_our_statement(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    migrate(database)
+    add(database, "a")
+    add(database, "b")
+    both = threading.Barrier(2)
+    ends: list[str] = []
+
+    def lock(first: str, second: str) -> None:
+        try:
+            with database.transaction() as session:
+                for prefix in (first, second):
+                    query = select(Garbage).where(Garbage.prefix == prefix)
+                    session.scalars(query.with_for_update()).one()
+                    if prefix == first:
+                        both.wait(30)
+        except UnavailableError:
+            ends.append("unavailable")
+        else:
+            ends.append("done")
+
+    other = threading.Thread(target=lock, args=("b", "a"))
+    other.start()
+    lock("a", "b")
+    other.join()
+    database.close()
+    assert sorted(ends) == ["done", "unavailable"]
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/tabular.db")
+    migrate(database)
+    with database.transaction() as session:
+        session.execute(text("DELETE FROM garbage"))
+        files = list(tmp_path.iterdir())
+        assert len(files) > 1  # its log too
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

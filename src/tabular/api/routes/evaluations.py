@@ -55,9 +55,9 @@ def evaluate(
 
 
 def _submit(session: Session, service: Parts, body: EvaluateRequest, principal: Principal) -> Job:
-    lookup.dataset(session, body.dataset_id, lock=True)
-    if body.holdout_dataset_id is not None:
-        lookup.dataset(session, body.holdout_dataset_id, lock=True)
+    # In one order, whoever asks: two that lock crosswise would wait for each other.
+    for dataset_id in sorted(filter(None, {body.dataset_id, body.holdout_dataset_id})):
+        lookup.dataset(session, dataset_id, lock=True)
     source = find(session, body.job_id)
     if source.kind != GENERATE or source.status != SUCCEEDED:
         raise ConflictError(

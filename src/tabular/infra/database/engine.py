@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
@@ -123,19 +123,11 @@ class Database:
 
 def _is_outage(error: DBAPIError) -> bool:
     """Whether the server, the network or the file failed, and not our statement."""
-    name = type(error.orig).__name__ if error.orig is not None else ""
-    return error.connection_invalidated or name in {
+    if error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
+        return True
+    return type(error.orig).__name__ in {
         "DatabaseError",  # as such and not one of its kinds: SQLite, of a damaged file
-        "OperationalError",
-        "InterfaceError",
-        "AdminShutdown",
-        "CrashShutdown",
-        "CannotConnectNow",
-        "ConnectionTimeout",
-        "ConnectionFailure",
-        "TooManyConnections",
-        "DiskFull",
-        "ReadOnlySqlTransaction",
+        "ReadOnlySqlTransaction",  # a replica, after a fail-over
     }
 
 
@@ -158,12 +150,15 @@ def _parsed(url: str) -> URL:
 
 
 def _sqlite(url: URL) -> Engine:
-    folder = Path(str(url.database)).parent
+    file = Path(str(url.database))
+    folder = file.parent
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not file.exists():
+            file.touch(mode=0o600)  # its log and its index get the same
     except OSError as error:
         raise UnavailableError(
-            f"the database's folder {folder} cannot be made: {error.strerror}",
+            f"the database {file} cannot be made: {error.strerror}",
             hint="check TABULAR_DATABASE_URL and the folder's owner",
         ) from error
     engine = create_engine(
