@@ -5,9 +5,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import make_url, select, text
 
-from tabular.errors import ForbiddenError, InputError, NotFoundError, UnauthenticatedError
+from tabular.errors import (
+    ForbiddenError,
+    InputError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from tabular.infra.auth import SCOPES, ApiKeys, Principal
 from tabular.infra.database import Database, migrate
 from tabular.infra.database.models import ApiKey
@@ -111,6 +117,21 @@ def test_last_use_is_written_once_a_minute(database: Database) -> None:
     assert used() == now
     now -= timedelta(days=3)  # the clock was set back
     assert used() == now
+
+
+def test_a_key_is_right_where_its_use_cannot_be_noted(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    migrate(database)
+    issued = ApiKeys(database, SECRET).issue("a", ["admin"])
+    name = make_url(postgres_url).database
+    with database.transaction() as session:
+        session.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
+    database.close()
+    database = Database(postgres_url)
+    assert ApiKeys(database, SECRET).authenticate(issued.key).key_id == issued.id
+    with pytest.raises(UnavailableError):
+        ApiKeys(database, SECRET).issue("b", ["admin"])
+    database.close()
 
 
 def test_scopes() -> None:

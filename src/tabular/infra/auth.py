@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 from collections.abc import Callable, Collection, Sequence
@@ -26,6 +27,7 @@ from tabular.errors import (
     InputError,
     NotFoundError,
     UnauthenticatedError,
+    UnavailableError,
     nearest,
 )
 from tabular.infra.database import Database
@@ -46,6 +48,7 @@ SCOPES = {
 }
 MAX_NAME = 200
 
+_LOG = logging.getLogger(__name__)
 _FORM = re.compile(rf"{PREFIX}\.([0-9a-f]{{16}})\.([A-Za-z0-9_-]{{43}})\Z")
 _LAST_USED_EVERY = timedelta(minutes=1)  # a write for each request would be worth nothing
 _NO_HASH = "0" * 64
@@ -179,8 +182,12 @@ class ApiKeys:
         now, before = self._clock(), row.last_used_at
         if before is not None and timedelta() <= now - before < _LAST_USED_EVERY:
             return
-        with self._database.transaction() as session:
-            session.execute(update(ApiKey).where(ApiKey.id == row.id).values(last_used_at=now))
+        try:
+            with self._database.transaction() as session:
+                session.execute(update(ApiKey).where(ApiKey.id == row.id).values(last_used_at=now))
+        except UnavailableError as error:
+            # A full disk must not lock out those who come to delete something.
+            _LOG.warning("the use of key %s is not noted: %s", row.id, error.message)
 
     def _hash(self, key_id: str, secret: str) -> str:
         message = f"{key_id}.{secret}".encode()
