@@ -77,17 +77,21 @@ class Children:
         self._log_start: dict[str, int] = {}
         self.exits: dict[str, int | None] = {}
 
-    def ensure(self, slot: Slot) -> None:
+    def ensure(self, slot: Slot) -> Slot:
         """Have a process in this slot; nothing happens if one is alive there.
+
+        Returns:
+            The slot as it is on record: the one given, or the one that is alive already.
 
         Raises:
             TabularError: it cannot be started at all.
         """
         known = self._state.slots.get(slot.key)
         if known is not None and self.alive(known):
-            return
+            return known
         self._state.slots[slot.key] = slot
         self._start(slot)
+        return slot
 
     def alive(self, slot: Slot) -> bool:
         """Whether the slot's process runs."""

@@ -123,8 +123,9 @@ def _service(context: Context, release: Release, resource: Resource) -> None:
             owner = key.split("/", maxsplit=1)[0]
             slot = Slot(f"{owner}/initdb/0", resource.id, release.id, task=True)
             context.run_task(slot, SERVICE_TIMEOUT * 2)
-    slot = state.slots.get(key) or Slot(key, resource.id, release.id, port=state.ports[key])
-    context.children.ensure(slot)
+    slot = context.children.ensure(
+        state.slots.get(key) or Slot(key, resource.id, release.id, port=state.ports[key])
+    )
     if engine == "postgresql":
         command = release.commands["postgresql"]
         context.wait(
@@ -159,8 +160,9 @@ def try_candidate(context: Context, release: Release) -> None:
         EngineError: it ended, or did not get ready in time; with its last lines.
     """
     context.emit("", "", EventStatus.IN_PROGRESS, f"starting {release.id} on a private port")
-    slot = Slot(f"{release.id}/candidate/0", "api", release.id, port=free_port())
-    context.children.ensure(slot)
+    slot = context.children.ensure(
+        Slot(f"{release.id}/candidate/0", "api", release.id, port=free_port())
+    )
     last = ["no answer"]
 
     def ready() -> bool:
@@ -198,9 +200,7 @@ def switch(context: Context, release: Release) -> None:
     for resource in release.stack.resources:
         if resource.id in resources:
             announce(context, resource, EventStatus.IN_PROGRESS)
-    for slot in process_slots(release):
-        context.children.ensure(slot)
-    slots = [context.state.slots[slot.key] for slot in process_slots(release)]
+    slots = [context.children.ensure(slot) for slot in process_slots(release)]
     begun = time.monotonic()
     unseen = {slot.pid for slot in slots if slot.port}
 
