@@ -181,3 +181,13 @@ def _shown(value: object) -> str:
 
 def test_the_page_documents_nothing_else() -> None:
     assert set(documented()) == {variable(name) for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("password", ["Tops/Ecret9", "Tops?Ecret9", "12/TopsEcret9"])
+def test_a_password_that_was_not_encoded_is_refused_and_not_repeated(password: str) -> None:
+    url = f"postgresql://app:{password}@db:5432/app"
+    with pytest.raises(ConfigError) as caught:
+        load_settings({"TABULAR_SECRET_KEY": KEY, "TABULAR_DATABASE_URL": url})
+    assert "%2F" in str(caught.value)
+    assert "Tops" not in str(caught.value)
+    assert "ret9" not in str(caught.value)

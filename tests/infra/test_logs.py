@@ -94,3 +94,31 @@ def test_the_servers_own_logs_take_the_same_way(stream: io.StringIO) -> None:
     (line,) = lines(stream)
     assert line["logger"] == "uvicorn.access"
     assert "canary" not in line["message"]
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "a-", "secret", "token_", "?", "?a", "a://b:", "a://b:c@", "bearer "]
+)
+@pytest.mark.timeout(20)  # an unbounded repetition takes minutes; no machine is slow enough for it
+def test_text_of_any_length_is_redacted_in_time(part: str) -> None:
+    assert Redactor().text(part * (40_000 // len(part)))
+
+
+@pytest.mark.parametrize("password", ["Tops/Ecret9", "Tops?Ecret9", "Tops#Ec@ret9", "p@ss/Ecret9"])
+def test_a_password_that_was_not_encoded_is_masked_too(password: str) -> None:
+    for text in (f"redis://:{password}@h:6379/0", f'{{"url": "postgresql://app:{password}@db"}}'):
+        shown = Redactor().text(text)
+        assert not [part for part in ("ret9", "Tops", "ss/") if part in shown]
+
+
+def test_an_address_without_a_password_stays() -> None:
+    for text in ("http://127.0.0.1:9000/bucket/k@ref: 404", "s3://bucket/k@ref", "a@b.example"):
+        assert Redactor().text(text) == text
+
+
+def test_a_line_is_json_that_every_reader_takes(stream: io.StringIO) -> None:
+    extra = {"share": float("nan"), "level": "made up"}
+    logging.getLogger("x").warning("hi", extra=extra)
+    line = json.loads(stream.getvalue(), parse_constant=pytest.fail)
+    assert line["level"] == "WARNING"
+    assert line["share"] == "nan"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,10 +28,11 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 _MASK = "***"
 _SENSITIVE = r"(?:password|passwd|secret|token|api[_-]?key|authorization|access[_-]?key|signature)"
 _SECRET_NAME = re.compile(_SENSITIVE, re.IGNORECASE)
-_PATTERNS = (
+_PATTERNS = (  # bounded repetitions, as in `urls`
     re.compile(r"(?i)\b(?P<keep>(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(
-        rf"(?i)(?P<keep>[\w-]*{_SENSITIVE}[\w-]*[\"']?\s*[=:]\s*[\"']?)(?!(?:bearer|basic)\b)"
+        rf"(?i)(?P<keep>{_SENSITIVE}[\w-]{{0,40}}[\"']?\s{{0,8}}[=:]\s{{0,8}}[\"']?)"
+        r"(?!(?:bearer|basic)\b)"
         r"[^\s\"',;&}]+"
     ),
     re.compile(r"(?P<keep>)\bAKIA[A-Z0-9]{16}\b"),
@@ -67,8 +69,10 @@ class Redactor:
             return {str(key): self.value(str(key), item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value("", item) for item in value]
-        if value is None or isinstance(value, (bool, int, float)):
+        if value is None or isinstance(value, (bool, int)):
             return value
+        if isinstance(value, float) and math.isfinite(value):
+            return value  # JSON knows no other
         return self.text(str(value))
 
 
@@ -88,8 +92,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": self._redactor.text(record.getMessage()),
             **_context.get(),
-            **{name: self._redactor.value(name, value) for name, value in extra.items()},
         }
+        for name, value in extra.items():
+            fields.setdefault(name, self._redactor.value(name, value))
         if record.exc_info:
             fields["error"] = self._redactor.text(self.formatException(record.exc_info))
         if record.stack_info:

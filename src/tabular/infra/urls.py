@@ -14,9 +14,18 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from tabular.errors import ConfigError
 
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*://)(?P<userinfo>[^/?#\s]*)@")
+# Every repetition is bounded: these run over log text of any length, and an open one takes time
+# that grows with its square.
+# A password that was not percent-encoded may hold / ? # or @, so what follows `user:` is masked
+# up to the last @; a port there (digits, then a slash) is the one thing that it cannot be.
+_USERINFO = re.compile(
+    r"(?P<scheme>[a-zA-Z][\w+.-]{0,31}://)"
+    r"(?:[^/?#\s:@\"']{0,256}:(?!\d{1,5}/)[^\s\"'<>]{0,2048}|[^/?#\s]{0,2048})@"
+)
+_ENCODE = "write / ? # @ within a user or password as %2F %3F %23 %40"
 _SECRET_QUERY = re.compile(
-    r"(?P<key>[?&][^=&\s]*(?:password|secret|token|sig|signature|access_key|credential)[^=&\s]*=)[^&\s#]*",
+    r"(?P<key>[?&][^=&?\s]{0,40}"
+    r"(?:password|secret|token|sig|signature|access_key|credential)[^=&?\s]{0,40}=)[^&\s#]*",
     re.IGNORECASE,
 )
 
@@ -46,13 +55,22 @@ def split(url: str, schemes: Collection[str], *, what: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise ConfigError(f"the {what} URL cannot be read: {error}", where=public(url)) from error
+    except ValueError:
+        # Python's own message quotes what it took for the port, which may be half a password.
+        raise ConfigError(
+            f"the {what} URL cannot be read: its host or port is malformed",
+            where=public(url),
+            hint=_ENCODE,
+        ) from None
     if not parts.scheme or "://" not in url:
         raise ConfigError(
             f"the {what} setting is not a URL",
             where=public(url),
             hint="write scheme://…, with one of: " + ", ".join(sorted(schemes)),
+        )
+    if parts.netloc and "@" in parts.path + parts.query + parts.fragment:
+        raise ConfigError(
+            f"the {what} URL has an @ after its host", where=f"{parts.scheme}://…", hint=_ENCODE
         )
     if parts.scheme not in schemes:
         guess = nearest(parts.scheme, schemes)
