@@ -16,11 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabular.deploy.provider import ProviderOptions, State
-from tabular.deploy.standalone import cache, identity, journal, logs, ports, postgres, vault
+from tabular.deploy.standalone import (
+    cache,
+    identity,
+    journal,
+    logs,
+    ports,
+    postgres,
+    requests,
+    vault,
+)
 from tabular.deploy.standalone.children import last_lines
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.launch import inherited
 from tabular.deploy.standalone.layout import Home, Layout, remove_tree
+from tabular.deploy.standalone.model import Operation
 from tabular.deploy.standalone.provider import StandaloneProvider
 from tabular.deploy.standalone.restart import CRASH_LOOP, LONGEST_DELAY, STABLE_AFTER, Backoff
 from tabular.deploy.target import Target
@@ -106,6 +116,40 @@ def test_a_half_written_last_line_is_dropped(tmp_path: Path) -> None:
     assert [record["n"] for record in again.records] == [1, 2]
     again.append({"n": 3})
     assert [record["n"] for record in journal.read_lines(path)] == [1, 2, 3]
+
+
+def test_a_line_that_the_disk_took_half_of_is_none(tmp_path: Path) -> None:
+    program = """
+import resource, sys
+from pathlib import Path
+from tabular.deploy.standalone import journal
+from tabular.errors import PreflightError
+
+log = journal.LineLog(Path(sys.argv[1]))
+log.append({"n": 1})
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))  # as a disk that fills up within a line
+try:
+    log.append({"n": 2, "text": "x" * 100})
+except PreflightError as error:
+    print(error.code)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+log.append({"n": 3})
+"""
+    path = tmp_path / "events.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "engine.storage"
+    assert [record["n"] for record in journal.read_lines(path)] == [1, 3]
+
+
+def test_an_operation_whose_events_are_gone_did_not_succeed(tmp_path: Path) -> None:
+    layout = _layout(tmp_path)
+    target = {"provider": "standalone", "name": "demo", "environment": "development"}
+    assert list(requests.follow(layout, Operation("1", "destroy", target))) == []
+    with pytest.raises(EngineError, match="before the apply began"):
+        list(requests.follow(layout, Operation("1", "apply", target)))
 
 
 def test_locks_exclude_and_die_with_their_holder(tmp_path: Path) -> None:

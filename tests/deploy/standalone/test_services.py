@@ -67,6 +67,21 @@ def test_embedded_postgresql(place: Place) -> None:
         assert password not in " ".join(process.cmdline())
 
 
+def test_a_service_outlives_the_release_that_started_it(place: Place) -> None:
+    if cache.missing():
+        missing(f"needs {cache.missing()}")
+    for workers in (1, 2):
+        deployment = describe(cache={"type": "redis"}, compute={"workers": workers})
+        place.deploy(deployment)
+    first = place.state(deployment).history[0]
+    place.layout(deployment).release(first).unlink()  # as it is forgotten some releases later
+    (server,) = place.alive(deployment, "cache")
+    place.kill_supervisor(deployment)
+    os.kill(server, signal.SIGKILL)
+    place.provider().engine.status(place.provider().target(deployment))
+    wait_for(lambda: place.alive(deployment, "cache") not in ([], [server]), "restart")
+
+
 def test_postgresql_initialisation_that_was_killed_is_begun_anew(place: Place) -> None:
     if postgres.missing():
         missing(f"needs {postgres.missing()}")

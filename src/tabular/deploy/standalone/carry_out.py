@@ -35,8 +35,7 @@ def carry_out(context: Context) -> None:
     context.record()
     context.state.updated = utc_now().isoformat()
     context.save()
-    for old in sorted((context.layout.state / "events").iterdir())[:-KEPT_EVENTS]:
-        old.unlink()
+    _forget_events(context)
     steps = {"apply": _apply, "rollback": _rollback, "destroy": _destroy}[operation.kind]
     error: TabularError | None = None
     try:
@@ -52,6 +51,14 @@ def carry_out(context: Context) -> None:
     context.end(error)
     operation.done = True
     context.record()
+
+
+def _forget_events(context: Context) -> None:
+    """Remove the events of old operations; never this one's, which a clock set back made old."""
+    present = context.layout.events(context.operation.id)
+    found = sorted(set(present.parent.iterdir()) - {present})
+    for old in found[: max(0, len(found) + 1 - KEPT_EVENTS)]:
+        old.unlink()
 
 
 def _failed(context: Context, caught: TabularError | OSError) -> TabularError:
@@ -126,12 +133,19 @@ def _finish(context: Context, release: Release) -> None:
 
 def _commit(context: Context, release: Release, history: list[str]) -> None:
     """The one moment at which the new release becomes the serving one."""
-    before, context.state.history = context.state.history, history
-    context.state.runtime = release.stack.template["runtime"]
+    state = context.state
+    shared = [state.slots[key] for key in context.wanted_services(release) if key in state.slots]
+    before, makers = state.history, [slot.release for slot in shared]
+    state.history, state.runtime = history, release.stack.template["runtime"]
+    for slot in shared:
+        # The release that started a service is forgotten one day; the service goes on.
+        slot.release = release.id
     try:
         context.save()
     except TabularError:
-        context.state.history = before
+        state.history = before
+        for slot, maker in zip(shared, makers, strict=True):
+            slot.release = maker
         raise
 
 

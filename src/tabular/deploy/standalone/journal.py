@@ -6,6 +6,7 @@ written here: beside its place, flushed to the disk, renamed; and read back with
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -200,7 +201,8 @@ class LineLog:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
                 os.ftruncate(descriptor, self._end)
-                os.pwrite(descriptor, line, self._end)
+                if os.pwrite(descriptor, line, self._end) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)

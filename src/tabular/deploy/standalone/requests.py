@@ -175,9 +175,15 @@ def follow(layout: Layout, operation: Operation) -> Iterator[Event]:
             if record[END] == "failed":
                 raise error_from(record)
             return
-    except FileNotFoundError:
-        # Destroyed, folder and all, between the look and the opening.
-        return
+    except FileNotFoundError as error:
+        # Removed, folder and all, between the look and the opening.
+        if operation.kind == "destroy":
+            return
+        raise EngineError(
+            f"the deployment was destroyed before the {operation.kind} began",
+            where=str(layout.state),
+            hint="run the same command again",
+        ) from error
 
 
 def _is_over(layout: Layout, operation: Operation, end: dict[str, Any]) -> bool:
