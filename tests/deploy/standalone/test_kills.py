@@ -12,6 +12,8 @@ import pytest
 from tabular.deploy.events import EventStatus
 from tabular.deploy.provider import State
 from tabular.deploy.standalone import identity, journal
+from tabular.deploy.standalone.health import ask
+from tabular.deploy.standalone.ports import free_port
 from tabular.deploy.standalone.requests import read_operation
 from tabular.errors import ApplyError
 from tests.deploy.standalone.place import Place, describe, wait_for
@@ -234,6 +236,37 @@ def test_supervisor_killed_between_rename_and_removal_of_the_folder(place: Place
     assert not left.exists()
     events = engine.destroy(target, delete_data=True)
     assert list(events) == []
+
+
+def test_a_port_that_another_deployment_took_meanwhile_is_not_shared(place: Place) -> None:
+    port = free_port()
+    first = describe("first", overrides={"port": port})
+    second = describe("second", overrides={"port": port})
+    place.deploy(first)
+    place.kill_supervisor(first)
+    for process in place.processes():
+        process.kill()
+    wait_for(lambda: not place.processes(), "death of all")
+    place.deploy(second)
+    (pid,) = place.alive(second, "api")
+    engine, target = place.provider().engine, place.provider().target(first)
+    engine.status(target)
+    wait_for(lambda: "is in use by" in place.slots(first, "api")[0].reason, "refusal")
+    assert engine.status(target).state is State.DEGRADED
+    assert {ask(port, "/health").body.get("pid") for _ in range(20)} == {pid}
+
+
+def test_a_clock_set_back_does_not_take_an_operations_events_away(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    events = place.layout(deployment).state / "events"
+    for number in range(30):  # as written before the clock was set back
+        (events / f"99990101T000000-{number:08x}.jsonl").touch()
+    seen = place.deploy(describe(compute={"workers": 2}))
+    assert seen[-1].status is EventStatus.COMPLETE
+    left = sorted(path.name for path in events.iterdir())
+    assert len(left) == 20
+    assert read_operation(place.layout(deployment)).id + ".jsonl" in left  # type: ignore[union-attr]
 
 
 def test_another_client_sees_the_rest(place: Place) -> None:

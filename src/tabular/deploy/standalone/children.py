@@ -21,6 +21,7 @@ from tabular.deploy.standalone.identity import MARK
 from tabular.deploy.standalone.launch import Launch
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.model import Slot, State
+from tabular.deploy.standalone.ports import refuse_strangers
 from tabular.deploy.standalone.restart import Backoff
 from tabular.errors import TabularError
 
@@ -114,6 +115,9 @@ class Children:
 
     def _start(self, slot: Slot) -> None:
         what = self._launch(slot)
+        if slot.port:
+            own = {other.pid for other in self._state.slots.values() if other.pid is not None}
+            refuse_strangers(slot.port, own)
         slot.nonce, slot.pid, slot.born = secrets.token_hex(8), None, ""
         self._save()
         what.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

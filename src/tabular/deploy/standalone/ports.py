@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Collection
 
 import psutil
 
-from tabular.errors import PreflightError
+from tabular.errors import EngineError, PreflightError
 
 LOCALHOST = "127.0.0.1"
 
@@ -36,12 +37,52 @@ def is_free(port: int, host: str = LOCALHOST) -> bool:
 
 def holder(port: int) -> str:
     """Who listens on a port, as far as this user may see."""
+    return _named(next((pid for pid in listeners(port) if pid), None))
+
+
+def listeners(port: int) -> list[int | None]:
+    """Pids of who listens on a port; None for each that this user cannot see."""
     try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.pid:
-                return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
+        found = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        # Some systems tell nobody but root: binding has the last word there.
+        return []
+    return [
+        connection.pid
+        for connection in found
+        if connection.status == psutil.CONN_LISTEN
+        and connection.laddr
+        and connection.laddr.port == port
+    ]
+
+
+def refuse_strangers(port: int, own: Collection[int]) -> None:
+    """Refuse to listen beside somebody else: with SO_REUSEPORT each would get some requests.
+
+    Args:
+        port: that is to be shared by processes of one deployment.
+        own: pids of these.
+
+    Raises:
+        EngineError: names the stranger.
+    """
+    for pid in listeners(port):
+        if pid not in own:
+            raise EngineError(
+                f"port {port} is in use by {_named(pid)}",
+                where=f"{LOCALHOST}:{port}",
+                hint="stop that process, or deploy with another port",
+                code="engine.port-in-use",
+            )
+
+
+def _named(pid: int | None) -> str:
+    try:
+        if pid is not None:
+            return f"pid {pid} ({psutil.Process(pid).name()})"
     except psutil.Error:
-        pass
+        # It ended while we looked, or hides its name.
+        return f"pid {pid}"
     return "a process this user cannot see"
 
 
