@@ -33,7 +33,8 @@ def profile(
 ) -> None:
     """Describe each column of a table: role, missing values, range, frequent values, warnings.
 
-    A value is named only when at least 20 rows hold it.
+    A text is named only when at least 20 rows hold it. Of numbers and times the least, the
+    greatest and quantiles are shown, which may be single rows' values.
     """
     from tabular.synth.profile import profile as describe
     from tabular.synth.tables import read_table

@@ -1,7 +1,8 @@
 """What a table holds, column by column, before anything is learned from it.
 
-A profile is shown to people who may not see the table, so it names a value only when at least
-twenty rows hold it, and gives quantiles rather than rows.
+A text is named only when at least twenty rows hold it. Of numbers and times the least, the
+greatest and quantiles are given, which may be single rows' values: who may not see the table
+should not be shown its profile either.
 """
 
 from __future__ import annotations
