@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tabular.deploy.standalone import identity, journal
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.ports import free_port
 from tabular.deploy.standalone.requests import read_operation
-from tabular.errors import ApplyError
+from tabular.errors import ApplyError, EngineError
 from tests.deploy.standalone.place import Place, describe, wait_for
 
 
@@ -281,6 +282,33 @@ def test_another_client_sees_the_rest(place: Place) -> None:
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert events[-1].status is EventStatus.COMPLETE
     assert place.serving(deployment)
+
+
+def test_a_copy_of_the_home_leaves_the_originals_processes_alone(
+    place: Place, tmp_path: Path
+) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    before = sorted(process.pid for process in place.processes())
+    (tmp_path / "other").mkdir()
+    copy = Place(tmp_path / "other" / "copy")
+    subprocess.run(["cp", "-a", place.path, copy.path], check=True)
+    engine, target = copy.provider().engine, copy.provider().target(deployment)
+    for action in (
+        lambda: engine.status(target),
+        lambda: copy.deploy(describe(compute={"workers": 2})),
+        lambda: list(engine.destroy(target, delete_data=True)),
+    ):
+        with pytest.raises(EngineError, match="copy of a deployment"):
+            action()
+    (listed,) = engine.list()
+    assert listed.state is State.FAILED
+    assert sorted(process.pid for process in place.processes()) == before
+
+    list(place.provider().engine.destroy(target, delete_data=True))
+    copy.provider().engine.status(target)
+    wait_for(lambda: copy.serving(deployment) is not None, "the restored backup")
+    copy.close()
 
 
 def test_folder_removed_by_hand_ends_its_processes(place: Place, tmp_path: Path) -> None:

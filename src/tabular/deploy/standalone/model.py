@@ -138,6 +138,7 @@ class State:
         runtime: ``process`` or ``container``; containers need no supervisor between operations.
         program: version of the supervisor's code.
         pid: of the supervisor.
+        place: the state folder it was written in; another one tells of a move or a copy.
     """
 
     uid: str
@@ -151,6 +152,7 @@ class State:
     runtime: str = "process"
     program: str = ""
     pid: int = 0
+    place: str = ""
 
     @property
     def current(self) -> str | None:

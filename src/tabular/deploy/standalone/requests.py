@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tabular.deploy.events import Event
@@ -73,9 +74,10 @@ def ensure_supervisor(layout: Layout) -> None:
     """Have a supervisor of this very version look after the deployment.
 
     Raises:
-        EngineError: it does not start.
+        EngineError: it does not start, or would be a copy's.
     """
     state = read_state(layout)
+    _refuse_copy(layout, state)
     if journal.is_locked(layout.supervisor_lock):
         if state is None or state.program in ("", __version__):
             return
@@ -94,6 +96,22 @@ def ensure_supervisor(layout: Layout) -> None:
             break
     said = done.stderr.decode(errors="replace").strip()[-600:]
     raise _no_supervisor(layout, said or f"it ended with {done.returncode}")
+
+
+def _refuse_copy(layout: Layout, state: State | None) -> None:
+    """A copy's record names the processes of the original: it would stop these as its own."""
+    if state is None or not state.place or not Path(state.place).exists():
+        return
+    if layout.state.samefile(state.place):
+        return
+    original = read_state(Layout(Path(state.place), layout.data))
+    if original is not None and original.uid == state.uid:
+        raise EngineError(
+            "this is a copy of a deployment that is still there",
+            where=f"{layout.state}, copied from {state.place}",
+            hint="keep it as a backup; to use it, first destroy or move away the original",
+            code="engine.copy",
+        )
 
 
 def _start_supervisor(layout: Layout) -> subprocess.CompletedProcess[bytes]:
@@ -149,11 +167,19 @@ def submit(layout: Layout, operation: Operation, check: Callable[[], None]) -> I
     except EngineError:
         # Nobody will carry it out: take it back, so that it does not start days later.
         if not journal.is_locked(layout.supervisor_lock):
-            operation.done = True
-            journal.write_json(layout.operation_file, asdict(operation))
+            _take_back(layout, operation, running)
         raise
     wake(layout)
     return follow(layout, operation)
+
+
+def _take_back(layout: Layout, operation: Operation, before: Operation | None) -> None:
+    """As if it had never been handed in: it neither ran nor ended."""
+    if before is not None:
+        journal.write_json(layout.operation_file, asdict(before))
+    else:
+        layout.operation_file.unlink(missing_ok=True)
+    layout.events(operation.id).unlink(missing_ok=True)
 
 
 def follow(layout: Layout, operation: Operation) -> Iterator[Event]:

@@ -53,6 +53,7 @@ class Supervisor:
         known = read_as(layout.state_file, State.from_dict)
         self.state = known or State(uid=uuid4().hex)
         self.state.program, self.state.pid = __version__, os.getpid()
+        self.state.place = str(layout.state)
         self._reservation: Reservation | None = None
         self._releases: dict[str, Release] = {}
         self.children = Children(layout, self.state, self._save, self._launch)
