@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabular.errors import TableError
+from tabular.errors import TableError, TooLargeError
 
 MAX_BINS = 255
 """Bins for values; code 0 is missing, so a code always fits a byte."""
@@ -30,6 +30,7 @@ SNAP_ROWS = 8
 FLOAT_DECIMALS = 8
 """Most decimals tried before a float column counts as continuous."""
 
+_MOST_STRING_BYTES = 2**31 - 1
 _MOST_UINT64 = float(np.nextafter(2.0**64, 0))
 
 Codes = npt.NDArray[np.uint8]
@@ -156,6 +157,8 @@ class Codec:
             return self._build(whole, mask)
         if self.step:
             known = np.round(np.rint(known) * self.step + self.origin, max(0, self.decimals))
+        else:
+            known = known + self.origin
         return self._build(known, mask)
 
     def _build(self, stored: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None) -> pa.Array:
@@ -200,10 +203,12 @@ def is_ordered(kind: pa.DataType) -> bool:
 
 
 def plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """One contiguous array, dictionaries decoded, NaN as null."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
+    """One contiguous array, dictionaries decoded, NaN as null; very much text as large strings."""
+    if isinstance(column, pa.ChunkedArray):
+        if pa.types.is_string(column.type) and column.nbytes > _MOST_STRING_BYTES:
+            column = column.cast(pa.large_string())
+        column = column.combine_chunks()
+    array = column
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_floating(array.type):
@@ -243,15 +248,29 @@ def encode(
             f"column {name!r} has type {column.type}, which cannot be synthesized",
             hint="flatten it into plain columns, or drop it",
         ) from error
+    dictionary = coded.dictionary
+    if pa.types.is_large_string(dictionary.type) and pa.types.is_string(column.type):
+        dictionary = _narrow(name, dictionary)
     position = coded.indices
     if position.null_count:
         position = position.fill_null(-1)
     rows = position.to_numpy(zero_copy_only=False).astype(np.int32) + 1
-    counts = np.bincount(rows, minlength=len(coded.dictionary) + 1)[1:]
+    counts = np.bincount(rows, minlength=len(dictionary) + 1)[1:]
     if ordered:
-        return _encode_ordered(name, column, coded.dictionary, rows, counts)
-    raw = Codec(name, column.type, coded.dictionary, np.zeros(0, np.uint8))
+        return _encode_ordered(name, column, dictionary, rows, counts)
+    raw = Codec(name, column.type, dictionary, np.zeros(0, np.uint8))
     return _encode_categories(raw, rows, counts, floor)
+
+
+def _narrow(name: str, dictionary: pa.Array) -> pa.Array:
+    """Texts that `plain` made large, as the column's own type again."""
+    try:
+        return dictionary.cast(pa.string())
+    except pa.ArrowInvalid as error:
+        raise TooLargeError(
+            f"column {name!r} holds more than {_MOST_STRING_BYTES:,} bytes of different texts",
+            hint="drop the column, or take a sample of its rows",
+        ) from error
 
 
 def _encode_ordered(

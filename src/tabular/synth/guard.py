@@ -6,10 +6,13 @@ guard remembers a hash of each row that occurs once, so that the sampler can dra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from tabular.synth.encoding import Codec
+from tabular.synth.engines import Drawn, RawRandom
 
 TYPICAL = 0.9
 """Quantile of the rarity of rows that repeat, below which a copy passes as a coincidence."""
@@ -67,6 +70,53 @@ class CopyGuard:
             at = np.searchsorted(self.unique, hashes[maybe])
             found[maybe] = self.unique.take(at, mode="clip") == hashes[maybe]
         return found
+
+
+def shake(  # noqa: PLR0917
+    columns: list[Drawn],
+    codecs: Sequence[Codec],
+    guarded: Sequence[int],
+    loose: Collection[int],
+    guard: CopyGuard,
+    random: RawRandom,
+) -> npt.NDArray[np.bool_]:
+    """Move the numbers of copied rows a little, in place, and tell which rows still are copies.
+
+    A number whose values hold few rows each goes to a place between its neighbours among the
+    training values: the distribution stays, the copy does not. Other rows stay as they are.
+
+    Args:
+        columns: drawn columns of the whole table.
+        codecs: theirs.
+        guarded: positions of the columns the guard looks at.
+        loose: positions of the columns whose numbers may move.
+        guard: recognizes copies.
+        random: source of the moves.
+    """
+    copied = guard.copies([columns[position].index for position in guarded])
+    rows = np.flatnonzero(copied)
+    if not len(rows):
+        return copied
+    # Rows with a number that no training row has.
+    moved = np.zeros(len(rows), bool)
+    for position in loose:
+        codec, column = codecs[position], columns[position]
+        index = column.index.take(rows)
+        numbers = codec.number_of_index
+        low = numbers.take(np.maximum(index - 1, 1), mode="clip")
+        high = numbers.take(np.minimum(index + 1, codec.size))
+        to = low + (high - low) * (random.uint32(len(rows)) * 2.0**-32)
+        if codec.step:
+            to = np.rint(to)
+        to[index == 0] = np.nan
+        nearest = codec.index_of_numbers(to)
+        if column.numbers is None:
+            column.numbers = numbers.take(column.index)
+        column.index[rows], column.numbers[rows] = nearest, to
+        moved |= (index > 0) & ~np.isclose(to, numbers.take(nearest), rtol=1e-9, atol=0)
+    again = guard.copies([columns[position].index.take(rows) for position in guarded])
+    copied[rows] = again & ~moved
+    return copied
 
 
 def _rarity(columns: Sequence[npt.NDArray[np.integer]]) -> npt.NDArray[np.float64]:

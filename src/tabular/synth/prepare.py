@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from tabular.errors import ModelFileError, TableError
 from tabular.synth import modelfile
 from tabular.synth.conditions import schema_conditions
-from tabular.synth.encoding import Codec, Index, encode, plain
+from tabular.synth.encoding import SNAP_ROWS, Codec, Index, encode, plain
 from tabular.synth.engines import Preset
 from tabular.synth.keys import KeyMaker
 from tabular.synth.schema import ORDERED_ROLES, TableSchema
@@ -59,6 +59,16 @@ class Prepared:
     def guarded(self) -> list[int]:
         """Positions of the codecs whose values come out as drawn."""
         return [position for position in range(len(self.codecs)) if position not in self.texts]
+
+    @property
+    def loose(self) -> list[int]:
+        """Positions of numbers whose values hold too few rows each to stand for more than them."""
+        return [
+            position
+            for position in self.guarded
+            if self.codecs[position].numbers is not None
+            and self.codecs[position].size * SNAP_ROWS > self.learnt
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but values, bins and numbers, JSON-able."""

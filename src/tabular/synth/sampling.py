@@ -17,7 +17,7 @@ from tabular.errors import ConstraintError, InputError
 from tabular.synth.conditions import Condition
 from tabular.synth.encoding import Codec
 from tabular.synth.engines import Drawn, Engine, RawRandom, block_rows
-from tabular.synth.guard import CopyGuard
+from tabular.synth.guard import CopyGuard, row_hashes, shake
 
 MOST_ATTEMPTS = 200
 """Blocks of candidates drawn for one block of rows before conditions count as unfulfillable."""
@@ -25,9 +25,23 @@ MOST_ATTEMPTS = 200
 GUARD_ATTEMPTS = 8
 """Times a copied row is drawn again; a table of few possible rows cannot avoid all copies."""
 
+MOST_COPIES = 0.5
+"""Share of copies among rows with the same values missing, above which they are let be."""
+
 _LEAST_CANDIDATES = 256
 
+_SHAKE = 1
+"""Ends the key of the random stream that moves copied numbers."""
+
 Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """Candidates: their columns, and which of them copy a training row that occurs once."""
+
+    columns: list[Drawn]
+    copied: Mask
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class BlockSampler:
         guard: recognizes copies, or None.
         guarded: positions of the columns the guard looks at; the others are filled afterwards,
             so that no condition can be put on them.
+        loose: positions of the columns whose numbers may move to avoid a copy.
 
     Raises:
         InputError: a condition on a column that is generated, not modelled.
@@ -65,9 +80,10 @@ class BlockSampler:
         *,
         guard: CopyGuard | None,
         guarded: Sequence[int],
+        loose: Sequence[int],
     ) -> None:
         self._engine, self._codecs, self._seeds = engine, codecs, seeds
-        self._guard, self._guarded = guard, guarded
+        self._guard, self._guarded, self._loose = guard, guarded, loose
         self.rows = block_rows(len(codecs))
         self._bounds = [_bind(condition, codecs, guarded) for condition in conditions]
         self._allowed = _steering(self._bounds, codecs)
@@ -79,36 +95,72 @@ class BlockSampler:
             ConstraintError: the conditions are not met within a bounded number of attempts.
         """
         wanted = rows if self._bounds else self.rows
-        parts: list[list[Drawn]] = []
+        parts: list[_Attempt] = []
         have = tried = 0
         for attempt in range(MOST_ATTEMPTS):
-            size = self.rows
-            if attempt and not self._bounds:
-                size = max(_LEAST_CANDIDATES, 2 * (wanted - have))
-            columns, accepted = self._attempt(number, attempt, size)
-            tried += size
-            if accepted is not None:
-                keep = np.flatnonzero(accepted)
-                columns = [_take(column, keep) for column in columns]
-            if len(columns[0].index):
-                parts.append(columns)
-                have += len(columns[0].index)
+            drawn = self._attempt(number, attempt, self.rows)
+            tried += self.rows
+            if len(drawn.copied):
+                parts.append(drawn)
+                have += len(drawn.copied)
             if have >= wanted:
-                return _join(parts, rows)
+                columns = self._join([part.columns for part in parts], wanted)
+                copied = np.concatenate([part.copied for part in parts])[:wanted]
+                if copied.any():
+                    copied &= ~np.isin(_missing(columns), _hopeless(parts[0]))
+                    self._replace(number, columns, copied)
+                return self._join([columns], rows)
         raise self._unfulfilled(have, tried)
 
-    def _attempt(self, number: int, attempt: int, size: int) -> tuple[list[Drawn], Mask | None]:
-        random = RawRandom(*self._seeds, number, attempt)
-        drawn = self._engine.draw(random, size, self._allowed or None)
+    def _attempt(self, number: int, attempt: int, size: int) -> _Attempt:
+        """Candidates that fulfil the conditions, with a mark on those that copy somebody."""
+        drawn = self._engine.draw(
+            RawRandom(*self._seeds, number, attempt), size, self._allowed or None
+        )
+        columns = drawn.columns
+        copied = np.zeros(size, bool)
+        if self._guard is not None:
+            random = RawRandom(*self._seeds, number, attempt, _SHAKE)
+            copied = shake(columns, self._codecs, self._guarded, self._loose, self._guard, random)
         accepted = drawn.kept
         for bound in self._bounds:
-            holds = self._holds(bound, drawn.columns)
+            holds = self._holds(bound, columns)
             accepted = holds if accepted is None else accepted & holds
-        if self._guard is not None and attempt < GUARD_ATTEMPTS:
-            copied = self._guard.copies([drawn.columns[p].index for p in self._guarded])
-            if copied.any():
-                accepted = ~copied if accepted is None else accepted & ~copied
-        return drawn.columns, accepted
+        if accepted is None:
+            return _Attempt(columns, copied)
+        keep = np.flatnonzero(accepted)
+        return _Attempt([_take(column, keep) for column in columns], copied.take(keep))
+
+    def _replace(self, number: int, columns: Sequence[Drawn], copied: Mask) -> None:
+        """Put other rows in the place of copies, each with the same values missing.
+
+        Were copies only thrown away, rows that nobody's copy can be, above all those with much
+        missing, would take their share. Where no other row comes up the copy stays.
+        """
+        needy = np.flatnonzero(copied)
+        for attempt in range(GUARD_ATTEMPTS):
+            if not len(needy):
+                return
+            size = self.rows if self._bounds else max(_LEAST_CANDIDATES, 4 * len(needy))
+            fresh = self._attempt(number, MOST_ATTEMPTS + attempt, min(size, self.rows))
+            good = np.flatnonzero(~fresh.copied)
+            place, taken = _match(_missing(columns).take(needy), _missing(fresh.columns).take(good))
+            for codec, column, other in zip(self._codecs, columns, fresh.columns, strict=True):
+                if column.numbers is not None or other.numbers is not None:
+                    column.numbers = _numbers(codec, column)
+                    column.numbers[needy[place]] = _numbers(codec, other)[good[taken]]
+                column.index[needy[place]] = other.index[good[taken]]
+            needy = np.delete(needy, place)
+
+    def _join(self, parts: Sequence[Sequence[Drawn]], rows: int) -> list[Drawn]:
+        joined = []
+        for codec, columns in zip(self._codecs, zip(*parts, strict=True), strict=True):
+            index = np.concatenate([column.index for column in columns])[:rows]
+            numbers = None
+            if any(column.numbers is not None for column in columns):
+                numbers = np.concatenate([_numbers(codec, column) for column in columns])[:rows]
+            joined.append(Drawn(index, numbers))
+        return joined
 
     def _holds(self, bound: _Bound, columns: Sequence[Drawn]) -> Mask:
         first = columns[bound.positions[0]]
@@ -184,14 +236,36 @@ def _take(column: Drawn, keep: npt.NDArray[np.intp]) -> Drawn:
     return Drawn(column.index.take(keep), numbers)
 
 
-def _join(parts: Sequence[Sequence[Drawn]], rows: int) -> list[Drawn]:
-    if len(parts) == 1:
-        return [
-            Drawn(c.index[:rows], None if c.numbers is None else c.numbers[:rows]) for c in parts[0]
-        ]
-    joined = []
-    for columns in zip(*parts, strict=True):
-        index = np.concatenate([column.index for column in columns])[:rows]
-        numbers = [column.numbers for column in columns if column.numbers is not None]
-        joined.append(Drawn(index, np.concatenate(numbers)[:rows] if numbers else None))
-    return joined
+def _missing(columns: Sequence[Drawn]) -> npt.NDArray[np.uint64]:
+    """A hash per row of which of its values are missing."""
+    return row_hashes([(column.index == 0).astype(np.uint8) for column in columns])
+
+
+def _hopeless(drawn: _Attempt) -> npt.NDArray[np.uint64]:
+    """Patterns of missing values under which most rows are copies, however they are drawn.
+
+    There so few rows are possible that a copy tells nothing, and the few others would be all
+    that is left: what is not in the training data, which would give that away.
+    """
+    patterns, where = np.unique(_missing(drawn.columns), return_inverse=True)
+    share = np.bincount(where, weights=drawn.copied) / np.bincount(where)
+    return patterns[share > MOST_COPIES]
+
+
+def _match(
+    wanting: npt.NDArray[np.uint64], offered: npt.NDArray[np.uint64]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Pairs of equal entries, first come first served: positions in either array."""
+    places, takens = [], []
+    for pattern in np.unique(wanting):
+        place = np.flatnonzero(wanting == pattern)
+        taken = np.flatnonzero(offered == pattern)
+        count = min(len(place), len(taken))
+        places.append(place[:count])
+        takens.append(taken[:count])
+    return np.concatenate(places), np.concatenate(takens)
+
+
+def _numbers(codec: Codec, column: Drawn) -> npt.NDArray[np.float64]:
+    """The drawn numbers, or where values were drawn their numbers."""
+    return codec.number_of_index.take(column.index) if column.numbers is None else column.numbers

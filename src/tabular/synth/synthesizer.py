@@ -182,6 +182,7 @@ class Synthesizer:
             conditions,
             guard=self._guard,
             guarded=prepared.guarded,
+            loose=prepared.loose,
         )
         return self._draw(sampler, rows, seed, start, dictionary)
 
