@@ -110,3 +110,13 @@ def test_json_is_whole_and_repeatable():
 def test_a_table_without_columns_is_refused():
     with pytest.raises(TableError, match="no columns"):
         profile(pa.table({}))
+
+
+def test_whole_numbers_past_2_to_the_53_are_exact() -> None:
+    top = 2**64 - 1
+    signed = [2**63 - 1 - i for i in range(20)]
+    table = pa.table({"u": pa.array([top - i for i in range(20)], pa.uint64()), "i": signed})
+    unsigned, other = profile(table).columns
+    assert (unsigned.minimum, unsigned.maximum) == (top - 19, top)
+    assert unsigned.quantiles["0.5"] == top - 10
+    assert (other.minimum, other.maximum) == (signed[-1], signed[0])

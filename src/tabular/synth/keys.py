@@ -70,20 +70,39 @@ class KeyMaker:
             rows: how many.
             seed: picks the permutation.
             kind: the Arrow type of the column.
+
+        Raises:
+            TableError: more rows than the type has values.
         """
         number = np.arange(first, first + rows, dtype=np.int64)
         if not self.alphabets:
-            return pa.array(self._integers(number, seed)).cast(kind)
+            return self._integers(number, seed, kind)
         return pa.array(self._strings(number, seed), type=pa.string()).cast(kind)
 
-    def _integers(self, number: Ints, seed: int) -> Ints:
-        if self.serial:
-            return self.low + number
+    def _integers(self, number: Ints, seed: int, kind: pa.DataType) -> pa.Array:
+        """Keys from the range of the original ones, then above it, then below it.
+
+        Everything is reckoned modulo 2^64, in which both signed and unsigned keys fit.
+        """
         span = self.high - self.low + 1
-        space = min(span, _LARGEST)
-        spread = max(1, span // space)
-        inside = self.low + _permuted(number % space, space, seed) * spread
-        return np.where(number < space, inside, self.high + 1 + number - space)
+        space = span if self.serial else min(span, _LARGEST)
+        inside = number if self.serial else _permuted(number % space, space, seed)
+        offset = inside.astype(np.uint64) * np.uint64(1 if self.serial else span // space)
+        least, most = _bounds(kind)
+        beyond = number - min(space, 2**62)
+        above = most - self.high
+        if len(number) and int(beyond[-1]) >= above + self.low - least:
+            raise TableError(
+                f"a key column of type {kind} has no {int(number[-1]) + 1:,} different values",
+                hint="draw fewer rows, or give the column the role integer or a wider type",
+            )
+        up = (beyond + 1).astype(np.uint64) + np.uint64((self.high - self.low) % 2**64)
+        further = np.maximum(beyond - min(above, 2**62), -1) + 1
+        outside = np.where(further > 0, np.uint64(0) - further.astype(np.uint64), up)
+        offset = np.where(beyond < 0, offset, outside)
+        found = offset + np.uint64(self.low % 2**64)
+        unsigned = pa.types.is_unsigned_integer(kind)
+        return pa.array(found if unsigned else found.view(np.int64)).cast(kind)
 
     def _strings(self, number: Ints, seed: int) -> list[str]:
         sizes = [len(alphabet) for alphabet in self.alphabets]
@@ -135,6 +154,14 @@ class KeyMaker:
         if maker.high < maker.low or "" in maker.alphabets:
             raise ModelFileError("a key column is damaged: empty range")
         return maker
+
+
+def _bounds(kind: pa.DataType) -> tuple[int, int]:
+    """Least and greatest value of an integer type."""
+    bits = kind.bit_width
+    if pa.types.is_unsigned_integer(kind):
+        return 0, 2**bits - 1
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
 def _alphabets(values: list[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -129,8 +130,7 @@ def _column(name: str, values: pa.ChunkedArray) -> ColumnProfile:
     counted = _count(values, kind)
     role = "unsupported" if kind is None else infer(pa.table({name: values})).columns[name].role
     line = kind in ("number", "instant", "clock", "span")
-    points = as_floats(name, values, common_family(name, [values.type])) if line else np.empty(0)
-    points = np.sort(points[~np.isnan(points)])
+    points = _line(name, values) if line else np.empty(0)
     return ColumnProfile(
         name=name,
         type=str(values.type),
@@ -142,12 +142,21 @@ def _column(name: str, values: pa.ChunkedArray) -> ColumnProfile:
         maximum=_point(points[-1], values.type) if len(points) else None,
         mean=round(float(points.mean()), 6) if len(points) and kind == "number" else None,
         quantiles={
-            str(share): _point(np.quantile(points, share, method="inverted_cdf"), values.type)
+            str(share): _point(points[math.ceil(share * len(points)) - 1], values.type)
             for share in (QUANTILES if len(points) else ())
         },
         top=_top(counted, rows),
         warnings=tuple(_warnings(role, values, missing, counted)),
     )
+
+
+def _line(name: str, values: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Values without missing ones, ascending: whole numbers exact, others as float64."""
+    plain = pc.drop_null(pc.cast(values, value_type(values.type)))
+    if pa.types.is_integer(plain.type):
+        return np.sort(plain.to_numpy())
+    points = as_floats(name, values, common_family(name, [values.type]))
+    return np.sort(points[~np.isnan(points)])
 
 
 def _share(part: int, whole: int) -> float:
