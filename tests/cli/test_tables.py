@@ -92,6 +92,32 @@ def test_latin_1_is_explained_and_read_when_told(tmp_path: Path) -> None:
     assert set(read_table(out)["name"].to_pylist()) <= {"caf\u00e9", "bar"}
 
 
+def test_delimiters_and_wide_text_through_the_commands(tmp_path: Path) -> None:
+    data, out, wide = tmp_path / "d.csv", tmp_path / "o.csv", tmp_path / "w.csv"
+    data.write_text("name:n\n" + "x:1\ny:2\n" * 40)
+    invoke("generate", data, out, "--rows", 9, "--delimiter", ":")
+    assert read_table(out).column_names == ["name", "n"]
+    invoke("fit", data, "--model", tmp_path / "m", "--delimiter", ":")
+    invoke("evaluate", data, out, "--delimiter", ":")
+    profiled = json.loads(invoke("profile", data, "--delimiter", ":", "--json"))
+    assert [column["name"] for column in profiled["columns"]] == ["name", "n"]
+    wide.write_bytes(data.read_text().replace(":", ";").encode("utf-16"))
+    refused = run("profile", str(wide), home=tmp_path)
+    assert refused.code == 1
+    assert "--encoding utf-16" in refused.err
+    invoke("fit", wide, "--model", tmp_path / "m", "--encoding", "utf-16")
+
+
+@pytest.mark.parametrize("encoding", ["base64", "rot13", "hex", "klingon"])
+def test_what_is_no_encoding_is_one_line_and_no_abort(
+    data: Path, tmp_path: Path, encoding: str
+) -> None:
+    refused = run("profile", str(data), "--encoding", encoding, home=tmp_path)
+    assert refused.code == 1
+    assert repr(encoding) in refused.err
+    assert "Traceback" not in refused.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -125,6 +128,38 @@ def test_a_parquet_file_of_one_long_string_repeated_is_refused(tmp_path: Path) -
     assert path.stat().st_size < 200_000
     with pytest.raises(TooLargeError):
         read_table(path, max_bytes=1_000_000_000)
+
+
+def test_texts_of_a_dictionary_are_counted_before_they_are_written_out(tmp_path: Path) -> None:
+    words = pa.array(["x" * 2**20]).dictionary_encode()
+    for name, kind in (("text", pa.string()), ("bytes", pa.binary())):
+        coded = pa.DictionaryArray.from_arrays(
+            pa.array([0] * 4000, pa.int32()), words.dictionary.cast(kind)
+        )
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"s": coded}), path)
+        assert path.stat().st_size < 150_000
+        with pytest.raises(TooLargeError, match="1,000,000,000 allowed"):
+            read_table(path, max_bytes=1_000_000_000)
+
+
+def test_nested_columns_are_counted_by_their_items(tmp_path: Path) -> None:
+    path = tmp_path / "nested.parquet"
+    pq.write_table(pa.table({"l": [[0] * 100_000] * 100}), path)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(TooLargeError, match="80,000,000 bytes"):
+        read_table(path, max_bytes=50_000_000)
+    assert read_table(path)["l"][7].as_py() == [0] * 100_000
+
+
+def test_the_default_limit_knows_the_memory_of_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"s": ["x" * 2**20] * 4000}), path)
+    code = f"from tabular.synth.tables import read_table\nread_table({str(path)!r})\n"
+    command = f"ulimit -v 5000000; exec {sys.executable} -c {shlex.quote(code)}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert "TooLargeError" in done.stderr
+    assert "2,560,000,000 allowed" in done.stderr
 
 
 def test_unknown_suffix_and_missing_file(tmp_path: Path) -> None:

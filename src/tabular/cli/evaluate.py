@@ -41,6 +41,10 @@ def evaluate(
     encoding: Annotated[
         str, typer.Option(help="Encoding of the real and the holdout file.")
     ] = "utf-8",
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help="Between the cells of the real and the holdout CSV; else recognized."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure how good and how private a synthetic table is.
@@ -54,11 +58,11 @@ def evaluate(
     if html is not None:
         require_writable(html, real, synthetic, *([holdout] if holdout else []))
     tables: dict[str, Any] = {
-        "real": read_table(real, encoding=encoding),
+        "real": read_table(real, encoding=encoding, delimiter=delimiter),
         "synthetic": read_table(synthetic),
     }
     if holdout is not None:
-        tables["holdout"] = read_table(holdout, encoding=encoding)
+        tables["holdout"] = read_table(holdout, encoding=encoding, delimiter=delimiter)
     with bar("evaluating") as progress:
         report = measure(**tables, target=target, seed=seed, progress=progress)
     if html is not None:

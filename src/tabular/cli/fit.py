@@ -12,6 +12,7 @@ from rich.markup import escape
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.outputs import require_writable
 from tabular.cli.tableflags import (
+    DelimiterFlag,
     EncodingFlag,
     EngineFlag,
     ModelSeedFlag,
@@ -37,6 +38,7 @@ def fit(
     seed: ModelSeedFlag = 0,
     workers: WorkersFlag = 1,
     encoding: EncodingFlag = "utf-8",
+    delimiter: DelimiterFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Learn a table and write a model file, from which `sample` draws rows."""
@@ -50,6 +52,7 @@ def fit(
         seed=seed,
         workers=workers,
         encoding=encoding,
+        delimiter=delimiter,
     )
     synthesizer.save(model)
     seconds = time.perf_counter() - began

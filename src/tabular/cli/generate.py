@@ -13,6 +13,7 @@ from tabular.cli.bars import bar
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.outputs import require_writable
 from tabular.cli.tableflags import (
+    DelimiterFlag,
     EncodingFlag,
     EngineFlag,
     FormatFlag,
@@ -43,6 +44,7 @@ def generate(
     schema: SchemaFlag = None,
     workers: WorkersFlag = 1,
     encoding: EncodingFlag = "utf-8",
+    delimiter: DelimiterFlag = None,
     format: FormatFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -57,6 +59,7 @@ def generate(
         seed=0,
         workers=workers,
         encoding=encoding,
+        delimiter=delimiter,
     )
     with bar(f"sampling {out.name}") as progress:
         written = synthesizer.write(

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tabular.cli.output import JsonFlag, print_json, stdout
-from tabular.cli.tableflags import EncodingFlag
+from tabular.cli.tableflags import DelimiterFlag, EncodingFlag
 
 if TYPE_CHECKING:
     from tabular.synth.profile import ColumnProfile
@@ -29,6 +29,7 @@ def profile(
         Path, typer.Argument(metavar="DATA", help="A table: CSV, Parquet or JSON lines.")
     ],
     encoding: EncodingFlag = "utf-8",
+    delimiter: DelimiterFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Describe each column of a table: role, missing values, range, frequent values, warnings.
@@ -39,7 +40,7 @@ def profile(
     from tabular.synth.profile import profile as describe
     from tabular.synth.tables import read_table
 
-    found = describe(read_table(data, encoding=encoding))
+    found = describe(read_table(data, encoding=encoding, delimiter=delimiter))
     if as_json:
         print_json(found.to_dict())
         return

@@ -28,6 +28,14 @@ WhereFlag = Annotated[
     ),
 ]
 EncodingFlag = Annotated[str, typer.Option("--encoding", help="Encoding of the text file.")]
+DelimiterFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        help="Between the cells of the CSV file; by default a comma, semicolon, tab or bar is "
+        "recognized.",
+    ),
+]
 FormatFlag = Annotated[
     str | None, typer.Option("--format", help="csv, parquet or jsonl; by default from the name.")
 ]
@@ -42,12 +50,13 @@ def fitted(
     seed: int,
     workers: int,
     encoding: str,
+    delimiter: str | None,
 ) -> Any:
     """Reads a table and fits a synthesizer on it, with a progress bar."""
     from tabular.synth.synthesizer import Synthesizer
     from tabular.synth.tables import read_table
 
     model = Synthesizer(engine, preset, schema, seed)
-    table = read_table(data, encoding=encoding)
+    table = read_table(data, encoding=encoding, delimiter=delimiter)
     with bar(f"fitting {data.name}") as progress:
         return model.fit(table, progress=progress, workers=workers)

@@ -5,6 +5,7 @@ Nothing here imports pandas or polars unless a table of theirs was handed over.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -32,16 +33,23 @@ def to_arrow(table: Any) -> tuple[pa.Table, Kind]:
     names = [str(name) for name in found.column_names]
     if not names:
         raise TableError("the table has no columns")
-    twice = sorted({name for name in names if names.count(name) > 1})[:5] if _repeats(names) else []
-    if twice:
-        raise TableError(
-            f"columns share a name: {', '.join(map(repr, twice))}", hint="rename one of them"
-        )
+    refuse_repeats(names)
     return found, kind  # type: ignore[return-value]
 
 
-def _repeats(names: list[str]) -> bool:
-    return len(set(names)) < len(names)
+def refuse_repeats(names: list[str], where: str | None = None) -> None:
+    """Insists that each column has a name of its own.
+
+    Raises:
+        TableError: columns share a name.
+    """
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)[:5]
+    if twice:
+        raise TableError(
+            f"columns share a name: {', '.join(map(repr, twice))}",
+            where=where,
+            hint="rename one of them",
+        )
 
 
 def _foreign(table: Any) -> tuple[pa.Table, str]:

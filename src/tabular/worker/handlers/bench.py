@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 
 from tabular.errors import TableError, TooLargeError
 from tabular.infra.storage import ObjectInfo, ObjectStore
-from tabular.synth.tables import MAX_TABLE_BYTES, read_table
+from tabular.synth.tables import read_table
 
 _CHUNK = 1024 * 1024
 
@@ -42,10 +41,9 @@ class Workbench:
             TableError: it cannot be read as one.
             NotFoundError, UnavailableError: of the store.
         """
-        limit = min(MAX_TABLE_BYTES, psutil.virtual_memory().total // 2)
         try:
             with self.store.reader(source["key"]) as stream:
-                return read_table(stream, source["format"], max_bytes=limit)
+                return read_table(stream, source["format"])
         except (TableError, TooLargeError) as error:
             # The reader knows a stream; the user knows a name.
             error.where = f"{source['name']}{(error.where or '').removeprefix('the table')}"
