@@ -13,12 +13,23 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy import AuditLog, Gate, Orchestrator, Status, load_provider
+from tabular.deploy import (
+    Action,
+    AuditLog,
+    Change,
+    Gate,
+    Orchestrator,
+    State,
+    Status,
+    Target,
+    load_provider,
+)
 from tabular.deploy.stack import Reduction, Stack
 from tabular.errors import (
     BudgetError,
     NotFoundError,
     PolicyError,
+    RefusedError,
     UnsupportedError,
     UsageError,
     WaitTimeoutError,
@@ -128,9 +139,23 @@ def service() -> Iterator[tuple[str, type[_Service]]]:
     server.server_close()
 
 
-def _status(orchestrator: Orchestrator, url: str) -> Status:
+class _Publishing(example.FolderEngine):  # type: ignore[misc]
+    """Says where its service is, and in which state."""
+
+    url: str
+    state = State.READY
+
+    def status(self, target: Target) -> Status:
+        return replace(super().status(target), outputs={"url": self.url}, state=self.state)
+
+
+def _published(orchestrator: Orchestrator, url: str) -> Target:
+    """A deployment whose engine names the service's address."""
+    provider: Any = orchestrator.provider
     list(orchestrator.apply(orchestrator.plan(describe("demo"))))
-    return replace(orchestrator.find("demo", None), outputs={"url": url})
+    provider.engine = _Publishing(provider.engine.root)
+    provider.engine.url = url
+    return orchestrator.find("demo", None).target
 
 
 def test_readiness_is_asked_of_the_service_until_it_is(
@@ -138,7 +163,7 @@ def test_readiness_is_asked_of_the_service_until_it_is(
 ) -> None:
     url, handler = service
     handler.answers = [503, 503, 200]
-    orchestrator.verify(_status(orchestrator, url), timeout=10)
+    orchestrator.verify(_published(orchestrator, url), timeout=10)
     assert handler.answers == [200]
 
 
@@ -148,7 +173,27 @@ def test_a_service_that_never_gets_ready_is_an_error_with_its_words(
     url, handler = service
     handler.answers = [503]
     with pytest.raises(WaitTimeoutError, match=r"503.*migrating"):
-        orchestrator.verify(_status(orchestrator, url), timeout=1)
+        orchestrator.verify(_published(orchestrator, url), timeout=1)
+
+
+def test_another_service_at_the_address_does_not_make_a_degraded_deployment_ready(
+    orchestrator: Orchestrator, service: tuple[str, type[_Service]]
+) -> None:
+    url, _ = service
+    target = _published(orchestrator, url)
+    engine: Any = orchestrator.provider.engine
+    engine.state = State.DEGRADED
+    with pytest.raises(WaitTimeoutError, match="degraded"):
+        orchestrator.verify(target, timeout=1)
+
+
+def test_an_update_that_loses_data_needs_a_word_of_its_own(orchestrator: Orchestrator) -> None:
+    plan = orchestrator.plan(describe("demo"))
+    lost = Change(Action.REPLACE, "data", "Folder::Data", stateful=True)
+    with pytest.raises(RefusedError, match="data") as caught:
+        list(orchestrator.apply(replace(plan, changes=(lost,))))
+    assert caught.value.code == "refused.data-loss"
+    Gate(allow_data_loss=True).require(replace(plan, changes=(lost,)))
 
 
 def test_the_time_that_answers_take_counts(
@@ -156,6 +201,7 @@ def test_the_time_that_answers_take_counts(
 ) -> None:
     url, handler = service
     handler.answers = [503]
+    target = _published(orchestrator, url)
     naps: list[float] = []
     seconds = itertools.count(0, 25)
     slow = Orchestrator(
@@ -165,5 +211,5 @@ def test_the_time_that_answers_take_counts(
         clock=lambda: next(seconds),
     )
     with pytest.raises(WaitTimeoutError):
-        slow.verify(_status(orchestrator, url), timeout=60)
+        slow.verify(target, timeout=60)
     assert len(naps) == 2

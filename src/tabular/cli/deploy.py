@@ -28,6 +28,10 @@ BudgetFlag = Annotated[
     float | None, typer.Option("--max-monthly-cost", min=0, help="Refuse above this many USD.")
 ]
 
+DataLossFlag = Annotated[
+    bool, typer.Option("--allow-data-loss", help="Let an update replace or delete data stores.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the tree."""
@@ -42,6 +46,7 @@ def plan(
     config: ConfigFlag = None,
     strict: StrictFlag = False,
     max_monthly_cost: BudgetFlag = None,
+    allow_data_loss: DataLossFlag = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit code 2 if there is something to do.")
     ] = False,
@@ -56,7 +61,7 @@ def plan(
     """
     deployment = _read(config, flags)
     made = _connect(deployment, home, runtime).plan(deployment)
-    _judge(made, _gate(strict, max_monthly_cost), as_json=as_json)
+    _judge(made, _gate(strict, max_monthly_cost, allow_data_loss), as_json=as_json)
     if detailed_exitcode and not made.is_empty:
         raise typer.Exit(2)
 
@@ -68,6 +73,7 @@ def deploy(
     config: ConfigFlag = None,
     strict: StrictFlag = False,
     max_monthly_cost: BudgetFlag = None,
+    allow_data_loss: DataLossFlag = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
     yes: YesFlag = False,
     home: HomeFlag = None,
@@ -85,7 +91,7 @@ def deploy(
         target = orchestrator.provider.target(deployment)
         show_events(orchestrator.attach(target), as_json=as_json)
     made = orchestrator.plan(deployment)
-    gate = _gate(strict, max_monthly_cost)
+    gate = _gate(strict, max_monthly_cost, allow_data_loss)
     if as_json and not dry_run:
         gate.require(made)
     else:
@@ -110,9 +116,9 @@ def _connect(deployment: Deployment, home: Path | None, runtime: str | None) -> 
     return connect(deployment.spec.provider or DEFAULT_PROVIDER, home, runtime)
 
 
-def _gate(strict: bool, max_monthly_cost: float | None) -> Gate:
+def _gate(strict: bool, max_monthly_cost: float | None, allow_data_loss: bool) -> Gate:
     limit = None if max_monthly_cost is None else Decimal(str(max_monthly_cost))
-    return Gate(strict=strict, max_monthly_cost=limit)
+    return Gate(strict=strict, max_monthly_cost=limit, allow_data_loss=allow_data_loss)
 
 
 def _judge(made: Plan, gate: Gate, *, as_json: bool) -> None:

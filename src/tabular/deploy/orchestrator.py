@@ -22,7 +22,13 @@ from tabular.deploy.policy import check, require_allowed
 from tabular.deploy.provider import Provider, State, Status
 from tabular.deploy.spec import Deployment
 from tabular.deploy.target import Target
-from tabular.errors import NotFoundError, UnsupportedError, UsageError, WaitTimeoutError
+from tabular.errors import (
+    NotFoundError,
+    RefusedError,
+    UnsupportedError,
+    UsageError,
+    WaitTimeoutError,
+)
 
 READY_TIMEOUT = 60.0
 _PAUSE = 0.5  # seconds between two questions
@@ -39,10 +45,12 @@ class Gate:
     Attributes:
         strict: refuse what the target gives only in part.
         max_monthly_cost: US dollars a month; None for no limit.
+        allow_data_loss: let a data store be replaced or deleted by an update.
     """
 
     strict: bool = False
     max_monthly_cost: Decimal | None = None
+    allow_data_loss: bool = False
 
     def require(self, plan: Plan) -> None:
         """Let the plan through or say why not.
@@ -51,6 +59,7 @@ class Gate:
             UnsupportedError: strict, and something is reduced.
             PolicyError: an error-level finding without a waiver.
             BudgetError: over the limit, or not priced.
+            RefusedError: a data store would be replaced or deleted.
         """
         if self.strict and plan.stack.reductions:
             listed = "; ".join(
@@ -63,6 +72,13 @@ class Gate:
                 code="refused.reduced",
             )
         require_allowed(plan.findings)
+        lost = [change.resource for change in plan.changes if change.loses_data]
+        if lost and not self.allow_data_loss:
+            raise RefusedError(
+                f"this would replace or delete data stores: {', '.join(lost)}",
+                hint="keep their type as it was, or pass --allow-data-loss after a backup",
+                code="refused.data-loss",
+            )
         if self.max_monthly_cost is not None:
             check_budget(plan.cost, self.max_monthly_cost)
 
@@ -117,7 +133,7 @@ class Orchestrator:
         with self._audit.action("deploy", target, plan=plan.fingerprint, changes=changes):
             if not plan.is_empty:
                 yield from self.provider.engine.apply(plan)
-            self.verify(self.provider.engine.status(target))
+            self.verify(target)
 
     def attach(self, target: Target) -> Iterator[Event]:
         """Events of an apply that already runs; none if no apply runs."""
@@ -132,7 +148,7 @@ class Orchestrator:
         """Put the release before back into service and verify it."""
         with self._audit.action("rollback", target):
             yield from self.provider.engine.rollback(target)
-            self.verify(self.provider.engine.status(target))
+            self.verify(target)
 
     def destroy(self, target: Target, *, delete_data: bool = False) -> Iterator[Event]:
         """Remove what the deployment owns; data stores only with ``delete_data``."""
@@ -173,34 +189,37 @@ class Orchestrator:
             code="not-found.deployment",
         )
 
-    def verify(self, status: Status, timeout: float = READY_TIMEOUT) -> None:
-        """Wait until the deployed service itself says it is ready.
+    def verify(self, target: Target, timeout: float = READY_TIMEOUT) -> None:
+        """Wait until the engine and the deployed service itself say it is ready.
 
         Args:
-            status: its ``url`` output is asked; without one there is nothing to ask.
+            target: where; without a ``url`` among its outputs the engine's word is enough.
             timeout: seconds.
 
         Raises:
-            WaitTimeoutError: with what the service said last.
+            WaitTimeoutError: with what was said last.
         """
+        deadline = self._clock() + timeout
+        while (last := self._complaint(target)) is not None:
+            if self._clock() + _PAUSE > deadline:
+                raise WaitTimeoutError(
+                    f"{target} did not report ready within {timeout:.0f} s; last: {last}",
+                    hint="`inferloop-tabular logs` and `inferloop-tabular status` show why",
+                )
+            self._sleep(_PAUSE)
+
+    def _complaint(self, target: Target) -> str | None:
+        """Why the deployment is not ready; None when it is."""
+        status = self.provider.engine.status(target)
+        if status.state is not State.READY:
+            return f"{status.state.value}: {status.detail}"
         url = status.outputs.get("url")
         if url is None:
-            return
-        last = "no answer"
-        deadline = self._clock() + timeout
-        while True:
-            try:
-                answer = self._http.get(f"{url}/ready")
-            except httpx.HTTPError as error:
-                last = f"{type(error).__name__}: {error}"
-            else:
-                if answer.is_success:
-                    return
-                last = f"{answer.status_code} {answer.text[:500]}"
-            if self._clock() + _PAUSE > deadline:
-                break
-            self._sleep(_PAUSE)
-        raise WaitTimeoutError(
-            f"{url}/ready did not report ready within {timeout:.0f} s; last: {last}",
-            hint="`inferloop-tabular logs` and `inferloop-tabular status` show why",
+            return None
+        try:
+            answer = self._http.get(f"{url}/ready")
+        except httpx.HTTPError as error:
+            return f"{url}/ready: {type(error).__name__}: {error}"
+        return (
+            None if answer.is_success else f"{url}/ready: {answer.status_code} {answer.text[:500]}"
         )

@@ -74,7 +74,11 @@ def serve() -> None:
 
 
 def work() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    def stop(*_: object) -> None:
+        time.sleep(1.0 if MODE == "slow-end" else 0.0)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
     while True:
         time.sleep(3600)
 

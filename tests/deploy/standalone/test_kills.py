@@ -216,7 +216,7 @@ def test_supervisor_killed_while_it_takes_back_a_failed_release(place: Place) ->
 
 
 def test_supervisor_killed_during_destroy(place: Place) -> None:
-    deployment = describe()
+    deployment = describe(mode="slow-end")
     place.deploy(deployment)
     engine, target = place.provider().engine, place.provider().target(deployment)
     for event in engine.destroy(target, delete_data=True):

@@ -26,9 +26,9 @@ from tabular.deploy.standalone.launch import inherited
 from tabular.deploy.standalone.layout import Layout, is_removed, remove_tree, storage_error
 from tabular.deploy.standalone.model import Operation, State
 from tabular.deploy.standalone.operations import END, error_from, utc_now
+from tabular.deploy.standalone.program import program
 from tabular.deploy.standalone.supervisor import ALREADY_RUNS
 from tabular.errors import BusyError, EngineError, WaitTimeoutError
-from tabular.version import __version__
 
 LOCK_TIMEOUT = 10.0
 LONGEST_OPERATION = 1800.0
@@ -71,7 +71,7 @@ def wake(layout: Layout, word: bytes = b"w") -> bool:
 
 
 def ensure_supervisor(layout: Layout) -> None:
-    """Have a supervisor of this very version look after the deployment.
+    """Have a supervisor of this very code look after the deployment.
 
     Raises:
         EngineError: it does not start, or would be a copy's.
@@ -79,7 +79,7 @@ def ensure_supervisor(layout: Layout) -> None:
     state = read_state(layout)
     _refuse_copy(layout, state)
     if journal.is_locked(layout.supervisor_lock):
-        if state is None or state.program in ("", __version__):
+        if state is None or state.program in ("", program()):
             return
         wake(layout, b"q")
         deadline = time.monotonic() + LOCK_TIMEOUT

@@ -29,8 +29,8 @@ from tabular.deploy.standalone.logs import rotate
 from tabular.deploy.standalone.model import Operation, Release, Slot, State
 from tabular.deploy.standalone.operations import Context
 from tabular.deploy.standalone.ports import Reservation
+from tabular.deploy.standalone.program import program
 from tabular.errors import EngineError, TabularError
-from tabular.version import __version__
 
 ALREADY_RUNS = 17
 TICK = 0.5
@@ -52,7 +52,7 @@ class Supervisor:
         self._leave = False
         known = read_as(layout.state_file, State.from_dict)
         self.state = known or State(uid=uuid4().hex)
-        self.state.program, self.state.pid = __version__, os.getpid()
+        self.state.program, self.state.pid = program(), os.getpid()
         self.state.place = str(layout.state)
         self._reservation: Reservation | None = None
         self._releases: dict[str, Release] = {}
