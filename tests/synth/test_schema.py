@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,3 +76,23 @@ def test_integer_keys_are_told_from_counts() -> None:
     )
     roles = {name: column.role for name, column in infer(table).columns.items()}
     assert roles == {"row": "id", "customer_id": "id", "salary": "integer", "age": "integer"}
+
+
+def test_roles_of_many_different_numbers_take_little_memory() -> None:
+    code = (
+        "import numpy as np, pyarrow as pa\n"
+        "from tabular.synth.schema import infer\n"
+        "values = np.random.default_rng(0).integers(0, 10**9, 1_000_000)\n"
+        "print(infer(pa.table({'a': values, 'b': values / 7})).columns['a'].role)\n"
+        "print(pa.default_memory_pool().max_memory())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    role, peak = done.stdout.split()
+    assert role == "integer"
+    assert int(peak) < 50_000_000
+
+
+def test_infinite_values_are_one_value_each() -> None:
+    table = pa.table({"a": [float("inf")] * 3, "b": [float("inf"), float("-inf"), 1.0]})
+    roles = {name: column.role for name, column in infer(table).columns.items()}
+    assert roles == {"a": "constant", "b": "numeric"}
