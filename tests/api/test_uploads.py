@@ -49,6 +49,14 @@ def parquet(rows: int = 10) -> bytes:
     return buffer.getvalue()
 
 
+def nanoseconds() -> bytes:
+    """Times finer than Python's own."""
+    buffer = io.BytesIO()
+    times = pa.array([1, 2_000_000_003], pa.timestamp("ns"))
+    pyarrow.parquet.write_table(pa.table({"a": times, "b": pa.array([1, 2], "int8")}), buffer)
+    return buffer.getvalue()
+
+
 def bomb() -> bytes:
     """Two kilobytes that unpack to 20 GB of text."""
     column = pa.DictionaryArray.from_arrays(
@@ -64,6 +72,7 @@ GOOD = {
     "t2.csv": (b"a,b\r\n1,x\r\n2,y\r\n", "text/csv; charset=utf-8"),
     "t.parquet": (parquet(2), "application/vnd.apache.parquet"),
     "t.jsonl": (b'{"a":1,"b":"x"}\n{"a":2,"b":"y"}\n', "application/x-ndjson"),
+    "ns.parquet": (nanoseconds(), "application/vnd.apache.parquet"),
     "by-name.parquet": (parquet(2), "application/octet-stream"),
     "by-name.csv": (b'a,b\n1,"x, y"\n2,"z\nz"\n', ""),
     "Zahlen für Köln (neu).csv": (b"a,b\n1,x\n2,y\n", "text/csv"),

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tabular.errors import TabularError
+from tabular.errors import TabularError, UnavailableError
 from tabular.worker import scratch, wire
 from tabular.worker.wire import Task
 
@@ -188,6 +188,13 @@ class ChildProcess:
     def _died(self, process: subprocess.Popen[bytes]) -> TabularError:
         code = process.wait()
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        if code >= 0:
+            # It ended by itself, which no task makes it do: the installation is broken.
+            return UnavailableError(
+                f"the process for the work ended {how}",
+                hint="see the log of the worker",
+                code="unavailable.child",
+            )
         memory = "it may have run out of memory" if code == -signal.SIGKILL else None
         return TabularError(
             f"the process that did the work ended {how}",

@@ -184,7 +184,10 @@ class Children:
         backoff = self._backoff.setdefault(slot.key, Backoff())
         backoff.died(now, now - self._started.get(slot.key, now))
         slot.reason, slot.pid, slot.failing = self.reason(slot), None, backoff.is_crash_loop
-        _log.warning("%s; next start in %.1f s", slot.reason, backoff.due - now)
+        if slot.task:
+            _log.info("%s", slot.reason)
+        else:
+            _log.warning("%s; next start in %.1f s", slot.reason, backoff.due - now)
         self._save()
 
     def _start_again(self, slot: Slot) -> None:

@@ -55,11 +55,20 @@ def inspect(task: Task, bench: Workbench) -> dict[str, Any]:
 def _preview(table: pa.Table) -> dict[str, Any]:
     rows = max(1, min(PREVIEW_ROWS, PREVIEW_CELLS // table.num_columns))
     head = table.slice(0, rows)
-    columns = [[_plain(value) for value in column.to_pylist()] for column in head.columns]
+    columns = [[_plain(value) for value in _cells(column)] for column in head.columns]
     return {
         "columns": table.column_names,
         "rows": [list(row) for row in zip(*columns, strict=True)],
     }
+
+
+def _cells(column: pa.ChunkedArray) -> list[Any]:
+    """The cells as Python values; times finer than Python's own as their text or count."""
+    kind = column.type
+    if pa.types.is_temporal(kind) and getattr(kind, "unit", "") == "ns":
+        column = column.cast(pa.int64() if pa.types.is_duration(kind) else pa.string())
+    cells: list[Any] = column.to_pylist()
+    return cells
 
 
 def _plain(value: Any) -> Any:
