@@ -91,8 +91,8 @@ class _Reader:
             self._first = block
             self._kinds = [pa.null()] * table.num_columns
         kept = self._exact(block, table)
-        for place, column in enumerate(table.columns):
-            found = pa.string() if table.column_names[place] in kept else column.type
+        for place, field in enumerate(table.schema):
+            found = pa.string() if field.name in kept else field.type
             self._kinds[place] = _joined(self._kinds[place], found)
         self.tables.append(table)
         size: int = table.nbytes
@@ -139,9 +139,9 @@ class _Reader:
     def retype(self, again: Sequence[pa.Table]) -> None:
         """Takes columns from other parses of the same blocks."""
         for number, texts in enumerate(again):
-            for name in texts.column_names:
-                place = self.names.index(name)
-                self.tables[number] = self.tables[number].set_column(place, name, texts[name])
+            columns = dict(zip(self.names, self.tables[number].columns, strict=True))
+            columns.update(zip(texts.column_names, texts.columns, strict=True))
+            self.tables[number] = pa.table(columns)
 
     def table(self) -> pa.Table:
         """The whole table."""
