@@ -58,7 +58,7 @@ def test_too_little_memory_is_one_line(tmp_path: Path) -> None:
     table = tmp_path / "big.csv"
     row = ",".join(["0.123456789"] * 10)
     table.write_text("a,b,c,d,e,f,g,h,i,j\n" + f"{row}\n" * 600_000, encoding="utf-8")
-    limited = f"ulimit -v 900000; exec {COMMAND} fit {table} --model {tmp_path / 'm'}"
+    limited = f"ulimit -v 600000; exec {COMMAND} fit {table} --model {tmp_path / 'm'}"
     done = subprocess.run(
         ["/bin/sh", "-c", limited],
         env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
@@ -68,6 +68,6 @@ def test_too_little_memory_is_one_line(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "not enough memory" in done.stderr
+    assert "memory" in done.stderr.splitlines()[0]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "m").exists()

@@ -28,7 +28,7 @@ from tests.platform import (
     wait_for,
 )
 
-ROWS = 1_500_000  # takes some seconds, so that there is a middle to be killed in
+ROWS = 10_000_000  # takes some seconds, so that there is a middle to be killed in
 
 
 @contextlib.contextmanager
