@@ -17,7 +17,7 @@ from tabular.errors import ConstraintError, InputError
 from tabular.synth.conditions import Condition
 from tabular.synth.encoding import Codec
 from tabular.synth.engines import Drawn, Engine, RawRandom, block_rows
-from tabular.synth.guard import CopyGuard, row_hashes, shake
+from tabular.synth.guard import CopyGuard, shake
 
 MOST_ATTEMPTS = 200
 """Blocks of candidates drawn for one block of rows before conditions count as unfulfillable."""
@@ -34,6 +34,7 @@ _SHAKE = 1
 """Ends the key of the random stream that moves copied numbers."""
 
 Mask = npt.NDArray[np.bool_]
+Patterns = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,9 @@ class BlockSampler:
                 columns = self._join([part.columns for part in parts], wanted)
                 copied = np.concatenate([part.copied for part in parts])[:wanted]
                 if copied.any():
-                    copied &= ~np.isin(_missing(columns), _hopeless(parts[0]))
-                    self._replace(number, columns, copied)
+                    patterns = _missing(columns)
+                    copied &= ~np.isin(patterns, _hopeless(parts[0]))
+                    self._replace(number, columns, copied, patterns)
                 return self._join([columns], rows)
         raise self._unfulfilled(have, tried)
 
@@ -131,7 +133,9 @@ class BlockSampler:
         keep = np.flatnonzero(accepted)
         return _Attempt([_take(column, keep) for column in columns], copied.take(keep))
 
-    def _replace(self, number: int, columns: Sequence[Drawn], copied: Mask) -> None:
+    def _replace(
+        self, number: int, columns: Sequence[Drawn], copied: Mask, patterns: Patterns
+    ) -> None:
         """Put other rows in the place of copies, each with the same values missing.
 
         Were copies only thrown away, rows that nobody's copy can be, above all those with much
@@ -141,7 +145,7 @@ class BlockSampler:
         for attempt in range(GUARD_ATTEMPTS):
             if not len(needy):
                 return
-            size = self.rows if self._bounds else max(_LEAST_CANDIDATES, 4 * len(needy))
+            size = self.rows if self._bounds else max(_LEAST_CANDIDATES, 2 * len(needy))
             fresh = self._attempt(number, MOST_ATTEMPTS + attempt, min(size, self.rows))
             good = np.flatnonzero(~fresh.copied)
             place, taken = _match(_missing(columns).take(needy), _missing(fresh.columns).take(good))
@@ -236,24 +240,31 @@ def _take(column: Drawn, keep: npt.NDArray[np.intp]) -> Drawn:
     return Drawn(column.index.take(keep), numbers)
 
 
-def _missing(columns: Sequence[Drawn]) -> npt.NDArray[np.uint64]:
+def _missing(columns: Sequence[Drawn]) -> Patterns:
     """A hash per row of which of its values are missing."""
-    return row_hashes([(column.index == 0).astype(np.uint8) for column in columns])
+    weights = np.random.Philox(len(columns)).random_raw(len(columns))
+    total = np.zeros(len(columns[0].index), np.uint64)
+    for column, weight in zip(columns, weights, strict=True):
+        absent = column.index == 0
+        if absent.any():
+            total += absent * weight
+    return total
 
 
-def _hopeless(drawn: _Attempt) -> npt.NDArray[np.uint64]:
+def _hopeless(drawn: _Attempt) -> Patterns:
     """Patterns of missing values under which most rows are copies, however they are drawn.
 
     There so few rows are possible that a copy tells nothing, and the few others would be all
     that is left: what is not in the training data, which would give that away.
     """
-    patterns, where = np.unique(_missing(drawn.columns), return_inverse=True)
-    share = np.bincount(where, weights=drawn.copied) / np.bincount(where)
-    return patterns[share > MOST_COPIES]
+    patterns = _missing(drawn.columns)
+    suspects = np.unique(patterns[drawn.copied])
+    shares = np.array([drawn.copied[patterns == pattern].mean() for pattern in suspects])
+    return suspects[shares > MOST_COPIES]
 
 
 def _match(
-    wanting: npt.NDArray[np.uint64], offered: npt.NDArray[np.uint64]
+    wanting: Patterns, offered: Patterns
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Pairs of equal entries, first come first served: positions in either array."""
     places, takens = [], []
