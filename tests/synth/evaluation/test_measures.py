@@ -15,6 +15,7 @@ from tabular.synth.evaluation.binning import codes, quantile_edges, similarity
 from tabular.synth.evaluation.columns import encode
 from tabular.synth.evaluation.limits import choose
 from tabular.synth.evaluation.nearest import wilson
+from tests.testbed.parts import module
 
 COUNTS = hnp.arrays(np.int64, 12, elements=st.integers(0, 1_000)).filter(lambda a: a.sum() > 0)
 CELLS = hnp.arrays(np.int64, 60, elements=st.integers(0, 15))
@@ -81,7 +82,7 @@ def test_ties_of_known_strength():
 
 
 def test_rank_correlation_agrees_with_scipy_where_nothing_is_missing():
-    stats = pytest.importorskip("scipy.stats")
+    stats = module("scipy.stats", package="scipy")
     generator = np.random.default_rng(0)
     first = generator.normal(size=300)
     second = np.round(first + generator.normal(size=300), 1)
