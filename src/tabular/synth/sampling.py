@@ -148,7 +148,7 @@ class BlockSampler:
             size = self.rows if self._bounds else max(_LEAST_CANDIDATES, 2 * len(needy))
             fresh = self._attempt(number, MOST_ATTEMPTS + attempt, min(size, self.rows))
             good = np.flatnonzero(~fresh.copied)
-            place, taken = _match(_missing(columns).take(needy), _missing(fresh.columns).take(good))
+            place, taken = _match(patterns.take(needy), _missing(fresh.columns).take(good))
             for codec, column, other in zip(self._codecs, columns, fresh.columns, strict=True):
                 if column.numbers is not None or other.numbers is not None:
                     column.numbers = _numbers(codec, column)
@@ -159,6 +159,11 @@ class BlockSampler:
     def _join(self, parts: Sequence[Sequence[Drawn]], rows: int) -> list[Drawn]:
         joined = []
         for codec, columns in zip(self._codecs, zip(*parts, strict=True), strict=True):
+            if len(columns) == 1:
+                (only,) = columns
+                whole = only.numbers
+                joined.append(Drawn(only.index[:rows], None if whole is None else whole[:rows]))
+                continue
             index = np.concatenate([column.index for column in columns])[:rows]
             numbers = None
             if any(column.numbers is not None for column in columns):
