@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tabular.errors import ConflictError, NotFoundError
 from tabular.infra.database.models import Dataset, Evaluation, Job, Model
 from tabular.worker.jobs import QUEUED, RUNNING
+
+Row = TypeVar("Row", Dataset, Model, Evaluation)
 
 
 def dataset(session: Session, dataset_id: str, *, lock: bool = False) -> Dataset:
@@ -16,11 +20,7 @@ def dataset(session: Session, dataset_id: str, *, lock: bool = False) -> Dataset
     Raises:
         NotFoundError: no such dataset.
     """
-    query = select(Dataset).where(Dataset.id == dataset_id)
-    row = session.scalar(query.with_for_update() if lock else query)
-    if row is None:
-        raise NotFoundError("no such dataset", where=dataset_id, hint="GET /v1/datasets lists them")
-    return row
+    return _row(session, Dataset, dataset_id, "dataset", lock=lock)
 
 
 def model(session: Session, model_id: str, *, lock: bool = False) -> Model:
@@ -29,11 +29,7 @@ def model(session: Session, model_id: str, *, lock: bool = False) -> Model:
     Raises:
         NotFoundError: no such model.
     """
-    query = select(Model).where(Model.id == model_id)
-    row = session.scalar(query.with_for_update() if lock else query)
-    if row is None:
-        raise NotFoundError("no such model", where=model_id, hint="GET /v1/models lists them")
-    return row
+    return _row(session, Model, model_id, "model", lock=lock)
 
 
 def evaluation(session: Session, evaluation_id: str) -> Evaluation:
@@ -42,11 +38,14 @@ def evaluation(session: Session, evaluation_id: str) -> Evaluation:
     Raises:
         NotFoundError: no such evaluation.
     """
-    row = session.scalar(select(Evaluation).where(Evaluation.id == evaluation_id))
+    return _row(session, Evaluation, evaluation_id, "evaluation")
+
+
+def _row(session: Session, kind: type[Row], row_id: str, name: str, *, lock: bool = False) -> Row:
+    query = select(kind).where(kind.id == row_id)
+    row = session.scalar(query.with_for_update() if lock else query)
     if row is None:
-        raise NotFoundError(
-            "no such evaluation", where=evaluation_id, hint="GET /v1/evaluations lists them"
-        )
+        raise NotFoundError(f"no such {name}", where=row_id, hint=f"GET /v1/{name}s lists them")
     return row
 
 

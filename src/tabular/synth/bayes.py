@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tabular.errors import ModelFileError
 from tabular.synth.encoding import MAX_BINS, Codec
 from tabular.synth.engines import Allowed, Block, Drawn, Encoded, Preset, Progress, RawRandom
-from tabular.synth.order import drawing_order, related
+from tabular.synth.order import drawing_order, read_order, related
 
 COARSE = 16
 """Bins of a parent: missing and 15 of equal numbers of rows."""
@@ -148,9 +148,7 @@ class BayesEngine:
         """
         engine = cls()
         engine._codecs = codecs
-        engine._order = [int(column) for column in meta.get("order", [])]
-        if sorted(engine._order) != list(range(len(codecs))):
-            raise ModelFileError("the drawing order does not name each column once")
+        engine._order = read_order(meta, len(codecs))
         names = list(Conditional.__dataclass_fields__)
         try:
             for rank in range(len(codecs)):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tabular.errors import ModelFileError
 from tabular.synth.encoding import Codec
 
 MOST_FEATURES = 32
@@ -19,6 +21,22 @@ _SAMPLE_CELLS = 1 << 21
 def drawing_order(codecs: Sequence[Codec]) -> list[int]:
     """Columns by number of distinct values, widest last: easy ones then explain hard ones."""
     return sorted(range(len(codecs)), key=lambda column: codecs[column].size)
+
+
+def read_order(meta: Mapping[str, Any], columns: int) -> list[int]:
+    """The drawing order of a stored model.
+
+    Args:
+        meta: the engine's metadata, with the key ``order``.
+        columns: number of columns.
+
+    Raises:
+        ModelFileError: it does not name each column once.
+    """
+    order = [int(column) for column in meta.get("order", [])]
+    if sorted(order) != list(range(columns)):
+        raise ModelFileError("the drawing order does not name each column once")
+    return order
 
 
 def related(codes: npt.NDArray[np.uint8]) -> Callable[[int], npt.NDArray[np.int64]]:

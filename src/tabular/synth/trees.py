@@ -22,7 +22,7 @@ from tabular.synth.encoding import Codec
 from tabular.synth.engines import Allowed, Block, Drawn, Encoded, Preset, Progress, RawRandom
 from tabular.synth.growth import grow
 from tabular.synth.leaves import Lines, fit_lines
-from tabular.synth.order import drawing_order, related
+from tabular.synth.order import drawing_order, read_order, related
 from tabular.synth.routing import Router
 
 LEAST_PREDICTOR_VALUES = 16
@@ -190,9 +190,7 @@ class TreesEngine:
         """
         engine = cls()
         engine._codecs = codecs
-        engine._order = [int(column) for column in meta.get("order", [])]
-        if sorted(engine._order) != list(range(len(codecs))):
-            raise ModelFileError("the drawing order does not name each column once")
+        engine._order = read_order(meta, len(codecs))
         try:
             engine._trees = [_read_tree(arrays, rank) for rank in range(len(codecs))]
         except KeyError as error:
