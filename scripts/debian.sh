@@ -1,0 +1,28 @@
+#!/bin/sh
+# Installs the servers and programs of the slower tests that no wheel carries.
+# Only root can; without root it says what is missing. No server is started.
+set -eu
+packages="chromium chromium-driver faketime ldap-utils mariadb-server memcached prometheus \
+rabbitmq-server slapd"
+
+missing=""
+for package in $packages; do
+  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
+    missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+  echo "error: these Debian packages are missing:$missing" >&2
+  echo "  hint: sudo apt-get install --no-install-recommends$missing" >&2
+  exit 1
+fi
+echo "installing Debian packages:$missing"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then # the packages must not start their servers
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod +x "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+apt-get update -qq
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
