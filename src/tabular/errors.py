@@ -214,9 +214,28 @@ class ConflictError(TabularError):
 
 
 class AccessError(TabularError):
-    """Who asks may not."""
+    """Who asks may not.
+
+    Args:
+        reason: why, for the audit log alone: what tells a guesser nothing is too little there.
+        challenge: parameters of ``WWW-Authenticate`` (RFC 6750), such as ``error="…"``.
+    """
 
     code = "access.denied"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        code: str | None = None,
+        reason: str | None = None,
+        challenge: str | None = None,
+    ) -> None:
+        super().__init__(message, where=where, hint=hint, code=code)
+        self.reason = reason or self.code
+        self.challenge = challenge
 
 
 class UnauthenticatedError(AccessError):
@@ -240,8 +259,15 @@ class RateLimitedError(AccessError):
 
     code = "access.rate-limited"
 
-    def __init__(self, message: str, *, retry_after: float, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float,
+        hint: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
         self.retry_after = retry_after
 
 

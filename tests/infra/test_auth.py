@@ -37,7 +37,7 @@ def keys(database: Database) -> ApiKeys:
 def test_a_key_that_was_issued_is_known(keys: ApiKeys) -> None:
     issued = keys.issue("reporting", ["jobs:read", "datasets:read"])
     principal = keys.authenticate(issued.key)
-    assert principal.key_id == issued.id
+    assert principal.id == issued.id
     assert principal.name == "reporting"
     assert principal.scopes == {"datasets:read", "jobs:read"}
 
@@ -128,7 +128,7 @@ def test_a_key_is_right_where_its_use_cannot_be_noted(postgres_url: str) -> None
         session.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
     database.close()
     database = Database(postgres_url)
-    assert ApiKeys(database, SECRET).authenticate(issued.key).key_id == issued.id
+    assert ApiKeys(database, SECRET).authenticate(issued.key).id == issued.id
     with pytest.raises(UnavailableError):
         ApiKeys(database, SECRET).issue("b", ["admin"])
     database.close()

@@ -141,7 +141,7 @@ class Gate:
             except UnauthenticatedError:
                 _LOG.info("a key was refused", extra={"client": client})
         if principal is not None:
-            return principal, limiter.hit(settings.rate_limit, "key", principal.key_id)
+            return principal, limiter.hit(settings.rate_limit, "key", principal.id)
         return None, limiter.hit(settings.client_rate_limit, "client", client)
 
     def _bounded(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
@@ -183,7 +183,7 @@ class Gate:
                 "path": scope["path"],
                 "status": answer.status,
                 "seconds": round(seconds, 4),
-                "api_user": principal.key_id if principal is not None else None,
+                "api_user": principal.id if principal is not None else None,
             }
             _LOG.info("request", extra=fields)
 

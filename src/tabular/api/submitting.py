@@ -94,7 +94,7 @@ Submitted = Annotated[Submission, Depends()]
 
 def _record(principal: Principal, key: str, fingerprint: str, job: Job) -> IdempotencyKey:
     return IdempotencyKey(
-        api_key_id=principal.key_id,
+        api_key_id=principal.id,
         key=key,
         fingerprint=fingerprint,
         job_id=job.id,
@@ -107,7 +107,7 @@ def _known(session: Session, principal: Principal, key: str | None, fingerprint:
         return None
     row = session.scalar(
         select(IdempotencyKey).where(
-            IdempotencyKey.api_key_id == principal.key_id, IdempotencyKey.key == key
+            IdempotencyKey.api_key_id == principal.id, IdempotencyKey.key == key
         )
     )
     if row is None:

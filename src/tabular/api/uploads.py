@@ -148,7 +148,7 @@ def _recorded(
         preview_key=found["preview_key"],
         profile_key=found["profile_key"],
         created_at=datetime.now(UTC),
-        created_by=principal.key_id,
+        created_by=principal.id,
     )
     with service.database.transaction() as session:
         service.garbage.keep(session, folder)

@@ -71,7 +71,7 @@ def _submit(session: Session, service: Parts, body: EvaluateRequest, principal: 
         holdout_dataset_id=body.holdout_dataset_id,
         generation_job_id=source.id,
         created_at=datetime.now(UTC),
-        created_by=principal.key_id,
+        created_by=principal.id,
     )
     session.add(row)
     session.flush()
@@ -79,7 +79,7 @@ def _submit(session: Session, service: Parts, body: EvaluateRequest, principal: 
         session,
         EVALUATE,
         {"job_id": source.id, "holdout_dataset_id": body.holdout_dataset_id},
-        created_by=principal.key_id,
+        created_by=principal.id,
         dataset_id=body.dataset_id,
         evaluation_id=row.id,
     )

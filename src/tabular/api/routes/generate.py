@@ -81,7 +81,7 @@ def _as_job(submission: Submission, body: GenerateRequest, principal: Principal)
         params = body.model_dump(include={"rows", "seed", "format", "where"})
         generation_task(model, params)  # refuses a model that is not fitted
         return submission.service.jobs.submit(
-            session, GENERATE, params, created_by=principal.key_id, model_id=model.id
+            session, GENERATE, params, created_by=principal.id, model_id=model.id
         )
 
     job = submission.once(principal, body, make)

@@ -39,7 +39,7 @@ def create_key(service: Parts, body: KeyRequest, _: Admin) -> IssuedKeyOut:
 @router.delete("/{key_id}", status_code=204)
 def revoke_key(service: Parts, key_id: KeyId, principal: Admin) -> Response:
     """End a key at once. A key cannot end itself, so that one always remains."""
-    if key_id == principal.key_id:
+    if key_id == principal.id:
         raise ConflictError("a key cannot revoke itself", hint="use another administrator's key")
     service.keys.revoke(key_id)
     return Response(status_code=204)

@@ -49,7 +49,7 @@ def fit(
             seed=body.seed,
             table_schema=body.table_schema,
             created_at=datetime.now(UTC),
-            created_by=principal.key_id,
+            created_by=principal.id,
         )
         session.add(model)
         session.flush()
@@ -57,7 +57,7 @@ def fit(
             session,
             FIT,
             {"engine": body.engine, "preset": body.preset, "seed": body.seed},
-            created_by=principal.key_id,
+            created_by=principal.id,
             dataset_id=dataset.id,
             model_id=model.id,
         )

@@ -45,9 +45,58 @@ class ApiKey(Base):
     name: Mapped[str] = mapped_column(String(200))
     secret_hash: Mapped[str] = mapped_column(String(64))
     scopes: Mapped[list[str]] = mapped_column(Document)
+    role: Mapped[str | None] = mapped_column(String(16))
+    plan: Mapped[str] = mapped_column(String(64), default="default")
     created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
     last_used_at: Mapped[datetime | None] = mapped_column(Moment)
+    rotated_at: Mapped[datetime | None] = mapped_column(Moment)
+    previous_hash: Mapped[str | None] = mapped_column(String(64))
+    previous_until: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class SignInSession(Base):
+    """A sign-in that was accepted. Of its token only the hash is kept.
+
+    Attributes:
+        key_id: of the key that was exchanged for it, whose row then says what it may do.
+    """
+
+    __tablename__ = "sign_in_sessions"
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    principal_id: Mapped[str] = mapped_column(String(40), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    key_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    roles: Mapped[list[str]] = mapped_column(Document)
+    groups: Mapped[list[str]] = mapped_column(Document)
+    plan: Mapped[str] = mapped_column(String(64))
+    client: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class AuditEvent(Base):
+    """Something that matters for security and happened; see `infra.auth.audit`."""
+
+    __tablename__ = "audit_events"
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    at: Mapped[datetime] = mapped_column(Moment, index=True)
+    event: Mapped[str] = mapped_column(String(40))
+    outcome: Mapped[str] = mapped_column(String(8))
+    reason: Mapped[str | None] = mapped_column(String(64))
+    principal_id: Mapped[str | None] = mapped_column(String(40))
+    kind: Mapped[str | None] = mapped_column(String(8))
+    name: Mapped[str | None] = mapped_column(String(200))
+    resource: Mapped[str | None] = mapped_column(String(200))
+    client: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str] = mapped_column(String(64))
 
 
 class Dataset(Base):
