@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,12 @@ def test_every_wrong_value_is_named_at_once() -> None:
                 "TABULAR_LOG_LEVEL": "LOUD",
                 "TABULAR_TRUSTED_PROXIES": "10.0.0.0/8,nonsense",
                 "TABULAR_JOB_LEASE": "0",
+                "TABULAR_JOB_TIMEOUT": "0",
+                "TABULAR_RESULT_RETENTION": "a month",
             }
         )
-    for name in ("PORT", "RATE_LIMIT", "LOG_LEVEL", "TRUSTED_PROXIES", "JOB_LEASE"):
+    names = ("PORT", "RATE_LIMIT", "LOG_LEVEL", "TRUSTED_PROXIES", "JOB_LEASE", "JOB_TIMEOUT")
+    for name in (*names, "RESULT_RETENTION"):
         assert f"TABULAR_{name}:" in caught.value.message
 
 
@@ -152,6 +156,27 @@ def test_lists_and_levels() -> None:
     )
     assert settings.trusted_proxies == ("10.0.0.0/8", "::1/128")
     assert settings.log_level == "DEBUG"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("forever", None),
+        ("90s", timedelta(seconds=90)),
+        ("12h", timedelta(hours=12)),
+        ("30D", timedelta(days=30)),
+        ("8w", timedelta(weeks=8)),
+    ],
+)
+def test_retention_is_a_duration(text: str, kept: timedelta | None) -> None:
+    assert load_settings({**BASE, "TABULAR_RESULT_RETENTION": text}).result_retention == kept
+
+
+@pytest.mark.parametrize("text", ["", "0d", "30", "-1d", "1.5h", "30 days", "never"])
+def test_other_retentions_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="TABULAR_RESULT_RETENTION") as caught:
+        load_settings({**BASE, "TABULAR_RESULT_RETENTION": text})
+    assert "`30d`" in caught.value.message
 
 
 def documented() -> dict[str, str]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from tabular.errors import NotFoundError, TableError, UnavailableError
+from tabular.errors import IntegrityError, NotFoundError, TableError, UnavailableError
 from tabular.infra.database import Database
 from tabular.infra.database.models import Garbage, Job, Model, new_id
 from tabular.worker.jobs import FIT, GENERATE, Jobs, Lease, LostLeaseError
@@ -35,7 +35,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def jobs(database: Database, clock: Clock) -> Jobs:
-    return Jobs(database, max_tries=3, retry_delay=2.0, clock=clock)
+    return Jobs(database, max_tries=3, retry_delay=2.0, outage_limit=3600.0, clock=clock)
 
 
 def submit(jobs: Jobs, database: Database, kind: str = GENERATE, **more: str) -> str:
@@ -122,6 +122,7 @@ def test_a_worker_that_was_taken_for_dead_changes_nothing(jobs: Jobs, database: 
         lambda: jobs.beat(zombie, 0.5),
         lambda: jobs.finish(zombie, RESULT),
         lambda: jobs.fail(zombie, UnavailableError("x"), retry=True),
+        lambda: jobs.postpone(zombie, UnavailableError("x"), spent=1.0),
         lambda: jobs.release(zombie),
         lambda: jobs.cancelled(zombie),
     ):
@@ -155,7 +156,7 @@ def test_a_job_is_tried_three_times_with_growing_delays(
     jobs: Jobs, database: Database, clock: Clock
 ) -> None:
     job_id = submit(jobs, database)
-    error = UnavailableError("the store is full", hint="empty it")
+    error = IntegrityError("the object is damaged", hint="upload it again")
     assert jobs.fail(claim(jobs), error, retry=True) == "queued"
     clock.advance(1.9)
     assert jobs.claim("worker") is None
@@ -169,6 +170,55 @@ def test_a_job_is_tried_three_times_with_growing_delays(
     assert job.error == error.as_dict()
     assert job.finished_at is not None
     assert garbage(database) == {f"jobs/{job_id}"}
+
+
+def test_an_outage_is_no_try_and_waits_longer_each_time(
+    jobs: Jobs, database: Database, clock: Clock
+) -> None:
+    job_id = submit(jobs, database)
+    error = UnavailableError("the store is away", where="s3://bucket", hint="start it")
+    for delay in (2, 2, 4, 8, 16, 32, 60, 60, 60):
+        assert jobs.postpone(claim(jobs), error, spent=0.0) == "queued"
+        assert jobs.get(job_id).error == error.as_dict()
+        clock.advance(delay - 0.1)
+        assert jobs.claim("worker") is None, delay
+        clock.advance(0.2)
+    for _ in range(2):  # every try is left
+        assert jobs.fail(claim(jobs), IntegrityError("x"), retry=True) == "queued"
+        clock.advance(60)
+    assert jobs.fail(claim(jobs), IntegrityError("x"), retry=True) == "failed"
+
+
+def test_an_outage_ends_the_job_after_its_limit_and_says_so(
+    jobs: Jobs, database: Database, clock: Clock
+) -> None:
+    job_id = submit(jobs, database)
+    error = UnavailableError("the store is away", where="s3://bucket")
+    rounds = 1
+    while jobs.postpone(claim(jobs), error, spent=30.0) == "queued":
+        clock.advance(60)
+        rounds += 1
+    assert rounds == 41  # of 90 s each, the first few shorter
+    job = jobs.get(job_id)
+    assert job.error == {
+        "code": "unavailable.outage",
+        "message": "given up after 1 h of outage: the store is away",
+        "where": "s3://bucket",
+        "hint": "submit it again once the service is well; "
+        "TABULAR_OUTAGE_LIMIT is how long it waits",
+    }
+    assert garbage(database) == {f"jobs/{job_id}"}
+
+
+def test_a_clock_set_forward_does_not_end_a_job_that_waits_for_an_outage(
+    jobs: Jobs, database: Database, clock: Clock
+) -> None:
+    job_id = submit(jobs, database)
+    jobs.postpone(claim(jobs), UnavailableError("x"), spent=0.0)
+    clock.advance(86_400)
+    assert jobs.postpone(claim(jobs), UnavailableError("x"), spent=0.0) == "queued"
+    clock.advance(-90_000)
+    assert claim(jobs).job.id == job_id
 
 
 def test_an_error_that_another_try_cannot_mend_ends_the_job(jobs: Jobs, database: Database) -> None:
@@ -224,7 +274,7 @@ def test_a_running_job_hears_of_its_cancelling_with_its_heartbeat(
     assert garbage(database) == {f"jobs/{job_id}"}
 
 
-@pytest.mark.parametrize("end", ["expire", "fail", "release"])
+@pytest.mark.parametrize("end", ["expire", "fail", "postpone", "release"])
 def test_a_cancelled_job_is_not_tried_again(jobs: Jobs, database: Database, end: str) -> None:
     job_id = submit(jobs, database)
     lease = claim(jobs)
@@ -233,6 +283,8 @@ def test_a_cancelled_job_is_not_tried_again(jobs: Jobs, database: Database, end:
         jobs.expire(jobs.running()[0])
     elif end == "fail":
         jobs.fail(lease, UnavailableError("x"), retry=True)
+    elif end == "postpone":
+        jobs.postpone(lease, UnavailableError("x"), spent=1.0)
     else:
         jobs.release(lease)
     assert jobs.get(job_id).status == "cancelled"

@@ -25,6 +25,14 @@ for line in lines:
         print(json.dumps(message), flush=True)
     if task["kind"] == "die":
         os.kill(os.getpid(), task["signal"])
+    if task["kind"] == "heir":  # dies, and leaves its output to a process of its own
+        if os.fork() == 0:
+            time.sleep(5)
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task["kind"] == "close":
+        os.close(1)
+        time.sleep(60)
     if task["kind"] == "exit":
         sys.exit(7)
     if task["kind"] == "sleep":
@@ -117,6 +125,43 @@ def test_a_task_that_takes_too_long_is_stopped(stand_in: ChildProcess) -> None:
     with pytest.raises(TabularError) as caught:
         stand_in.run({"kind": "sleep"}, interval=0.05, limit=0.3)
     assert caught.value.code == "job.timeout"
+
+
+def test_a_child_that_takes_no_task_is_stopped(stand_in: ChildProcess) -> None:
+    stand_in.warm()
+    assert stand_in.pid is not None
+    os.kill(stand_in.pid, signal.SIGSTOP)
+    beats: list[float] = []
+    large = {"kind": "echo", "where": "x" * 1_000_000}  # more than a pipe holds
+    with pytest.raises(TabularError) as caught:
+        stand_in.run(
+            large,
+            tick=lambda: beats.append(time.monotonic()),
+            interval=0.05,
+            limit=0.5,
+            limit_hint="ask for less",
+        )
+    assert (caught.value.code, caught.value.hint) == ("job.timeout", "ask for less")
+    assert wire.is_final(caught.value)
+    assert len(beats) > 3
+    assert stand_in.run(large)
+
+
+def test_no_heart_beats_for_a_dead_child(stand_in: ChildProcess) -> None:
+    begun = time.monotonic()
+    with pytest.raises(TabularError, match="SIGKILL") as caught:
+        stand_in.run({"kind": "heir"}, interval=0.05)
+    assert caught.value.code == "job.crashed"
+    assert time.monotonic() - begun < 4  # it does not wait for the heir
+    assert stand_in.run({"kind": "echo"})
+
+
+@pytest.mark.slow
+def test_a_child_that_says_nothing_more_is_ended(stand_in: ChildProcess) -> None:
+    with pytest.raises(TabularError) as caught:
+        stand_in.run({"kind": "close"})
+    assert caught.value.code == "job.crashed"
+    assert stand_in.run({"kind": "echo"})
 
 
 def test_the_real_child_inspects_a_table(child: ChildProcess, tmp_path: Path) -> None:

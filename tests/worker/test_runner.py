@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tabular.errors import TableError, UnavailableError
+from tabular.errors import IntegrityError, TableError, TabularError, UnavailableError
 from tabular.infra.database import Database
 from tabular.infra.monitoring import Metrics
 from tabular.infra.queue import open_queue
@@ -55,6 +55,13 @@ class BrokenQueue:
     def close(self) -> None: ...
 
 
+def raising(error: TabularError) -> Callable[[Callable[[], None]], dict[str, Any]]:
+    def step(tick: Callable[[], None]) -> dict[str, Any]:
+        raise error
+
+    return step
+
+
 def good(tick: Callable[[], None]) -> dict[str, Any]:
     return RESULT
 
@@ -62,7 +69,7 @@ def good(tick: Callable[[], None]) -> dict[str, Any]:
 class Bench:
     def __init__(self, folder: Path, database: Database) -> None:
         self.database = database
-        self.jobs = Jobs(database, max_tries=3, retry_delay=0.01)
+        self.jobs = Jobs(database, max_tries=3, retry_delay=0.01, outage_limit=0.5)
         self.store = open_store(f"file://{folder}/objects")
         self.queue: Any = open_queue(f"filesystem://{folder}/queue")
 
@@ -117,28 +124,53 @@ def test_a_queue_that_is_down_loses_no_job(bench: Bench) -> None:
     assert bench.run(bench.runner(Work(good)), bench.submit()).status == "succeeded"
 
 
-def test_an_outage_is_tried_again_and_a_wrong_table_is_not(bench: Bench) -> None:
-    def outage(tick: Callable[[], None]) -> dict[str, Any]:
-        raise UnavailableError("the store is away")
+AWAY = UnavailableError("the store is away")
 
-    def wrong(tick: Callable[[], None]) -> dict[str, Any]:
-        raise TableError("no table", where="t.csv:7", hint="mend it")
 
-    work = Work(outage, good)
-    assert bench.run(bench.runner(work), bench.submit()).status == "succeeded"
-    assert work.begun == 2
-    work = Work(outage)
+def test_an_outage_takes_no_try_away(bench: Bench) -> None:
+    damaged = raising(IntegrityError("damaged"))
+    work = Work(raising(AWAY), damaged, damaged, good)
+    job = bench.run(bench.runner(work), bench.submit())
+    assert (job.status, job.attempt, job.tries) == ("succeeded", 4, 3)
+
+
+def test_an_outage_that_lasts_ends_the_job_with_the_reason(bench: Bench) -> None:
+    job_id = bench.submit()
+    job = bench.run(bench.runner(Work(raising(AWAY))), job_id)
+    assert (job.status, job.error["code"]) == ("failed", "unavailable.outage")
+    assert "the store is away" in job.error["message"]
+    assert job.attempt > 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IntegrityError("the model is damaged"),
+        UnavailableError("no space is left", code="unavailable.disk-full"),
+        UnavailableError("it ended with exit code 7", code="unavailable.child"),
+        TabularError("it ended by SIGSEGV", code="job.crashed"),
+    ],
+)
+def test_what_may_be_the_jobs_own_doing_is_tried_three_times(
+    bench: Bench, error: TabularError
+) -> None:
+    work = Work(raising(error))
     failed = bench.run(bench.runner(work), bench.submit())
-    assert (failed.status, failed.error["message"]) == ("failed", "the store is away")
+    assert (failed.status, failed.error["message"]) == ("failed", error.message)
     assert work.begun == 3
-    work = Work(wrong)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TableError("no table", where="t.csv:7", hint="mend it"),
+        TabularError("not done after 5 s", hint="ask for less", code="job.timeout"),
+    ],
+)
+def test_what_another_try_cannot_mend_ends_the_job(bench: Bench, error: TabularError) -> None:
+    work = Work(raising(error))
     failed = bench.run(bench.runner(work), bench.submit())
-    assert failed.error == {
-        "code": "table.invalid",
-        "message": "no table",
-        "where": "t.csv:7",
-        "hint": "mend it",
-    }
+    assert failed.error == error.as_dict()
     assert work.begun == 1
 
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
@@ -48,6 +50,9 @@ _URL_SCHEMES = {
 }
 
 _KNOWN_DEFAULT_KEYS = ("changeme", "change-me", "secret", "password", "default", "example", "test")
+
+_DURATION = re.compile(r"(\d{1,5})([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 MIN_SECRET_LENGTH = 32
 MIN_SECRET_SYMBOLS = 8
@@ -154,7 +159,26 @@ class Settings(BaseModel):
         "another worker.",
     )
     job_max_attempts: Annotated[int, Field(ge=1, le=100)] = _setting(
-        3, "How often a job is tried before it ends as failed."
+        3,
+        "How often a job is tried before it ends as failed. Tries that a store or database ended "
+        "which did not answer are not counted; see TABULAR_OUTAGE_LIMIT.",
+    )
+    job_timeout: Annotated[float, Field(ge=1, le=7 * 86_400)] = _setting(
+        21_600.0,
+        "Seconds that one try of a job may take; one that takes longer hangs, is stopped, and has "
+        "failed with `job.timeout`, without another try.",
+    )
+    outage_limit: Annotated[float, Field(ge=1, le=30 * 86_400)] = _setting(
+        86_400.0,
+        "Seconds in all that a job is tried again while the store or the database does not answer, "
+        "before it has failed with `unavailable.outage`.",
+    )
+    result_retention: timedelta | None = _setting(
+        None,
+        "How long the rows and reports of a job are kept after its end, such as `12h`, `30d` or "
+        "`8w`, or `forever`. Older ones are removed and answered 410; jobs, models and datasets "
+        "stay.",
+        shown="`forever`",
     )
     inline_rows: Annotated[int, Field(ge=0)] = _setting(
         10_000, "Up to this many rows are generated within the request; more become a job."
@@ -181,6 +205,22 @@ class Settings(BaseModel):
                     "network", "{text} is no address or network", {"text": repr(text)}
                 ) from None
         return tuple(networks)
+
+    @field_validator("result_retention", mode="before")
+    @classmethod
+    def _retention(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.strip().lower() == "forever":
+            return None
+        form = _DURATION.fullmatch(value.strip().lower())
+        if form is None or not int(form[1]):
+            raise PydanticCustomError(
+                "duration",
+                "{text} is no duration; write such as `12h`, `30d`, `8w` or `forever`",
+                {"text": repr(value)},
+            )
+        return timedelta(seconds=int(form[1]) * _UNITS[form[2]])
 
     @field_validator("rate_limit", "client_rate_limit")
     @classmethod

@@ -31,7 +31,11 @@ def build_runner(settings: Settings) -> Runner:
     database = Database(settings.database_url)
     store = open_store(settings.storage_url)
     parts = Parts(
-        jobs=Jobs(database, max_tries=settings.job_max_attempts),
+        jobs=Jobs(
+            database,
+            max_tries=settings.job_max_attempts,
+            outage_limit=settings.outage_limit,
+        ),
         find_task=lambda lease: task_of(database, lease),
         child=child_process(settings),
         queue=open_queue(settings.queue_url),
@@ -41,4 +45,4 @@ def build_runner(settings: Settings) -> Runner:
         metrics=Metrics(provider=settings.provider, region=settings.region),
         check=lambda: check_schema(database),
     )
-    return Runner(parts, lease=settings.job_lease)
+    return Runner(parts, lease=settings.job_lease, limit=settings.job_timeout)

@@ -3,7 +3,7 @@
     queued ──claim──► running ──finish──► succeeded
       ▲  │               │ ├────fail────► failed        (wrong input, or the last try)
       │  └──cancel──►    │ └──cancelled─► cancelled
-      └──── fail, release, lease lost ────┘
+      └── fail, postpone, release, lost ──┘
 
 *Fencing.* A claim raises `attempt`. Every later write says ``WHERE attempt = mine AND status =
 'running'``, so a worker that was taken for dead and wakes up again changes nothing: it gets
@@ -11,6 +11,11 @@
 
 *Leases.* A running job raises `beat`. See `leases` for how its standing still is measured, by
 clocks that cannot be set.
+
+*Outages.* A try that ended because the store or the database did not answer says nothing about
+the job. It is no try; the delay before the next one grows with the outage. So that nothing goes
+round for ever, the seconds of such tries and delays are added up, and have a limit. They are
+counted by the length of each try and each delay, not from one time of day to another.
 
 *Order.* Fewest tries first, then oldest first. A job that kills its workers goes behind the
 ones that have not been tried, so it never stands in their way.
@@ -26,7 +31,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Update, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from tabular.errors import NotFoundError, TabularError
+from tabular.errors import NotFoundError, TabularError, UnavailableError
 from tabular.infra.database import Database
 from tabular.infra.database.models import Evaluation, IdempotencyKey, Job, Model, new_id
 from tabular.worker.garbage import throw
@@ -39,6 +44,8 @@ FIT, GENERATE, EVALUATE = "fit", "generate", "evaluate"
 
 REMEMBERED = timedelta(days=7)
 RETRY_DELAY = 2.0  # seconds before the second try; four times as long before each later one
+MAX_OUTAGE_DELAY = 60.0  # seconds between tries while the store or the database is away
+OUTAGE_LIMIT = 86_400.0
 
 
 class LostLeaseError(Exception):
@@ -78,6 +85,7 @@ class Jobs:
         database: where.
         max_tries: how often a new job is tried before it has failed.
         retry_delay: seconds before the second try.
+        outage_limit: seconds of outage after which a job has failed.
         clock: the time, for what is shown and for the delay before a retry.
     """
 
@@ -87,11 +95,13 @@ class Jobs:
         *,
         max_tries: int,
         retry_delay: float = RETRY_DELAY,
+        outage_limit: float = OUTAGE_LIMIT,
         clock: Callable[[], datetime] = _utcnow,
     ) -> None:
         self._database = database
         self._max_tries = max_tries
         self._retry_delay = retry_delay
+        self._outage_limit = outage_limit
         self._clock = clock
 
     def submit(
@@ -126,6 +136,7 @@ class Jobs:
             tries=0,
             max_tries=self._max_tries,
             beat=0,
+            outage=0.0,
             progress=0.0,
             cancel_requested=False,
             created_at=self._clock(),
@@ -233,6 +244,34 @@ class Jobs:
             self._end_try(session, job, error, retry=retry)
             return job.status
 
+    def postpone(self, lease: Lease, error: TabularError, *, spent: float) -> str:
+        """Record that the store or the database did not answer; it is no try.
+
+        Args:
+            lease: the attempt.
+            error: what did not answer.
+            spent: seconds that the attempt took.
+
+        Returns:
+            The status now: ``queued``, or ``failed`` once the outage has lasted too long.
+
+        Raises:
+            LostLeaseError: nothing was changed.
+        """
+        with self._database.transaction() as session:
+            job = self._held(session, lease.job.id, lease.attempt)
+            job.tries -= 1
+            job.outage += spent
+            if job.outage >= self._outage_limit:
+                job.error = _given_up(error, job.outage).as_dict()
+                self._end(session, job, FAILED)
+            else:
+                job.error = error.as_dict()
+                delay = min(MAX_OUTAGE_DELAY, max(self._retry_delay, job.outage))
+                job.outage += delay
+                self._requeue(session, job, delay)
+            return job.status
+
     def cancelled(self, lease: Lease) -> str:
         """Record that the attempt was stopped because somebody asked for it.
 
@@ -258,7 +297,7 @@ class Jobs:
         with self._database.transaction() as session:
             job = self._held(session, lease.job.id, lease.attempt)
             job.tries -= 1
-            self._requeue(session, job)
+            self._requeue(session, job, 0.0)
             return job.status
 
     def cancel(self, job_id: str) -> Job:
@@ -316,16 +355,15 @@ class Jobs:
     def _end_try(self, session: Session, job: Job, error: TabularError, *, retry: bool) -> None:
         job.error = error.as_dict()
         if retry and job.tries < job.max_tries:
-            delay = self._retry_delay * 4 ** (job.tries - 1)
-            job.requeued_at = self._clock()
-            job.not_before = job.requeued_at + timedelta(seconds=delay)
-            self._requeue(session, job)
+            self._requeue(session, job, self._retry_delay * 4 ** (job.tries - 1))
         else:
             self._end(session, job, FAILED)
 
-    def _requeue(self, session: Session, job: Job) -> None:
+    def _requeue(self, session: Session, job: Job, delay: float) -> None:
         """Back among those that wait, unless somebody had asked for its end."""
         job.worker = None
+        job.requeued_at = self._clock()
+        job.not_before = job.requeued_at + timedelta(seconds=delay)
         if job.cancel_requested:
             self._end(session, job, CANCELLED)
         else:
@@ -377,6 +415,15 @@ def find(session: Session, job_id: str, *, lock: bool = False) -> Job:
     if job is None:
         raise NotFoundError("no such job", where=job_id, hint="list them: GET /v1/jobs")
     return job
+
+
+def _given_up(error: TabularError, seconds: float) -> UnavailableError:
+    return UnavailableError(
+        f"given up after {seconds / 3600:.3g} h of outage: {error.message}",
+        where=error.where,
+        hint="submit it again once the service is well; TABULAR_OUTAGE_LIMIT is how long it waits",
+        code="unavailable.outage",
+    )
 
 
 def _publish(session: Session, job: Job, result: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ second) and replaced after it died, was stopped, or has grown.
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import signal
@@ -23,9 +24,12 @@ from tabular.errors import TabularError, UnavailableError
 from tabular.worker import scratch, wire
 from tabular.worker.wire import Task
 
+_LOG = logging.getLogger(__name__)
+
 COMMAND = (sys.executable, "-m", "tabular.worker.child")
 GROWN = 1024**3  # bytes of resident memory above which a child is not used again
 _CHUNK = 65536
+_END = 5.0  # seconds that a process may take to end once its output has, or once it is killed
 
 OnProgress = Callable[[float, int], None]
 
@@ -75,6 +79,7 @@ class ChildProcess:
         tick: Callable[[], None] = lambda: None,
         interval: float = 1.0,
         limit: float = float("inf"),
+        limit_hint: str | None = None,
     ) -> dict[str, Any]:
         """Do a task and return its result.
 
@@ -84,6 +89,7 @@ class ChildProcess:
             tick: called about every `interval` seconds; what it raises stops the task.
             interval: seconds.
             limit: seconds after which the task is stopped.
+            limit_hint: what to do about a task that takes longer.
 
         Raises:
             TabularError: what the task raised; code ``job.crashed`` when the child died,
@@ -95,7 +101,9 @@ class ChildProcess:
 
             def timed_tick() -> None:
                 if time.monotonic() > deadline:
-                    raise TabularError(f"not done after {limit:.0f} s", code="job.timeout")
+                    raise TabularError(
+                        f"not done after {limit:g} s", hint=limit_hint, code=wire.TIMEOUT
+                    )
                 tick()
 
             folder = scratch.make()
@@ -122,13 +130,11 @@ class ChildProcess:
         self, task: Task, on_progress: OnProgress, tick: Callable[[], None], interval: float
     ) -> dict[str, Any]:
         process = self._started()
-        self._send(process, task)
-        due = time.monotonic() + interval
+        beat = _Beat(tick, interval)
+        self._send(process, task, beat)
         while True:
-            message = self._receive(process, max(0.0, due - time.monotonic()))
-            if time.monotonic() >= due:
-                tick()
-                due = time.monotonic() + interval
+            message = self._receive(process, beat.left())
+            beat.if_due()
             if message is None:
                 continue
             if message["event"] == wire.PROGRESS:
@@ -152,17 +158,24 @@ class ChildProcess:
             bufsize=0,
             env=_without_ours(self._environ),
         )
-        self._send(self._process, self._hello)
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+        self._send(self._process, self._hello, _Beat(lambda: None, 1.0))
         return self._process
 
-    def _send(self, process: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
+    def _send(self, process: subprocess.Popen[bytes], message: dict[str, Any], beat: _Beat) -> None:
+        """Send a message; the heart beats on while a child that hangs does not take it."""
         assert process.stdin is not None
         rest = memoryview(wire.encode(message))
-        try:
-            while rest:  # an unbuffered pipe may take less than it is given
-                rest = rest[process.stdin.write(rest) or 0 :]
-        except BrokenPipeError:
-            raise self._died(process) from None
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+            while rest:
+                if selector.select(beat.left()):
+                    try:
+                        rest = rest[os.write(process.stdin.fileno(), rest) :]
+                    except BrokenPipeError:
+                        raise self._died(process) from None
+                beat.if_due()
 
     def _receive(self, process: subprocess.Popen[bytes], timeout: float) -> dict[str, Any] | None:
         """The next message, or None when none comes in time."""
@@ -179,6 +192,9 @@ class ChildProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             if not selector.select(timeout):
+                # Who died and left its pipe to a process of its own never gives us its end.
+                if process.poll() is not None and not selector.select(0):
+                    raise self._died(process)
                 return b""
         chunk = os.read(process.stdout.fileno(), _CHUNK)
         if not chunk:
@@ -186,7 +202,11 @@ class ChildProcess:
         return chunk
 
     def _died(self, process: subprocess.Popen[bytes]) -> TabularError:
-        code = process.wait()
+        try:
+            code = process.wait(_END)
+        except subprocess.TimeoutExpired:  # it has closed its output and lives on
+            process.kill()
+            code = process.wait()
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         if code >= 0:
             # It ended by itself, which no task makes it do: the installation is broken.
@@ -207,10 +227,33 @@ class ChildProcess:
         if process is None:
             return
         process.kill()
-        process.wait()
+        try:
+            process.wait(_END)
+        except subprocess.TimeoutExpired:
+            # The kernel holds it, in a device that does not answer. We must not wait with it.
+            _LOG.error("the killed process %d does not end", process.pid)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+class _Beat:
+    """Calls `tick` about every `interval` seconds, as long as it is asked to."""
+
+    def __init__(self, tick: Callable[[], None], interval: float) -> None:
+        self._tick = tick
+        self._interval = interval
+        self._due = time.monotonic() + interval
+
+    def left(self) -> float:
+        """Seconds until it is due."""
+        return max(0.0, self._due - time.monotonic())
+
+    def if_due(self) -> None:
+        """Tick when it is time."""
+        if time.monotonic() >= self._due:
+            self._tick()
+            self._due = time.monotonic() + self._interval
 
 
 class TaskError(Exception):

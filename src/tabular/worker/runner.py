@@ -34,6 +34,7 @@ from tabular.worker.jobs import (
 )
 from tabular.worker.leases import Watch
 from tabular.worker.objects import attempt_folder
+from tabular.worker.outages import Outages
 from tabular.worker.process import ChildProcess
 from tabular.worker.wire import Task
 
@@ -44,7 +45,10 @@ MAX_BEAT = 1.0  # seconds between heartbeats at most; a request to cancel is hea
 GRACE = 8.0  # seconds a job may still take after SIGTERM; container runtimes kill after 10
 CLEAN_EVERY = 60.0
 SWEEP_EVERY = 3600.0
-_PAUSE = 1.0
+TIMEOUT_HINT = "ask for less, or raise TABULAR_JOB_TIMEOUT if it is slow and does not hang"
+
+_LAST_PAUSE = 0.2  # seconds between looks at the database once the worker is told to end
+_DATABASE, _QUEUE, _STORE, _WORK = "the database", "the queue", "the store", "what a job needs"
 
 
 class _CancelledError(Exception):
@@ -91,6 +95,7 @@ class Runner:
         name: shown as the job's worker.
         poll: seconds between looks into the database.
         grace: seconds that a job may still take once `stop` was called.
+        limit: seconds that one try of a job may take.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Runner:
         name: str | None = None,
         poll: float = POLL,
         grace: float = GRACE,
+        limit: float = float("inf"),
     ) -> None:
         self._parts = parts
         self._watch = Watch(lease)
@@ -109,6 +115,8 @@ class Runner:
         self._name = name or f"{socket.gethostname()}:{os.getpid()}"
         self._poll = poll
         self._grace = grace
+        self._limit = limit
+        self._outages = Outages()
         self._checked = False
         self._stopping = threading.Event()
         self._deadline = float("inf")
@@ -140,21 +148,25 @@ class Runner:
                 self._watch_others()
             self._clean()
         except UnavailableError as error:
-            _LOG.warning("%s", error)
-            self._parts.metrics.error(error.code)
-            self._stopping.wait(_PAUSE)
+            self._stopping.wait(self._met(_DATABASE, error))
             return
+        self._outages.over(_DATABASE)
         self._await_message()
+
+    def _met(self, what: str, error: TabularError) -> float:
+        """Count and log an outage; seconds to leave it alone, in which no lease is lost."""
+        self._parts.metrics.error(error.code)
+        return min(self._outages.met(what, error), self._watch_every)
 
     def _await_message(self) -> None:
         """Sleep until there may be work. What a message says is in the database too."""
         try:
             message = self._parts.queue.receive(min(self._poll, self._watch_every))
         except UnavailableError as error:
-            _LOG.warning("%s; looking into the database meanwhile", error)
-            self._parts.metrics.error(error.code)
-            self._stopping.wait(self._poll)
+            self._met(_QUEUE, error)
+            self._stopping.wait(self._poll)  # the database is looked into meanwhile
             return
+        self._outages.over(_QUEUE)
         if message is not None:
             message.ack()
 
@@ -175,6 +187,7 @@ class Runner:
     def _run(self, lease: Lease) -> str:
         """Run one attempt to its end; the status of the job then."""
         jobs = self._parts.jobs
+        begun = time.monotonic()
         try:
             try:
                 result = self._work(lease)
@@ -183,15 +196,26 @@ class Runner:
             except _StoppingError:
                 return self._settle(lease, lambda: jobs.release(lease))
             except TabularError as error:
+                if wire.is_outage(error):
+                    return self._postpone(lease, error, time.monotonic() - begun)
                 _LOG.warning("attempt %d failed: %s", lease.attempt, error)
                 self._parts.metrics.error(error.code)
                 retry = not wire.is_final(error)
                 return self._settle(lease, partial(jobs.fail, lease, error, retry=retry))
+            self._outages.over(_WORK)
             return self._settle(lease, lambda: jobs.finish(lease, result))
         except LostLeaseError:
             _LOG.warning("the job was taken away; what this attempt made is thrown away")
             self._drop(lease)
             return "lost"
+
+    def _postpone(self, lease: Lease, error: TabularError, spent: float) -> str:
+        """Give a job back that met an outage; the next one would only meet it too."""
+        pause = self._met(_WORK, error)
+        postpone = partial(self._parts.jobs.postpone, lease, error, spent=spent)
+        status = self._settle(lease, postpone)
+        self._stopping.wait(pause)
+        return status
 
     def _work(self, lease: Lease) -> dict[str, Any]:
         """Do the job in the child while the heart beats."""
@@ -218,7 +242,12 @@ class Runner:
 
         self._publish(lease, "running", 0.0)
         return self._parts.child.run(
-            task, on_progress=on_progress, tick=tick, interval=self._beat_every
+            task,
+            on_progress=on_progress,
+            tick=tick,
+            interval=self._beat_every,
+            limit=self._limit,
+            limit_hint=TIMEOUT_HINT,
         )
 
     def _beat(self, lease: Lease, progress: float) -> None:
@@ -226,10 +255,10 @@ class Runner:
             if self._parts.jobs.beat(lease, progress):
                 raise _CancelledError
             self._watch_others()
+            self._outages.over(_DATABASE)
         except UnavailableError as error:
             # The work goes on: if the lease is lost meanwhile, the end of it will say so.
-            _LOG.warning("no heartbeat: %s", error.message)
-            self._parts.metrics.error(error.code)
+            self._met(_DATABASE, error)
 
     def _settle(self, lease: Lease, record: Callable[[], str]) -> str:
         """Record the end of an attempt, however long the database is away.
@@ -241,10 +270,13 @@ class Runner:
             try:
                 status = record()
             except UnavailableError as error:
-                _LOG.warning("the end of the attempt is not recorded yet: %s", error.message)
-                if self._stopping.wait(_PAUSE) and time.monotonic() > self._deadline:
+                if not self._stopping.wait(self._met(_DATABASE, error)):
+                    continue
+                if time.monotonic() > self._deadline:
                     raise LostLeaseError(lease.job.id) from error
+                time.sleep(_LAST_PAUSE)
                 continue
+            self._outages.over(_DATABASE)
             self._publish(lease, status, 1.0 if status == SUCCEEDED else 0.0)
             return status
 
@@ -281,7 +313,12 @@ class Runner:
             self._parts.garbage.empty()
             self._parts.jobs.forget_requests()
         if self._is_due("sweep", SWEEP_EVERY):
-            self._parts.store.sweep()
+            try:
+                self._parts.store.sweep()
+            except UnavailableError as error:
+                self._met(_STORE, error)
+            else:
+                self._outages.over(_STORE)
 
     def _is_due(self, what: str, every: float) -> bool:
         now = time.monotonic()

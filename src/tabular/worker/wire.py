@@ -14,6 +14,7 @@ from tabular.errors import TabularError
 Task = dict[str, Any]
 
 PROGRESS, DONE, ERROR = "progress", "done", "error"
+TIMEOUT = "job.timeout"  # the code of a task that took longer than it may
 
 # Another try cannot help: what was given is wrong, refused, gone or too large.
 _FINAL = (
@@ -62,5 +63,18 @@ def error_from_dict(data: dict[str, Any]) -> TabularError:
 
 
 def is_final(error: TabularError) -> bool:
-    """Whether another try cannot help."""
-    return isinstance(error, _FINAL)
+    """Whether another try cannot help.
+
+    A task that hangs is taken to hang again: tried three times, it would hold a worker for
+    three times its limit and tell nobody.
+    """
+    return isinstance(error, _FINAL) or error.code == TIMEOUT
+
+
+def is_outage(error: TabularError) -> bool:
+    """Whether the store or the database did not answer, which is nothing the job can help.
+
+    A more exact code names what may well be the job's own doing and must count as a try: it
+    fills the disk, ends its process, or reads an object that is damaged.
+    """
+    return isinstance(error, errors.UnavailableError) and error.code == errors.UnavailableError.code

@@ -10,7 +10,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, MetaData, String, UniqueConstraint
+from sqlalchemy import Double, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tabular.infra.database.columns import Document, Moment, Sequence
@@ -152,10 +152,16 @@ class Job(Base):
         beat: raised by each heartbeat; whoever sees it stand still for the length of a lease,
             by a clock that cannot be set, may take the job away.
         not_before, requeued_at: a courtesy delay after a failed try; see `worker.jobs`.
+        outage: seconds that tries and delays took which ended because the store or the
+            database did not answer; such a try does not count, and this bounds them.
+        expired_at: when its result was removed for its age; what it was is still known.
     """
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_status_tries_seq", "status", "tries", "seq"),)
+    __table_args__ = (
+        Index("ix_jobs_status_tries_seq", "status", "tries", "seq"),
+        Index("ix_jobs_expired_at_finished_at", "expired_at", "finished_at"),
+    )
 
     seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(40), unique=True)
@@ -171,11 +177,13 @@ class Job(Base):
     beat: Mapped[int] = mapped_column(Sequence, default=0)
     worker: Mapped[str | None] = mapped_column(String(200))
     cancel_requested: Mapped[bool] = mapped_column(default=False)
-    progress: Mapped[float] = mapped_column(default=0.0)
+    progress: Mapped[float] = mapped_column(Double, default=0.0)
     error: Mapped[dict[str, Any] | None] = mapped_column(Document)
     result: Mapped[dict[str, Any] | None] = mapped_column(Document)
     not_before: Mapped[datetime | None] = mapped_column(Moment)
     requeued_at: Mapped[datetime | None] = mapped_column(Moment)
+    outage: Mapped[float] = mapped_column(Double, default=0.0, server_default="0")
+    expired_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
