@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.testbed.mariadb import MariaDB, mariadb_home, mariadb_server
+from tests.testbed.memcached import Memcached, memcached_server
 from tests.testbed.postgres import Postgres, postgres_server
+from tests.testbed.rabbitmq import RabbitMQ, rabbitmq_home, rabbitmq_server
 from tests.testbed.s3 import BUCKET, S3, seaweed_s3
+from tests.testbed.tls import make_certificate
 from tests.testbed.valkey import Valkey, valkey_server
 
 _names = itertools.count(1)
@@ -56,3 +60,52 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 def bucket_url(s3: S3) -> str:
     """The storage URL of an empty prefix that only this test uses."""
     return s3.url(BUCKET, f"test-{next(_names)}")
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A MariaDB server that offers TLS too; ask `mariadb_url` for a database of your own."""
+    tls = make_certificate(tmp_path_factory.mktemp("mariadb-tls"))
+    with mariadb_home() as home, mariadb_server(home, tls=tls) as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_url(mariadb: MariaDB) -> str:
+    """The URL of an empty MariaDB database that only this test uses."""
+    return mariadb.create_database(f"test_{next(_names)}")
+
+
+@pytest.fixture(scope="session")
+def memcached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memcached]:
+    """A Memcached server."""
+    with memcached_server(tmp_path_factory.mktemp("memcached")) as server:
+        yield server
+
+
+@pytest.fixture
+def memcached_url(memcached: Memcached) -> str:
+    """The URL of an empty Memcached server."""
+    from pymemcache.client.base import Client
+
+    client = Client(("127.0.0.1", memcached.port))
+    client.flush_all(noreply=False)
+    client.close()
+    return memcached.url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A RabbitMQ broker."""
+    with rabbitmq_home() as home, rabbitmq_server(home) as server:
+        yield server
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmq: RabbitMQ) -> str:
+    """The URL of the RabbitMQ broker, without a queue of ours."""
+    import kombu
+
+    with kombu.Connection(rabbitmq.url) as connection:
+        connection.channel().queue_delete("tabular.jobs")
+    return rabbitmq.url

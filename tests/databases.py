@@ -1,4 +1,4 @@
-"""A fixture that runs a test once on SQLite and once on PostgreSQL."""
+"""A fixture that runs a test once on each kind of database; MariaDB in the slower tier."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import pytest
 
 from tabular.infra.database import Database, migrate
 
+MARIADB = pytest.param("mariadb", marks=pytest.mark.debian)
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+
+@pytest.fixture(params=["sqlite", "postgresql", MARIADB])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/tabular.db"
-    url: str = request.getfixturevalue("postgres_url")
+    server = "postgres_url" if request.param == "postgresql" else "mariadb_url"
+    url: str = request.getfixturevalue(server)
     return url
 
 

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from tabular.errors import ConfigError
+
+# The pip extra that each scheme needs; none for an empty one. The other parts keep theirs beside
+# their drivers; settings are checked without importing the libraries of databases.
+DATABASE_SCHEMES = {
+    "sqlite": "",
+    "postgresql": "postgres",
+    "postgresql+psycopg": "postgres",
+    "mysql": "mysql",
+    "mysql+pymysql": "mysql",
+}
 
 # Every repetition is bounded: these run over log text of any length, and an open one takes time
 # that grows with its square.
@@ -41,12 +51,22 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
+def _drivers(schemes: Collection[str]) -> str:
+    """The schemes, and what installs those that need an extra."""
+    listed = ", ".join(sorted(schemes))
+    if not isinstance(schemes, Mapping):
+        return listed
+    extras = sorted({extra for extra in schemes.values() if extra})
+    commands = ", ".join(f"pip install 'inferloop-tabular[{extra}]'" for extra in extras)
+    return f"{listed} ({commands})" if commands else listed
+
+
 def split(url: str, schemes: Collection[str], *, what: str) -> SplitResult:
     """Parse `url` and check that its scheme is one of `schemes`.
 
     Args:
         url: such as ``redis://localhost:6379/0``.
-        schemes: the schemes that have a driver.
+        schemes: the schemes that have a driver; a mapping names the extra that each needs.
         what: what the URL is for (``storage``), used in the error.
 
     Raises:
@@ -77,9 +97,7 @@ def split(url: str, schemes: Collection[str], *, what: str) -> SplitResult:
         raise ConfigError(
             f"no {what} driver for {parts.scheme}://",
             where=public(url),
-            hint=(f"did you mean {guess}://? " if guess else "")
-            + "drivers: "
-            + ", ".join(sorted(schemes)),
+            hint=(f"did you mean {guess}://? " if guess else "") + "drivers: " + _drivers(schemes),
         )
     return parts
 

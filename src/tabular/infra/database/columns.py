@@ -1,4 +1,4 @@
-"""Column types that SQLite and PostgreSQL then agree on."""
+"""Column types that all kinds of databases then agree on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Sequence = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only I
 
 
 class Moment(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite keeps no zone, so it is added again when read."""
+    """A moment in UTC. SQLite and MySQL keep no zone, so it is added again when read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

@@ -1,4 +1,4 @@
-"""One way to a SQL database, so that SQLite and PostgreSQL give the same promises.
+"""One way to a SQL database, so that all kinds of them give the same promises.
 
 SQLite's Python driver opens transactions late and lets two readers dead-lock while both try to
 become writers. Here a transaction begins when it is asked for, and one that writes takes the
@@ -21,10 +21,10 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from tabular.errors import ConfigError, UnavailableError
+from tabular.infra.database import mysql
 from tabular.infra.optional import require
-from tabular.infra.urls import public, split
+from tabular.infra.urls import DATABASE_SCHEMES, public, split
 
-SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
 BUSY_TIMEOUT = 15.0  # seconds a SQLite writer waits for the one before it
 CONNECT_TIMEOUT = 5  # seconds
 POOL_SIZE = 10
@@ -39,22 +39,24 @@ class Database:
     """Connections to one database. Safe to use from several threads; not across a fork.
 
     Args:
-        url: ``sqlite:////absolute/file.db`` or ``postgresql+psycopg://user:password@host/name``.
+        url: ``sqlite:////absolute/file.db``, ``postgresql+psycopg://user:password@host/name`` or
+            ``mysql+pymysql://user:password@host/name`` (MySQL and MariaDB).
 
     Raises:
-        ConfigError: no driver for the URL, or the ``postgres`` extra is not installed.
+        ConfigError: no driver for the URL, or its extra is not installed.
     """
 
     def __init__(self, url: str) -> None:
         self._url = _parsed(url)
         self.where = public(url)
-        self._engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
+        self.backend = self._url.get_backend_name()
+        self._engine = _ENGINES[self.backend](self._url)
         self._writing = self._engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
     @property
     def is_sqlite(self) -> bool:
         """Whether it is a file of this machine."""
-        return self._url.get_backend_name() == "sqlite"
+        return self.backend == "sqlite"
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
@@ -123,6 +125,8 @@ class Database:
 
 def _is_outage(error: DBAPIError) -> bool:
     """Whether the server, the network or the file failed, and not our statement."""
+    if type(error.orig).__module__.partition(".")[0] == "pymysql":
+        return mysql.is_outage(error)
     if error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
         return True
     return type(error.orig).__name__ in {
@@ -132,7 +136,7 @@ def _is_outage(error: DBAPIError) -> bool:
 
 
 def _parsed(url: str) -> URL:
-    split(url, SCHEMES, what="database")
+    split(url, DATABASE_SCHEMES, what="database")
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -145,6 +149,8 @@ def _parsed(url: str) -> URL:
                 hint="write four slashes: sqlite:////absolute/file.db",
             )
         return parsed
+    if not parsed.get_backend_name().startswith("postgres"):
+        return mysql.check_url(url, parsed)
     require("psycopg", extra="postgres", needed_by="postgresql:// URLs")
     return parsed.set(drivername="postgresql+psycopg")
 
@@ -181,13 +187,22 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
+_POOL: dict[str, Any] = {
+    "pool_size": POOL_SIZE,
+    "max_overflow": POOL_OVERFLOW,
+    "pool_timeout": POOL_TIMEOUT,
+    "pool_recycle": RECYCLE,
+    "pool_pre_ping": True,  # a restarted server costs a reconnect, not a failed request
+}
+
+
 def _postgresql(url: URL) -> Engine:
-    return create_engine(
-        url,
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
-        pool_timeout=POOL_TIMEOUT,
-        pool_recycle=RECYCLE,
-        pool_pre_ping=True,  # a restarted server costs a reconnect, not a failed request
-        connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "tabular"},
-    )
+    timeout = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "tabular"}
+    return create_engine(url, connect_args=timeout, **_POOL)
+
+
+def _mysql(url: URL) -> Engine:
+    return mysql.create(url, connect_timeout=CONNECT_TIMEOUT, **_POOL)
+
+
+_ENGINES = {"sqlite": _sqlite, "postgresql": _postgresql, "mysql": _mysql}

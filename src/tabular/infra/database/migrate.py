@@ -1,7 +1,8 @@
 """Schema revisions: applied by one process at a time, in one transaction, or not at all.
 
 Several replicas may start at once and all run the migration. The first takes the write lock of
-the SQLite file, or an advisory lock of PostgreSQL; the others wait and then find nothing to do.
+the SQLite file, or an advisory lock of the server; the others wait and then find nothing to do.
+MySQL and MariaDB roll no schema change back: there, `stepwise` lets the next run finish it.
 
 Alembic applies revisions. Every process of the service asks which one the schema is at, and
 that needs no Alembic: a revision is the number that its file's name begins with.
@@ -9,6 +10,8 @@ that needs no Alembic: a revision is the number that its file's name begins with
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x7AB1A5  # any number, as long as it is ours
+_LOCK_TIMEOUT = 600  # seconds that a migration waits for another one on MySQL
 
 
 def migrate(database: Database, *, to: str = "head") -> str | None:
@@ -37,18 +41,50 @@ def migrate(database: Database, *, to: str = "head") -> str | None:
     """
     from alembic import command
 
-    with database.connection() as connection:
-        if not database.is_sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK})
+    with database.connection() as connection, _alone(database, connection):
         config = _config(connection)
         current = _current(connection)
         if to == "head" and current is not None and not _known(current):
             return current  # a newer release migrated it; going down would lose its data
-        if to == "base" or (to != "head" and _is_older(to, current)):
+        if database.backend == "mysql":
+            _migrate_mysql(connection, config, current, head() if to == "head" else to)
+        elif to == "base" or (to != "head" and _is_older(to, current)):
             command.downgrade(config, to)
         else:
             command.upgrade(config, to)
         return _current(connection)
+
+
+@contextlib.contextmanager
+def _alone(database: Database, connection: Connection) -> Iterator[None]:
+    """Wait until no other process migrates, and keep them waiting for the time of the block."""
+    if database.backend == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK})
+    if database.backend != "mysql":  # SQLite has locked the file at the beginning
+        yield
+        return
+    name = {"name": f"tabular.{_LOCK:x}", "most": _LOCK_TIMEOUT}
+    taken = connection.scalar(text("SELECT GET_LOCK(CONCAT(:name, MD5(DATABASE())), :most)"), name)
+    if taken != 1:
+        raise UnavailableError(
+            "another process has been migrating the database for too long",
+            where=database.where,
+            hint="wait for it, or end it: the next migration finishes what it began",
+        )
+    try:
+        yield
+    finally:  # a connection that broke has let go of it already
+        if not connection.invalidated:
+            connection.execute(text("SELECT RELEASE_LOCK(CONCAT(:name, MD5(DATABASE())))"), name)
+
+
+def _migrate_mysql(connection: Connection, config: Config, current: str | None, to: str) -> None:
+    from tabular.infra.database.mysql import prepare_schema
+    from tabular.infra.database.stepwise import migrate_stepwise
+
+    if current is None:
+        prepare_schema(connection)
+    migrate_stepwise(connection, config, sorted(_revisions()), current, to)
 
 
 def revision(database: Database) -> str | None:

@@ -11,5 +11,6 @@ context.configure(
     target_metadata=Base.metadata,
     render_as_batch=True,
     transactional_ddl=True,
+    resuming=context.config.attributes.get("resuming", False),
 )
 context.run_migrations()
