@@ -36,11 +36,9 @@ from tabular.errors import ConfigError, TabularError
 from tabular.infra import cache, queue, storage
 from tabular.infra.ratelimit import parse_rules
 from tabular.infra.secrets import read_secret_file
-from tabular.infra.urls import nearest, public, split
+from tabular.infra.urls import DATABASE_SCHEMES, nearest, public, split
 
 PREFIX = "TABULAR_"
-
-DATABASE_SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
 
 _URL_SCHEMES = {
     "database_url": ("database", DATABASE_SCHEMES),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Double, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -33,6 +33,7 @@ class Base(DeclarativeBase):
     """Common to all tables."""
 
     metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double()}
 
 
 class ApiKey(Base):
@@ -177,7 +178,7 @@ class Job(Base):
     beat: Mapped[int] = mapped_column(Sequence, default=0)
     worker: Mapped[str | None] = mapped_column(String(200))
     cancel_requested: Mapped[bool] = mapped_column(default=False)
-    progress: Mapped[float] = mapped_column(Double, default=0.0)
+    progress: Mapped[float] = mapped_column(default=0.0)
     error: Mapped[dict[str, Any] | None] = mapped_column(Document)
     result: Mapped[dict[str, Any] | None] = mapped_column(Document)
     not_before: Mapped[datetime | None] = mapped_column(Moment)
