@@ -16,6 +16,9 @@ from tabular.cli.place import (
     ProviderFlag,
     connect,
 )
+from tabular.cli.render.events import INTERRUPTED
+from tabular.deploy.provider import LogLine
+from tabular.errors import TabularError
 
 
 def register(app: typer.Typer) -> None:
@@ -32,12 +35,25 @@ def logs(
     home: HomeFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Print the last lines of each component's log; `-f` follows until interrupted."""
+    """Print the last lines of each component's log; `-f` follows until interrupted.
+
+    Following ends with exit code 4 when the deployment is destroyed. With --json each line is
+    one JSON object, the last one too: an `error` that says why there are no more.
+    """
     orchestrator = connect(provider, home)
     target = orchestrator.find(name, environment).target
-    for line in orchestrator.provider.engine.logs(target, follow=follow, tail=tail):
-        if as_json:
-            time = None if line.time is None else line.time.isoformat()
-            typer.echo(json.dumps({"component": line.component, "time": time, "text": line.text}))
-        else:
-            typer.echo(f"{line.component} | {line.text}")
+    try:
+        for line in orchestrator.provider.engine.logs(target, follow=follow, tail=tail):
+            typer.echo(_as_json(line) if as_json else f"{line.component} | {line.text}")
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except TabularError as error:
+        if not as_json:
+            raise
+        typer.echo(json.dumps({"error": error.as_dict()}))
+        raise typer.Exit(error.exit_code) from None
+
+
+def _as_json(line: LogLine) -> str:
+    time = None if line.time is None else line.time.isoformat()
+    return json.dumps({"component": line.component, "time": time, "text": line.text})

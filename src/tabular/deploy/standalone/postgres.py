@@ -15,21 +15,20 @@ import os
 import pwd
 import secrets
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from tabular.deploy.standalone.extras import Extra, Finder
 from tabular.deploy.standalone.ports import LOCALHOST
+from tabular.deploy.standalone.programs import run
 from tabular.errors import EngineError, PreflightError
 
-Finder = Callable[[str], ModuleSpec | None]
 USER = "inferloop-postgres"
 ROLE = "tabular"
 DATABASE = "tabular"
-_INSTALL = "pip install 'inferloop-tabular[postgres]'"
+_BY_HAND = "PostgreSQL does not run as root: deploy as an ordinary user, or choose sqlite"
 
 
 def binaries(find: Finder = find_spec) -> Path | None:
@@ -52,20 +51,34 @@ def missing(find: Finder = find_spec) -> str | None:
     return None
 
 
-def require(find: Finder = find_spec) -> None:
-    """Refuse where PostgreSQL cannot run.
+EXTRA = Extra(
+    wanted="database.type postgresql",
+    field="spec.database.type",
+    name="postgres",
+    otherwise="choose database.type sqlite",
+    missing=missing,
+)
 
-    Raises:
-        PreflightError: with the command that mends it.
+
+def trouble() -> str | None:
+    """Why the installed server would not run as the user it has to run as; None if it would.
+
+    Makes nothing: where the server's own user is not there yet, nobody stands in for it.
     """
-    lack = missing(find)
-    if lack:
-        raise PreflightError(
-            f"database.type postgresql needs {lack}",
-            where="spec.database.type",
-            hint=f"{_INSTALL}, or choose database.type sqlite",
-            code="engine.missing-extra",
-        )
+    folder = binaries()
+    if folder is None:
+        return None
+    prefix: list[str] = []
+    if os.geteuid() == 0:
+        try:
+            entry = pwd.getpwnam(USER)
+        except KeyError:
+            if shutil.which("useradd") is None:
+                return f"the program useradd, which would make the system user {USER}, is missing"
+            entry = pwd.getpwnam("nobody")
+        prefix = _as_user(entry)
+    done = run([*prefix, str(folder / "postgres"), "--version"], what="postgres", timeout=10)
+    return None if done.returncode == 0 else done.stderr.strip()[-300:] or "it ends at once"
 
 
 def commands() -> dict[str, list[str]]:
@@ -80,10 +93,11 @@ def commands() -> dict[str, list[str]]:
 
 
 def _as_server_user() -> list[str]:
-    """Prefix that gives up root, "" for everybody else."""
-    if os.geteuid() != 0:
-        return []
-    entry = server_user()
+    """Prefix that gives up root; nothing for everybody else."""
+    return _as_user(server_user()) if os.geteuid() == 0 else []
+
+
+def _as_user(entry: pwd.struct_passwd) -> list[str]:
     capability = "+dac_read_search"
     return [
         shutil.which("setpriv") or "setpriv",
@@ -105,17 +119,17 @@ def server_user() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(USER)
     except KeyError:
-        done = subprocess.run(
+        done = run(
             ["useradd", "--system", "--user-group", "--no-create-home",
              "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", USER],
-            capture_output=True, text=True, check=False,
+            what="useradd", timeout=60, hint=_BY_HAND,
         )  # fmt: skip
     try:
         return pwd.getpwnam(USER)
     except KeyError as error:
         raise PreflightError(
             f"the system user {USER} cannot be made: {done.stderr.strip()}",
-            hint="PostgreSQL does not run as root: deploy as an ordinary user",
+            hint=_BY_HAND,
         ) from error
 
 
@@ -136,10 +150,8 @@ def server_argv(command: Sequence[str], cluster: Path, port: int) -> list[str]:
 def is_ready(command: Sequence[str], port: int) -> bool:
     """Whether the server takes connections."""
     tool = Path(command[0]).with_name("pg_isready")
-    done = subprocess.run(
-        [str(tool), "-q", "-h", LOCALHOST, "-p", str(port), "-t", "2"], check=False, timeout=10
-    )
-    return done.returncode == 0
+    argv = [str(tool), "-q", "-h", LOCALHOST, "-p", str(port), "-t", "2"]
+    return run(argv, what="pg_isready", timeout=10).returncode == 0
 
 
 def initialise(folder: Path, cluster: Path, password_file: Path) -> None:
@@ -161,24 +173,23 @@ def initialise(folder: Path, cluster: Path, password_file: Path) -> None:
     if prefix:
         user = server_user()
         os.chown(fresh, user.pw_uid, user.pw_gid)
-    _run("initdb", [
+    _initialise_with("initdb", [
         *prefix, str(folder / "initdb"), "-D", str(fresh), "-U", "postgres", "--encoding=UTF8",
         "--locale=C", "--auth-local=reject", "--auth-host=scram-sha-256",
     ], "")  # fmt: skip
     password = password_file.read_text(encoding="utf-8").strip().replace("'", "''")
     # Single-user mode: one statement a line, no server, no login, and no password in an argument.
-    _run("postgres --single", [*prefix, str(folder / "postgres"), "--single", "-D", str(fresh),
-          "-c", "password_encryption=scram-sha-256", "-c", "log_statement=none",
-          "-c", "log_min_error_statement=panic", "postgres"],
+    _initialise_with("postgres --single", [
+        *prefix, str(folder / "postgres"), "--single", "-D", str(fresh),
+        "-c", "password_encryption=scram-sha-256", "-c", "log_statement=none",
+        "-c", "log_min_error_statement=panic", "postgres"],
          f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'\n"
          f"CREATE DATABASE {DATABASE} OWNER {ROLE}\n")  # fmt: skip
     fresh.rename(cluster)
 
 
-def _run(what: str, argv: list[str], text: str) -> None:
-    done = subprocess.run(
-        argv, input=text, capture_output=True, text=True, check=False, timeout=120
-    )
+def _initialise_with(what: str, argv: list[str], text: str) -> None:
+    done = run(argv, what=what, timeout=120, text=text)
     if done.returncode != 0 or "ERROR:" in done.stderr:
         said = (done.stderr or done.stdout).strip()[-600:]
         raise EngineError(f"{what} failed: {said}")
