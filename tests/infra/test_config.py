@@ -83,7 +83,7 @@ def test_every_wrong_value_is_named_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "url"),
     [
-        ("DATABASE_URL", "mysql://h/d"),
+        ("DATABASE_URL", "oracle://h/d"),
         ("STORAGE_URL", "ftp://h/d"),
         ("CACHE_URL", "reddis://h"),
         ("QUEUE_URL", "queue"),

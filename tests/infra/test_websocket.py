@@ -65,6 +65,22 @@ def test_large_events_are_refused(hub: Hub) -> None:
         hub.publish("a", {"text": "x" * 70_000})
 
 
+def test_over_memcached_the_database_tells_of_progress() -> None:
+    hub = open_hub(f"memcached://127.0.0.1:{free_port()}")
+    states = iter([{"status": "running"}, {"status": "running"}, {"status": "done"}])
+
+    async def read_state() -> Event:
+        return next(states)
+
+    async def run() -> list[Event]:
+        found = follow(hub, "a", read_state, is_final=is_final, interval=0.05)
+        return [state async for state in found]
+
+    hub.publish("a", {"status": "unseen"})
+    hub.ping()
+    assert asyncio.run(run()) == [{"status": "running"}, {"status": "done"}]
+
+
 def test_a_slow_reader_in_memory_loses_the_oldest() -> None:
     hub = open_hub("memory://")
 

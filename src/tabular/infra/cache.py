@@ -1,4 +1,4 @@
-"""A small shared memory by URL: within one process, or in Redis or Valkey.
+"""A small shared memory by URL: within one process, in Redis or Valkey, or in Memcached.
 
 Values are bytes or JSON, nothing else: whoever can write to the cache must not be able to
 run code in the service, so nothing is ever unpickled. A cache may lose anything at any time;
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from tabular.errors import InputError
 from tabular.infra.urls import options, split
 
-SCHEMES = ("memory", "redis", "rediss")
+SCHEMES = {"memory": "", "redis": "redis", "rediss": "redis", "memcached": "memcached"}
 MAX_KEY = 256
 MAX_VALUE = 8 * 1024 * 1024
 
@@ -160,7 +160,7 @@ class MemoryBackend:
                 count = by
             else:
                 expires = self._entries[key][1]
-                count = _as_int(key, raw) + by
+                count = as_int(key, raw) + by
             self._store(key, str(count).encode(), expires)
             return count
 
@@ -195,12 +195,16 @@ def open_cache(url: str) -> Cache:
 
     Args:
         url: ``memory://`` or ``redis://[user:password@]host:port/database`` (``rediss://``
-            for TLS).
+            for TLS) or ``memcached://host:port[,host2:port]``.
 
     Raises:
-        ConfigError: no driver for the URL, or the ``redis`` extra is not installed.
+        ConfigError: no driver for the URL, or its extra is not installed.
     """
     parts = split(url, SCHEMES, what="cache")
+    if parts.scheme == "memcached":
+        from tabular.infra.memcached_cache import MemcachedBackend
+
+        return Cache(MemcachedBackend(url))
     if parts.scheme == "memory":
         options(parts, (), what="cache")
         return Cache(MemoryBackend())
@@ -226,7 +230,12 @@ def _checked_ttl(ttl: float | None) -> float | None:
     return ttl
 
 
-def _as_int(key: str, raw: bytes) -> int:
+def as_int(key: str, raw: bytes) -> int:
+    """The counter in a value.
+
+    Raises:
+        InputError: it is no whole number.
+    """
     try:
         return int(raw)
     except ValueError:

@@ -2,7 +2,8 @@
 
 A moving window, not fixed ones: at no moment do more than N requests of the last period pass,
 where fixed windows let 2 N through around their border. In Redis the count is one script, so
-four API processes cannot each let the last request through.
+four API processes cannot each let the last request through. Memcached has no scripts: there the
+window is estimated from two counters, which is as near as it gets.
 
 When the store does not answer, the default is to let requests through (``open``): a limit
 protects the platform from overload, keys are still checked against the database, and an
@@ -18,16 +19,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tabular.errors import ConfigError, UnavailableError
+from tabular.infra.cache import SCHEMES
 from tabular.infra.urls import options, public, split
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
     from limits.storage import Storage
 
-SCHEMES = ("memory", "redis", "rediss")
 _NAMESPACE = "tabular:limit"
 _PERIODS = ("second", "minute", "hour", "day")
 
@@ -98,10 +99,14 @@ class RateLimiter:
         on_failure: Literal["open", "closed"] = "open",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        from limits.strategies import MovingWindowRateLimiter
+        from limits.storage import MovingWindowSupport
+        from limits.strategies import MovingWindowRateLimiter, SlidingWindowCounterRateLimiter
 
+        moves = isinstance(storage, MovingWindowSupport)
         self._storage = storage
-        self._strategy = MovingWindowRateLimiter(storage)
+        self._strategy = (
+            MovingWindowRateLimiter(storage) if moves else SlidingWindowCounterRateLimiter(storage)
+        )
         self._where = where
         self._on_failure = on_failure
         self._clock = clock
@@ -175,13 +180,15 @@ def open_limiter(url: str, *, on_failure: Literal["open", "closed"] = "open") ->
     """The limiter whose counts live at `url` (the cache's URL).
 
     Args:
-        url: ``memory://`` or ``redis://…``.
+        url: ``memory://``, ``redis://…`` or ``memcached://…``.
         on_failure: what `RateLimiter.hit` answers while the store is down.
 
     Raises:
-        ConfigError: no driver for the URL, or the ``redis`` extra is not installed.
+        ConfigError: no driver for the URL, or its extra is not installed.
     """
     parts = split(url, SCHEMES, what="rate-limit")
+    if parts.scheme == "memcached":
+        return RateLimiter(_in_memcached(url), where=public(url), on_failure=on_failure)
     if parts.scheme == "memory":
         from limits.storage import MemoryStorage
 
@@ -196,6 +203,18 @@ def open_limiter(url: str, *, on_failure: Literal["open", "closed"] = "open") ->
     with explained(url, "rate-limit store"):
         storage = RedisStorage(url, wrap_exceptions=True, key_prefix=_NAMESPACE, **settings)
     return RateLimiter(storage, where=public(url), on_failure=on_failure)
+
+
+def _in_memcached(url: str) -> Storage:
+    from tabular.infra.memcached_client import Servers, servers
+
+    clients: Any = Servers(servers(url, what="rate-limit"))
+    from limits.storage import MemcachedStorage
+
+    # The client knows the servers; the address here is only one that can be read.
+    return MemcachedStorage(
+        "memcached://localhost:11211", wrap_exceptions=True, client_getter=lambda *_: clients
+    )
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted: Iterable[str]) -> str:
@@ -241,7 +260,7 @@ def _inside(text: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6
 def _storage_errors() -> tuple[type[Exception], ...]:
     from limits.errors import StorageError
 
-    return (StorageError,)
+    return (StorageError, OSError)
 
 
 def _seconds(value: float) -> str:

@@ -74,7 +74,8 @@ def split(url: str, schemes: Collection[str], *, what: str) -> SplitResult:
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        if parts.scheme != "memcached":  # whose host may be a list; its driver reads that
+            _ = parts.port
     except ValueError:
         # Python's own message quotes what it took for the port, which may be half a password.
         raise ConfigError(

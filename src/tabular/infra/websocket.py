@@ -6,7 +6,7 @@ acknowledgement and a slow reader loses the oldest events, never the service's m
 
 ``memory://`` reaches readers within one process; ``redis://`` reaches every replica. `follow`
 joins both with looks into the database, and that alone suffices where worker and API are
-different processes without Redis.
+different processes without Redis, or with Memcached, which has nothing to subscribe to.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from tabular.errors import InputError, UnavailableError
-from tabular.infra.urls import options, split
+from tabular.infra.cache import SCHEMES
+from tabular.infra.urls import options, public, split
 
-SCHEMES = ("memory", "redis", "rediss")
 MAX_EVENT = 64 * 1024
 KEPT_EVENTS = 64
 
@@ -153,26 +153,59 @@ class _MemorySubscription:
 
     async def next(self, timeout: float) -> Event | None:
         """The next event."""
-        if not self._events:
+        deadline = self._loop.time() + timeout
+        # The notice of an event that was read already may come later: then nothing is there yet.
+        while not self._events and (left := deadline - self._loop.time()) > 0:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), timeout)
-        try:
-            return decode(self._events.popleft())
-        except IndexError:
-            return None
+                await asyncio.wait_for(self._arrived.wait(), left)
+        return decode(self._events.popleft()) if self._events else None
+
+
+class SilentHub:
+    """No events at all: whoever follows a job looks into the database at each interval."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def publish(self, job_id: str, event: Mapping[str, Any]) -> None:
+        """Check the event, and let the database tell of it."""
+        encode(event)
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, job_id: str) -> AsyncIterator[Subscription]:
+        """Wait without anything to come."""
+        yield _Silence()
+
+    def ping(self) -> None:
+        """Nothing to ask."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class _Silence:
+    async def next(self, timeout: float) -> Event | None:
+        """Nothing, after the time."""
+        await asyncio.sleep(timeout)
+        return None
 
 
 def open_hub(url: str) -> Hub:
     """The hub at `url` (the cache's URL); nothing is contacted before the first call.
 
     Args:
-        url: ``memory://`` or ``redis://…``.
+        url: ``memory://``, ``redis://…`` or ``memcached://…``.
 
     Raises:
-        ConfigError: no driver for the URL, or the ``redis`` extra is not installed.
+        ConfigError: no driver for the URL, or its extra is not installed.
     """
     parts = split(url, SCHEMES, what="progress")
+    if parts.scheme == "memcached":
+        from tabular.infra.memcached_client import servers
+
+        servers(url, what="progress")
+        return SilentHub(public(url))
     if parts.scheme == "memory":
         options(parts, (), what="progress")
         return MemoryHub()
