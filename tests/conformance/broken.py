@@ -1,21 +1,22 @@
-"""For each check of the suite a provider that breaks just that rule, to show it is caught."""
+"""Providers that each break one rule: which check catches it, in what words, and no other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from tabular.deploy.capability import native
-from tabular.deploy.events import Event
+from tabular.deploy.events import Event, EventSequence, EventStatus
+from tabular.deploy.journaled import RELEASE
 from tabular.deploy.plan import Action, Plan
-from tabular.deploy.provider import Drift, Provider, Status
+from tabular.deploy.provider import Drift, Provider, ProviderOptions, Status
 from tabular.deploy.spec import Deployment
-from tabular.deploy.stack import Stack, fingerprint
+from tabular.deploy.stack import Resource, Stack
 from tabular.deploy.target import Target
-from tabular.errors import ApplyError
+from tabular.errors import NotFoundError
 from tests.conformance import suite
 from tests.conformance.folder import FolderHarness, load_example
 
@@ -27,22 +28,41 @@ class _Engine(example.FolderEngine):  # type: ignore[misc]
     """The example's engine, to be broken in one place by each class below."""
 
 
-class ForgetsNothing(_Engine):
+class TouchesInPreview(_Engine):
     def preview(self, stack: Stack) -> Plan:
+        self.root.mkdir(parents=True, exist_ok=True)
         (self.root / f"preview-{next(_unique)}.json").write_text("{}", encoding="utf-8")
-        return super().preview(stack)
+        plan: Plan = super().preview(stack)
+        return plan
 
 
 class SkipsOneResource(_Engine):
-    def _write_resource(self, target: Target, id_: str, resource: Any) -> None:
-        if id_ != "data":
-            super()._write_resource(target, id_, resource)
+    """Says that it made the data store, and believes it."""
+
+    def found(self, target: Target) -> Mapping[str, Resource]:
+        kept = self.records.read(target, "pretended")
+        pretended = {id_: Resource.from_dict(data) for id_, data in kept.items()}
+        return {**pretended, **super().found(target)}
+
+    def write(self, target: Target, resource: Resource) -> None:
+        if resource.id == "data":
+            self.records.write(target, "pretended", {"data": resource.as_dict()})
+        else:
+            super().write(target, resource)
+
+    def remove(self, target: Target, resource: Resource) -> None:
+        super().remove(target, resource)
+        if resource.id == "data":
+            self.records.remove(target, "pretended")
 
 
 class AlwaysChangesSomething(_Engine):
     def preview(self, stack: Stack) -> Plan:
-        plan = super().preview(stack)
-        return replace(plan, changes=tuple(replace(c, action=Action.UPDATE) for c in plan.changes))
+        plan: Plan = super().preview(stack)
+        changes = [
+            replace(c, action=Action.UPDATE) if c.action is Action.NOOP else c for c in plan.changes
+        ]
+        return replace(plan, changes=tuple(changes))
 
 
 class IgnoresUpdates(_Engine):
@@ -53,8 +73,7 @@ class IgnoresUpdates(_Engine):
 
 class TakesStalePlans(_Engine):
     def apply(self, plan: Plan) -> Iterator[Event]:
-        now = self._load(plan.stack.target, "stack.json")
-        yield from super().apply(replace(plan, basis=fingerprint(now)))
+        yield from super().apply(replace(plan, basis=self._basis(plan.stack.target)))
 
 
 class ForgetsKilledApplies(_Engine):
@@ -63,23 +82,14 @@ class ForgetsKilledApplies(_Engine):
 
 
 class LeavesFailedUpdates(_Engine):
-    def _carry_out(self, target: Target) -> Iterator[Event]:
-        wanted = self._load(target, "journal.json")
-        for id_, resource in wanted["template"].items():
-            for old in self._folder(target).glob(f"resource.{id_}.*.json"):
-                old.unlink()
-            try:
-                self._write_resource(target, id_, resource)
-            except OSError as error:
-                raise ApplyError(f"{target}: {error}", rolled_back=True) from error
-            yield example._event(1, id_, example.EventStatus.COMPLETE)
-        self._save(target, "stack.json", wanted)
-        self._path(target, "journal.json").unlink()
+    def _undo(self, target: Target, *_: Any) -> Iterator[Event]:
+        self.records.remove(target, "journal")
+        yield from ()
 
 
 class RollsBackNothing(_Engine):
     def rollback(self, target: Target) -> Iterator[Event]:
-        if not self._load(target, "stack.json").get("previous"):
+        if not self.records.read(target, RELEASE).get("previous"):
             yield from super().rollback(target)
 
 
@@ -91,9 +101,16 @@ class SeesNoDrift(_Engine):
 class DestroysByPrefix(_Engine):
     def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
         yield from super().destroy(target, delete_data=delete_data)
-        for folder in (self.root / target.environment).glob(f"{target.name}*"):
+        for folder in (self.root / target.environment).glob(f"{target.name}-*"):
             for path in folder.glob("*.json"):
                 path.unlink()
+
+
+class LeavesTheService(_Engine):
+    def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
+        for path in self._files(target, "api"):
+            path.rename(path.with_name("kept-by-mistake.json"))
+        yield from super().destroy(target, delete_data=delete_data)
 
 
 class DestroysData(_Engine):
@@ -103,7 +120,8 @@ class DestroysData(_Engine):
 
 class FailsOnWhatIsGone(_Engine):
     def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
-        assert self._resources(target), "nothing to destroy"
+        if not self.found(target):
+            raise NotFoundError("nothing to destroy")
         yield from super().destroy(target, delete_data=delete_data)
 
 
@@ -111,6 +129,14 @@ class ForgetsItsSpec(_Engine):
     def status(self, target: Target) -> Status:
         found: Status = super().status(target)
         return replace(found, spec={**found.spec, "spec": {}})
+
+
+class SaysNothing(_Engine):
+    """Applies, and never says that a resource is complete."""
+
+    def apply(self, plan: Plan) -> Iterator[Event]:
+        if list(super().apply(plan)):
+            yield EventSequence().next(EventStatus.COMPLETE)
 
 
 class _BrokenHarness(FolderHarness):
@@ -125,18 +151,38 @@ class _BrokenHarness(FolderHarness):
         return made
 
 
-class _Undeterministic(FolderHarness):
+class CompilesByHash(FolderHarness):
+    """Takes the order of a set for an order."""
+
+    maker = "tests.conformance.broken:CompilesByHash"
+
     def provider(self) -> Provider:
         class Compiles(example.FolderProvider):  # type: ignore[misc]
             def compile(self, deployment: Deployment) -> Stack:
                 stack: Stack = super().compile(deployment)
-                return replace(stack, template={**stack.template, "at": next(_unique)})
+                ports = list({f"port-{number}" for number in range(20)})
+                return replace(stack, template={**stack.template, "ports": ports})
 
-        provider: Provider = Compiles(self.root)
+        provider: Provider = Compiles(ProviderOptions(home=self.root))
         return provider
 
 
-class _DropsFields(FolderHarness):
+class CompilesByPlace(FolderHarness):
+    """Writes where it was compiled into what is compiled."""
+
+    maker = "tests.conformance.broken:CompilesByPlace"
+
+    def provider(self) -> Provider:
+        class Compiles(example.FolderProvider):  # type: ignore[misc]
+            def compile(self, deployment: Deployment) -> Stack:
+                stack: Stack = super().compile(deployment)
+                return replace(stack, template={**stack.template, "from": str(Path.cwd())})
+
+        provider: Provider = Compiles(ProviderOptions(home=self.root))
+        return provider
+
+
+class DropsFields(FolderHarness):
     def provider(self) -> Provider:
         class TakesAnything(example.FolderProvider):  # type: ignore[misc]
             capabilities = {  # noqa: RUF012
@@ -144,28 +190,87 @@ class _DropsFields(FolderHarness):
                 "compute.gpu": native("silently dropped"),
             }
 
-        provider: Provider = TakesAnything(self.root)
+        provider: Provider = TakesAnything(ProviderOptions(home=self.root))
         return provider
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A provider that breaks a rule.
+
+    Attributes:
+        rule: the check that catches it.
+        make: its harness.
+        says: what the check says of it.
+        also: other checks that cannot hold either.
+    """
+
+    rule: suite.Check
+    make: Callable[[Path], FolderHarness]
+    says: str
+    also: tuple[suite.Check, ...] = ()
+
+    def __str__(self) -> str:
+        return getattr(self.make, "__name__", "")
+
+
 def _with(engine: type[Any]) -> Callable[[Path], FolderHarness]:
-    return lambda root: _BrokenHarness(root, engine)
+    def make(root: Path) -> FolderHarness:
+        return _BrokenHarness(root, engine)
+
+    make.__name__ = engine.__name__
+    return make
 
 
-BROKEN: dict[suite.Check, Callable[[Path], FolderHarness]] = {
-    suite.same_spec_same_bytes: _Undeterministic,
-    suite.unsupported_fields_are_refused: _DropsFields,
-    suite.preview_touches_nothing: _with(ForgetsNothing),
-    suite.apply_does_what_the_plan_said: _with(SkipsOneResource),
-    suite.second_plan_is_empty: _with(AlwaysChangesSomething),
-    suite.update_changes_what_the_plan_says: _with(IgnoresUpdates),
-    suite.stale_plan_is_refused: _with(TakesStalePlans),
-    suite.killed_client_reattaches: _with(ForgetsKilledApplies),
-    suite.failed_update_keeps_the_old_release: _with(LeavesFailedUpdates),
-    suite.rollback_restores_the_release_before: _with(RollsBackNothing),
-    suite.drift_is_seen: _with(SeesNoDrift),
-    suite.destroy_removes_all_and_only_its_own: _with(DestroysByPrefix),
-    suite.destroy_keeps_data_unless_told: _with(DestroysData),
-    suite.destroying_what_is_gone_is_no_error: _with(FailsOnWhatIsGone),
-    suite.a_deployment_describes_itself: _with(ForgetsItsSpec),
-}
+# What cannot hold where no update is made, or no plan is ever empty.
+_UPDATES = (
+    suite.failed_update_keeps_the_old_release,
+    suite.rollback_restores_the_release_before,
+)
+
+BROKEN: tuple[Broken, ...] = (
+    Broken(suite.same_spec_same_bytes, CompilesByHash, "different bytes"),
+    Broken(suite.same_spec_same_bytes, CompilesByPlace, "different bytes"),
+    Broken(suite.unsupported_fields_are_refused, DropsFields, "was dropped"),
+    Broken(
+        suite.preview_touches_nothing,
+        _with(TouchesInPreview),
+        "the preview touched",
+        also=(suite.destroy_removes_all_and_only_its_own,),
+    ),
+    Broken(
+        suite.apply_does_what_the_plan_said,
+        _with(SkipsOneResource),
+        "planned api, data, there is api",
+        also=(suite.destroy_keeps_data_unless_told,),
+    ),
+    Broken(suite.apply_does_what_the_plan_said, _with(SaysNothing), "no event says that api, data"),
+    Broken(
+        suite.second_plan_is_empty,
+        _with(AlwaysChangesSomething),
+        "is not empty",
+        also=(suite.update_changes_what_the_plan_says, *_UPDATES),
+    ),
+    Broken(
+        suite.update_changes_what_the_plan_says,
+        _with(IgnoresUpdates),
+        "the old release serves",
+        also=_UPDATES,
+    ),
+    Broken(suite.stale_plan_is_refused, _with(TakesStalePlans), "a stale plan was applied"),
+    Broken(suite.killed_client_reattaches, _with(ForgetsKilledApplies), "the state is applying"),
+    Broken(suite.failed_update_keeps_the_old_release, _with(LeavesFailedUpdates), "does not serve"),
+    Broken(
+        suite.rollback_restores_the_release_before,
+        _with(RollsBackNothing),
+        "release does not serve",
+    ),
+    Broken(suite.drift_is_seen, _with(SeesNoDrift), "is not seen"),
+    Broken(
+        suite.destroy_removes_all_and_only_its_own, _with(DestroysByPrefix), "what is another's"
+    ),
+    Broken(suite.destroy_removes_all_and_only_its_own, _with(LeavesTheService), "left of its own"),
+    Broken(suite.destroy_keeps_data_unless_told, _with(DestroysData), "to be kept: data"),
+    Broken(suite.destroying_what_is_gone_is_no_error, _with(FailsOnWhatIsGone), "never was"),
+    Broken(suite.a_deployment_describes_itself, _with(ForgetsItsSpec), "something else"),
+)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tabular.deploy.plan import Plan
-from tabular.deploy.provider import Provider
+from tabular.deploy.provider import Provider, ProviderOptions
 from tabular.deploy.spec import Deployment, canonical
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "provider" / "folder.py"
@@ -38,10 +38,11 @@ def describe(name: str, **spec: Any) -> Deployment:
 DIE_IN_THE_MIDDLE = """
 import json, os, signal, sys
 from pathlib import Path
+from tabular.deploy.provider import ProviderOptions
 from tabular.deploy.spec import Deployment
 from tests.conformance.folder import load_example
 
-provider = load_example().FolderProvider(Path(sys.argv[1]))
+provider = load_example().FolderProvider(ProviderOptions(home=Path(sys.argv[1])))
 stack = provider.compile(Deployment.from_canonical(json.loads(sys.argv[2])))
 for event in provider.engine.apply(provider.engine.preview(stack)):
     if event.sequence == 3:
@@ -52,11 +53,13 @@ for event in provider.engine.apply(provider.engine.preview(stack)):
 class FolderHarness:
     """A folder of its own for each check."""
 
+    maker = "tests.conformance.folder:FolderHarness"
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def provider(self) -> Provider:
-        provider: Provider = load_example().FolderProvider(self.root)
+        provider: Provider = load_example().FolderProvider(ProviderOptions(home=self.root))
         return provider
 
     def deployment(self, name: str = "conform") -> Deployment:
@@ -67,8 +70,7 @@ class FolderHarness:
 
     def failing(self) -> Deployment:
         # A folder where the engine must write a file: a real error of the host.
-        obstacle = self._folder(self.deployment()) / ".resource.api.9.9.9.json.new"
-        obstacle.mkdir(parents=True)
+        (self._folder(self.deployment()) / "api@9.9.9.json").mkdir(parents=True)
         return describe("conform", image={"tag": "9.9.9"})
 
     def unsupported(self) -> Deployment:
@@ -82,23 +84,22 @@ class FolderHarness:
         }
 
     def observed(self, deployment: Deployment) -> frozenset[str]:
-        files = self._folder(deployment).glob("resource.*.json")
-        return frozenset(path.name.split(".")[1] for path in files)
+        return frozenset(path.name.partition("@")[0] for path in self._files(deployment, "*"))
 
     def serving(self, deployment: Deployment) -> str | None:
-        files = list(self._folder(deployment).glob("resource.api.*.json"))
+        files = self._files(deployment, "api")
         return files[0].name + files[0].read_text(encoding="utf-8") if len(files) == 1 else None
 
     def disturb(self, deployment: Deployment) -> None:
-        (path,) = self._folder(deployment).glob("resource.api.*.json")
+        (path,) = self._files(deployment, "api")
         data = json.loads(path.read_text(encoding="utf-8"))
         data["properties"]["instances"] = 99
         path.write_text(json.dumps(data), encoding="utf-8")
 
     def add_foreign(self, deployment: Deployment) -> None:
         self._folder(deployment).mkdir(parents=True)
-        own = self._folder(deployment) / "notes.resource.data.1.json"
-        own.write_text("{}", encoding="utf-8")
+        beside = self._folder(deployment) / "notes-data@1.json"
+        beside.write_text("{}", encoding="utf-8")
 
     def apply_and_die(self, plan: Plan) -> None:
         spec = json.dumps(canonical(Deployment.from_canonical(plan.stack.spec)))
@@ -114,3 +115,7 @@ class FolderHarness:
 
     def _folder(self, deployment: Deployment) -> Path:
         return self.root / deployment.spec.environment / deployment.metadata.name
+
+    def _files(self, deployment: Deployment, id_: str) -> list[Path]:
+        found = self._folder(deployment).glob(f"{id_}@*.json")
+        return [path for path in found if path.is_file()]

@@ -8,6 +8,7 @@ client would: kill one in the middle, move the world behind its back, break the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from tabular.deploy.plan import Plan
@@ -16,7 +17,16 @@ from tabular.deploy.spec import Deployment
 
 
 class Harness(Protocol):
-    """One provider under test."""
+    """One provider under test.
+
+    Attributes:
+        maker: ``module:Class`` of a harness that another process makes, with the folder alone,
+            to compile the same spec there.
+        root: the folder it was made with.
+    """
+
+    maker: str
+    root: Path
 
     def provider(self) -> Provider:
         """A new client, as another person's process would make one."""

@@ -19,6 +19,7 @@ from tabular.deploy import (
     Change,
     Gate,
     Orchestrator,
+    ProviderOptions,
     State,
     Status,
     Target,
@@ -49,7 +50,7 @@ class Reducing(example.FolderProvider):  # type: ignore[misc]
 
 @pytest.fixture
 def orchestrator(tmp_path: Path) -> Orchestrator:
-    provider = example.FolderProvider(tmp_path / "place")
+    provider = example.FolderProvider(ProviderOptions(home=tmp_path / "place"))
     return Orchestrator(provider, AuditLog(tmp_path / "audit.jsonl"))
 
 
@@ -86,7 +87,9 @@ def test_a_budget_without_prices_is_refused(orchestrator: Orchestrator) -> None:
 
 
 def test_strict_refuses_what_is_reduced(tmp_path: Path) -> None:
-    orchestrator = Orchestrator(Reducing(tmp_path), AuditLog(tmp_path / "audit.jsonl"))
+    orchestrator = Orchestrator(
+        Reducing(ProviderOptions(home=tmp_path)), AuditLog(tmp_path / "audit.jsonl")
+    )
     plan = orchestrator.plan(describe("demo"))
     with pytest.raises(UnsupportedError, match="asked 1Ti, given 1Gi"):
         list(orchestrator.apply(plan, Gate(strict=True)))

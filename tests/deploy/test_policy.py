@@ -10,7 +10,7 @@ import pytest
 from tabular.deploy.policy import RULES, Severity, check, require_allowed
 from tabular.deploy.policy.finding import Finding
 from tabular.deploy.spec import Deployment
-from tabular.deploy.stack import Resource, Stack
+from tabular.deploy.stack import Opening, Resource, Stack
 from tabular.deploy.target import Target
 from tabular.errors import PolicyError
 
@@ -55,6 +55,20 @@ BREAKS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("open-ingress", {}, {"ingress": [{"cidr": "0.0.0.0/0", "fromPort": 22, "toPort": 443}]}),
     ("open-ingress", {}, {"ingress": [{"cidr": "0.0.0.0/0", "timeout": 443}]}),
     ("open-ingress", {}, {"ingress": [{"cidr": "::/0", "port": 5432}]}),
+    ("open-ingress", {}, {"ingress": [{"cidrs": ["10.0.0.0/8", "0.0.0.0/0"], "port": 80}]}),
+    ("open-ingress", {}, {"ingress": [{"cidrs": ["0.0.0.0/1", "128.0.0.0/1"], "port": 80}]}),
+    ("open-ingress", {}, {"sourceRanges": ["::/0"], "allowed": [{"ports": ["443", "22"]}]}),
+    ("open-ingress", {}, {"sourceRanges": ["0.0.0.0/0"], "allowed": [{"IPProtocol": "all"}]}),
+    ("open-ingress", {}, {"sourceAddressPrefix": "*", "destinationPortRange": "22"}),
+    ("open-ingress", {}, {"sourceAddressPrefix": "Internet", "destinationPortRange": "*"}),
+    ("open-ingress", {}, {"sourceAddressPrefixes": ["*"], "destinationPortRanges": ["443", "80"]}),
+    ("open-ingress", {}, {"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}),
+    (
+        "open-ingress",
+        {},
+        # A rule without ports is open at all of them, whatever its neighbour says.
+        {"ingress": [{"cidr": "10.0.0.0/8", "port": 443}, {"cidr": "0.0.0.0/0"}]},
+    ),
     ("public-without-tls", {}, {"host": "0.0.0.0"}),
     ("privileged-container", {}, {"securityContext": {"privileged": True}}),
     ("privileged-container", {}, {"securityContext": {"runAsUser": 0}}),
@@ -94,6 +108,20 @@ def test_no_finding_shows_the_secret() -> None:
         ({}, {"ingress": [{"cidr": "0.0.0.0/0", "fromPort": 443, "toPort": 443, "prio": 9}]}),
         ({}, {"ingress": [{"cidr": "::/0", "ports": ["443"], "sourcePortRange": "*"}]}),
         ({}, {"ingress": [{"cidr": "10.0.0.0/8", "port": 22}]}),
+        ({}, {"egress": [{"cidr": "0.0.0.0/0", "port": 22}]}),
+        ({}, {"SecurityGroupEgress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}]}),
+        ({}, {"direction": "EGRESS", "destinationRanges": ["0.0.0.0/0"]}),
+        ({}, {"direction": "Outbound", "sourceAddressPrefix": "*"}),
+        ({}, {"access": "Deny", "sourceAddressPrefix": "*", "destinationPortRange": "*"}),
+        ({}, {"routes": [{"DestinationCidrBlock": "0.0.0.0/0"}]}),
+        ({}, {"sourceRanges": ["0.0.0.0/0"], "allowed": [{"ports": ["443"]}]}),
+        ({}, {"access": "Allow", "sourceAddressPrefix": "*", "destinationPortRange": "443"}),
+        (
+            {},
+            {"ingress": [{"from": [{"ipBlock": {"cidr": "::/0"}}], "ports": [{"port": 443}]}]},
+        ),
+        ({}, {"sourceRanges": ["0.0.0.0/1"], "allowed": [{"ports": ["22"]}]}),
+        ({}, {"logPrefix": "*", "IpProtocol": "any"}),
         ({}, {"host": "0.0.0.0", "tls": True}),
         ({}, {"securityContext": {"runAsUser": 1000, "privileged": False}}),
         ({"image": {"tag": "1.0.0"}}, {}),
@@ -104,6 +132,34 @@ def test_what_keeps_the_rules_is_let_through(
     spec: dict[str, Any], properties: dict[str, Any]
 ) -> None:
     assert find(spec, properties) == ()
+
+
+def _opened(peers: tuple[str, ...], ports: tuple[str, ...]) -> set[str]:
+    deployment = Deployment.from_canonical({"metadata": {"name": "x"}, "spec": {}})
+    stack = Stack(
+        Target("test", "x", "development"),
+        {},
+        (Resource("gate", "Firewall", {}),),
+        spec={},
+        openings=(Opening("gate", peers, ports),),
+    )
+    return {f"{finding.rule} at {finding.where}" for finding in check(deployment, stack)}
+
+
+def test_what_a_compiler_says_is_let_in_is_judged_whatever_the_properties_look_like() -> None:
+    assert _opened(("0.0.0.0/0",), ("22",)) == {"open-ingress at gate"}
+    assert _opened(("::/0",), ()) == {"open-ingress at gate"}
+    assert _opened(("*",), ("443", "8443")) == {"open-ingress at gate"}
+    assert _opened(("10.0.0.0/8", "*"), ("1-65535",)) == {"open-ingress at gate"}
+    assert _opened(("*",), ("443",)) == set()
+    assert _opened(("10.0.0.0/8", "sg-0123"), ("22",)) == set()
+
+
+def test_a_route_to_the_world_lets_nobody_in() -> None:
+    deployment = Deployment.from_canonical({"metadata": {"name": "x"}, "spec": {}})
+    route = Resource("out", "AWS::EC2::Route", {"CidrBlock": "0.0.0.0/0"})
+    stack = Stack(Target("test", "x", "development"), {}, (route,), spec={})
+    assert check(deployment, stack) == ()
 
 
 def test_region_that_is_allowed_passes() -> None:

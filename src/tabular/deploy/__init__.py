@@ -11,19 +11,14 @@ from tabular.deploy.audit import AuditLog
 from tabular.deploy.events import Event, EventStatus
 from tabular.deploy.orchestrator import Gate, Orchestrator
 from tabular.deploy.plan import Action, Change, Plan
-from tabular.deploy.provider import (
-    Drift,
-    ProviderOptions,
-    State,
-    Status,
-    load_provider,
-    provider_names,
-)
+from tabular.deploy.provider import Drift, ProviderOptions, State, Status
+from tabular.deploy.registry import DEFAULT_PROVIDER, load_provider, provider_names
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Resource, Stack
 from tabular.deploy.target import Target
 
 __all__ = [
+    "DEFAULT_PROVIDER",
     "Action",
     "AuditLog",
     "Change",
@@ -55,6 +50,7 @@ def open_orchestrator(provider: str, options: ProviderOptions | None = None) -> 
 
     Raises:
         UsageError: no such provider is installed.
+        ConfigError: its extra is not installed, or it is broken.
     """
     options = options or ProviderOptions()
     home = options.home or user_state_path("inferloop-tabular")

@@ -5,9 +5,17 @@ Engines yield events; the CLI draws them, `--json` prints them, the audit log ke
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from tabular.deploy.stack import Resource
+
+
+def utc_now() -> datetime:
+    """The wall clock; only for showing, never for measuring."""
+    return datetime.now(UTC)
 
 
 class EventStatus(StrEnum):
@@ -63,3 +71,23 @@ class Event:
             status=EventStatus(str(data["status"])),
             reason=str(data["reason"]),
         )
+
+
+class EventSequence:
+    """Numbers and dates the events of one apply.
+
+    Args:
+        clock: the time of the engine, UTC.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._last = 0
+
+    def next(
+        self, status: EventStatus, resource: Resource | None = None, reason: str = ""
+    ) -> Event:
+        """The next event: of a resource, or of the stack as a whole."""
+        self._last += 1
+        id_, type_ = (resource.id, resource.type) if resource else ("", "")
+        return Event(self._last, self._clock(), id_, type_, status, reason)

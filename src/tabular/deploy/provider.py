@@ -1,8 +1,8 @@
 """The contract between our one spec and each vendor's engine.
 
 A provider is a compiler (spec to native template), an engine (the vendor's, behind this
-interface) and a table of capabilities. It is found by entry point, so a new cloud is a new
-package and no change here. `tests/conformance/` runs one suite over every provider; what this
+interface) and a table of capabilities. `registry` finds it by entry point, so a new cloud is a
+new package and no change here. `tests/conformance/` runs one suite over every provider; what this
 module says in words, that suite checks.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,9 +22,6 @@ from tabular.deploy.plan import Plan, PropertyChange
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
 from tabular.deploy.target import Target
-from tabular.errors import UsageError, nearest
-
-ENTRY_POINT_GROUP = "inferloop_tabular.providers"
 
 
 class State(StrEnum):
@@ -219,26 +215,3 @@ class ProviderOptions:
 
     home: Path | None = None
     runtime: str | None = None
-
-
-def provider_names() -> tuple[str, ...]:
-    """Names of all installed providers, sorted."""
-    return tuple(sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP)))
-
-
-def load_provider(name: str, options: ProviderOptions | None = None) -> Provider:
-    """Find a provider by entry point and construct it.
-
-    Raises:
-        UsageError: no provider of that name is installed.
-    """
-    for point in entry_points(group=ENTRY_POINT_GROUP, name=name):
-        factory = point.load()
-        provider: Provider = factory(options or ProviderOptions())
-        return provider
-    known = provider_names()
-    raise UsageError(
-        f"no provider {name!r} is installed",
-        hint=f"{nearest(name, known)}installed providers: {', '.join(known)}",
-        code="usage.unknown-provider",
-    )

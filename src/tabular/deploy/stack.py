@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 from tabular.deploy.target import Target
 
@@ -48,6 +48,16 @@ class Resource:
     stateful: bool = False
     replace_on: frozenset[str] = frozenset()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**asdict(self), "replace_on": sorted(self.replace_on)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what :meth:`as_dict` wrote."""
+        after, replace = tuple(data["depends_on"]), frozenset(data["replace_on"])
+        return cls(**{**data, "depends_on": after, "replace_on": replace})
+
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
@@ -67,6 +77,21 @@ class Reduction:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """Something that a resource lets in, in words that are the same for every vendor.
+
+    Attributes:
+        resource: id of the resource.
+        peers: who: CIDR blocks, ``*`` for everybody, or names of groups.
+        ports: at which: ``443``, ``8000-8080``; none for all.
+    """
+
+    resource: str
+    peers: tuple[str, ...]
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """The compiled result for one target.
 
@@ -77,6 +102,7 @@ class Stack:
         spec: the canonical spec this was compiled from, without secrets.
         tags: labels put on every resource that can carry them.
         reductions: what the target gives only in part; refused under ``--strict``.
+        openings: what is let in; policy judges it beside what it finds in the properties.
     """
 
     target: Target
@@ -85,6 +111,7 @@ class Stack:
     spec: Mapping[str, Any]
     tags: Mapping[str, str] = field(default_factory=dict)
     reductions: tuple[Reduction, ...] = ()
+    openings: tuple[Opening, ...] = ()
 
     def to_bytes(self) -> bytes:
         """The template as applied and as exported; the same spec gives the same bytes."""
@@ -94,3 +121,32 @@ class Stack:
     def fingerprint(self) -> str:
         """SHA-256 over the template's bytes, in hex."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "target": asdict(self.target),
+            "template": dict(self.template),
+            "resources": [resource.as_dict() for resource in self.resources],
+            "spec": dict(self.spec),
+            "tags": dict(self.tags),
+            "reductions": [asdict(reduction) for reduction in self.reductions],
+            "openings": [asdict(opening) for opening in self.openings],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what :meth:`as_dict` wrote."""
+        return cls(
+            target=Target(**data["target"]),
+            template=data["template"],
+            resources=tuple(Resource.from_dict(r) for r in data["resources"]),
+            spec=data["spec"],
+            tags=data["tags"],
+            reductions=tuple(Reduction(**r) for r in data["reductions"]),
+            # Releases up to 0.1 wrote none.
+            openings=tuple(
+                Opening(o["resource"], tuple(o["peers"]), tuple(o["ports"]))
+                for o in data.get("openings", ())
+            ),
+        )

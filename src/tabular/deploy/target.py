@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
+
+# What names, regions and accounts may hold and a separator or a folder cannot be mistaken for.
+_PLAIN = ":@+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +29,21 @@ class Target:
 
     @property
     def id(self) -> str:
-        """Stable text form, e.g. ``aws/us-east-1/production/tabular``."""
-        places = (self.provider, self.account, self.region, self.environment, self.name)
-        return "/".join(place for place in places if place)
+        """Stable text form, e.g. ``aws/account=123456789012/us-east-1/production/tabular``.
+
+        Different targets have different ids: an account is marked, so that it is never taken
+        for a region, and a slash within a part is written ``%2F``.
+        """
+        account = () if self.account is None else (f"account={_part(self.account)}",)
+        region = () if self.region is None else (_part(self.region),)
+        own = (_part(self.environment), _part(self.name))
+        return "/".join((_part(self.provider), *account, *region, *own))
 
     def __str__(self) -> str:
         return self.id
+
+
+def _part(text: str) -> str:
+    """One part of an id; also fit for the name of a folder."""
+    escaped = quote(text, safe=_PLAIN)
+    return escaped.replace(".", "%2E") if escaped in (".", "..") else escaped

@@ -24,7 +24,10 @@ _NOISE = ("logs", "events")
 class StandaloneHarness:
     """A home of its own for each check; `close` ends what it started."""
 
+    maker = "tests.deploy.standalone.harness:StandaloneHarness"
+
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.place = Place(root / "home")
         self._foreign: list[subprocess.Popen[bytes]] = []
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabular.deploy.capability import Support, leaf_paths, lookup
-from tabular.deploy.provider import ProviderOptions, load_provider
+from tabular.deploy.provider import ProviderOptions
+from tabular.deploy.registry import load_provider
 from tabular.deploy.spec import Deployment
 from tabular.deploy.standalone.provider import StandaloneProvider
 from tabular.errors import UnsupportedError, UsageError

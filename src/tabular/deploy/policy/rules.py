@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from tabular.deploy.policy import network
 from tabular.deploy.policy.finding import Finding, Severity
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
@@ -25,8 +26,7 @@ DEFAULT_PASSWORDS = frozenset(
         "prom-operator",
     }
 )
-WORLD = frozenset({"0.0.0.0/0", "::/0"})
-TLS_PORT = 443
+TLS_ONLY = frozenset({443})
 MIN_BACKUP_DAYS = 7
 MIN_SECRET_INSIDE = 6  # a shorter one would be found within ordinary words
 PRODUCTION = "production"
@@ -117,25 +117,22 @@ def _base64(text: str) -> str:
 
 def open_ingress(deployment: Deployment, stack: Stack) -> Iterator[Finding]:
     """The whole world is let in elsewhere than at a TLS port."""
-    for resource in stack.resources:
-        for path, holder, _, leaf in _leaves(resource.properties):
-            if leaf in WORLD and _ports(holder) != {str(TLS_PORT)}:
-                yield Finding(
-                    "open-ingress",
-                    Severity.ERROR,
-                    f"{resource.id}.{path}",
-                    f"open to the whole world ({leaf})",
-                    "name the peers, or publish through a TLS load balancer",
-                )
-
-
-def _ports(rule: Mapping[str, Any]) -> set[str]:
-    """What stands beside an address under a key that speaks of ports; a range gives both ends."""
-    found: set[str] = set()
-    for key, value in rule.items():
-        if "port" in key.lower() and not key.lower().startswith("source"):
-            found.update(map(str, value if isinstance(value, list | tuple) else [value]))
-    return found
+    said = [(opening.resource, opening) for opening in stack.openings]
+    read = [
+        (f"{resource.id}.{found.path}", found.opening)
+        for resource in stack.resources
+        for found in network.openings(resource)
+    ]
+    for where, opening in (*said, *read):
+        if network.is_world(opening.peers) and network.port_numbers(opening.ports) != TLS_ONLY:
+            ports = f"ports {', '.join(opening.ports)}" if opening.ports else "every port"
+            yield Finding(
+                "open-ingress",
+                Severity.ERROR,
+                where,
+                f"open to the whole world ({', '.join(opening.peers)}) at {ports}",
+                "name the peers, or publish through a TLS load balancer",
+            )
 
 
 def public_without_tls(deployment: Deployment, stack: Stack) -> Iterator[Finding]:

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tabular.deploy.files import write_bytes
 from tabular.deploy.standalone.extras import Extra, Finder
-from tabular.deploy.standalone.journal import write_bytes
 from tabular.deploy.standalone.ports import LOCALHOST
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tabular.deploy.events import EventStatus
+from tabular.deploy.files import write_bytes
 from tabular.deploy.standalone import vault
 from tabular.deploy.standalone.compose import IMAGE, SERVICE, VOLUME
 from tabular.deploy.standalone.container_steps import compose_file, remove_volume
 from tabular.deploy.standalone.health import ask
-from tabular.deploy.standalone.journal import write_bytes
 from tabular.deploy.standalone.model import SECRET, Release, Slot
 from tabular.deploy.standalone.operations import Context
 from tabular.deploy.standalone.ports import free_port

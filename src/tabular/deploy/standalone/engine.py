@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tabular.deploy.events import Event
+from tabular.deploy.answers import no_release_before, nothing_at, require_fresh
+from tabular.deploy.events import Event, utc_now
 from tabular.deploy.plan import Plan, diff_resources
 from tabular.deploy.provider import Drift, LogLine, State, Status
 from tabular.deploy.stack import Resource, Stack, fingerprint
@@ -16,13 +17,12 @@ from tabular.deploy.standalone import cache, logs, observe, postgres, requests, 
 from tabular.deploy.standalone.container_steps import container_logs, find_commands, is_container
 from tabular.deploy.standalone.launch import environment
 from tabular.deploy.standalone.layout import Home, Layout
-from tabular.deploy.standalone.model import Operation, Release, stack_to_dict
+from tabular.deploy.standalone.model import Operation, Release
 from tabular.deploy.standalone.model import State as Record
-from tabular.deploy.standalone.operations import utc_now
 from tabular.deploy.standalone.ports import require_free
 from tabular.deploy.standalone.programs import run
 from tabular.deploy.target import Target
-from tabular.errors import ConflictError, EngineError, NotFoundError, StalePlanError
+from tabular.errors import ConflictError, EngineError, NotFoundError
 
 KEY_TIMEOUT = 60.0
 
@@ -74,7 +74,7 @@ class ProcessEngine:
             requests.new_id(),
             "apply",
             asdict(target),
-            stack=stack_to_dict(plan.stack),
+            stack=plan.stack.as_dict(),
             changes={change.resource: change.action.value for change in plan.changes},
             commands=_all_commands(self._commands, plan.stack),
             ready_timeout=self._ready_timeout,
@@ -86,7 +86,7 @@ class ProcessEngine:
         layout = self._home.of(target)
         operation = requests.read_operation(layout)
         if operation is None:
-            raise _nothing(target)
+            raise nothing_at(target)
         if not operation.done:
             requests.ensure_supervisor(layout)
         return requests.follow(layout, operation)
@@ -100,7 +100,7 @@ class ProcessEngine:
         if gone and not (record and (record.failure or record.history)):
             left = observe.retained(layout, target)
             if left is None:
-                raise _nothing(target)
+                raise nothing_at(target)
             return left
         busy = operation if operation and not operation.done else None
         if busy or (record and record.history and record.runtime == "process"):
@@ -136,12 +136,7 @@ class ProcessEngine:
         layout = self._home.of(target)
         record, _ = self._require(layout, target)
         if len(record.history) < 2:
-            raise NotFoundError(
-                "there is no release before the present one",
-                where=target.id,
-                hint="deploy the spec you want",
-                code="not-found.release",
-            )
+            raise no_release_before(target)
         operation = Operation(
             requests.new_id(), "rollback", asdict(target), ready_timeout=self._ready_timeout
         )
@@ -164,7 +159,7 @@ class ProcessEngine:
         """
         layout = self._home.of(target)
         if not layout.state.exists():
-            raise _nothing(target)
+            raise nothing_at(target)
         _, release = self._look(layout)
         if release is not None and is_container(release):
             lines = container_logs(release, follow=follow, tail=tail)
@@ -214,7 +209,7 @@ class ProcessEngine:
     def _require(self, layout: Layout, target: Target) -> tuple[Record, Release | None]:
         record, release = self._look(layout)
         if record is None or not record.history:
-            raise _nothing(target)
+            raise nothing_at(target)
         if record.runtime == "process":
             requests.ensure_supervisor(layout)
         return record, release
@@ -253,12 +248,7 @@ class ProcessEngine:
         )
 
     def _require_fresh(self, layout: Layout, plan: Plan) -> None:
-        if self._basis(layout) != plan.basis:
-            raise StalePlanError(
-                "what runs is not what the plan was made against",
-                where=plan.stack.target.id,
-                hint="plan again, look at it, and apply that",
-            )
+        require_fresh(plan, self._basis(layout))
 
     def _preflight(self, stack: Stack, release: Release | None) -> None:
         runtime = stack.template["runtime"]
@@ -316,15 +306,6 @@ def _all_commands(own: Mapping[str, list[str]], stack: Stack) -> dict[str, list[
     if stack.template["runtime"] == "container":
         return {**own, **find_commands()}
     return {**postgres.commands(), **cache.commands(), **own}
-
-
-def _nothing(target: Target) -> NotFoundError:
-    return NotFoundError(
-        f"nothing is deployed as {target.environment}/{target.name} on this machine",
-        where=target.id,
-        hint="`inferloop-tabular list` shows what runs",
-        code="not-found.deployment",
-    )
 
 
 def default_commands(python: Path) -> dict[str, list[str]]:

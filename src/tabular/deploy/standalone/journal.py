@@ -17,36 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tabular.deploy.files import storage_error, write_bytes
 from tabular.deploy.standalone.identity import birth
-from tabular.deploy.standalone.layout import storage_error
 from tabular.errors import EngineError
 
 VERSION = 1
 T = TypeVar("T")
-
-
-def write_bytes(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Put a file in place at once and for good.
-
-    Raises:
-        PreflightError: the disk is full, read-only, or not ours.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise storage_error(error, path) from error
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -34,8 +34,9 @@ from typing import Any
 
 from platformdirs import user_data_path, user_state_path
 
+from tabular.deploy.files import storage_error
 from tabular.deploy.target import Target
-from tabular.errors import PreflightError, UsageError
+from tabular.errors import UsageError
 
 APP = "inferloop-tabular"
 PROVIDER = "standalone"
@@ -43,21 +44,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UNFIT = re.compile(r"[?#%\x00-\x1f\x7f]")
 ExcInfo = tuple[type[BaseException], BaseException, Any]
 _TRASH = ".removed-"
-
-
-def storage_error(error: OSError, path: Path) -> PreflightError:
-    """A file system's refusal in words: full, read-only, not permitted.
-
-    Args:
-        error: what the system said.
-        path: what was to be written.
-    """
-    return PreflightError(
-        f"cannot write {error.filename or path}: {error.strerror or error}",
-        where=str(path),
-        hint="free some space, make the folder writable, or choose another with --home",
-        code="engine.storage",
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-from tabular.deploy.stack import Reduction, Resource, Stack
-from tabular.deploy.target import Target
+from tabular.deploy.stack import Resource, Stack
 
 DIRECTORY = "Standalone::Directory"
 SECRET = "Standalone::Secret"  # noqa: S105 - the name of a type
 PROCESS = "Standalone::Process"
 DESCRIPTION = "Standalone::Description"
 SERVICES = ("postgresql", "valkey")
-
-
-def stack_to_dict(stack: Stack) -> dict[str, Any]:
-    """Plain data of a stack."""
-    resources = [{**asdict(r), "replace_on": sorted(r.replace_on)} for r in stack.resources]
-    return {
-        "target": asdict(stack.target),
-        "template": dict(stack.template),
-        "resources": resources,
-        "spec": dict(stack.spec),
-        "tags": dict(stack.tags),
-        "reductions": [asdict(r) for r in stack.reductions],
-    }
-
-
-def resource_from_dict(data: Mapping[str, Any]) -> Resource:
-    """Read back one of the resources that :func:`stack_to_dict` wrote."""
-    after, replace = tuple(data["depends_on"]), frozenset(data["replace_on"])
-    return Resource(**{**data, "depends_on": after, "replace_on": replace})
-
-
-def stack_from_dict(data: Mapping[str, Any]) -> Stack:
-    """Read back what :func:`stack_to_dict` wrote."""
-    return Stack(
-        target=Target(**data["target"]),
-        template=data["template"],
-        resources=tuple(resource_from_dict(r) for r in data["resources"]),
-        spec=data["spec"],
-        tags=data["tags"],
-        reductions=tuple(Reduction(**r) for r in data["reductions"]),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +43,7 @@ class Release:
         """Plain data."""
         return {
             "id": self.id,
-            "stack": stack_to_dict(self.stack),
+            "stack": self.stack.as_dict(),
             "commands": dict(self.commands),
             "port": self.port,
         }
@@ -83,7 +51,7 @@ class Release:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Release:
         """Read back what :meth:`to_dict` wrote."""
-        return cls(data["id"], stack_from_dict(data["stack"]), data["commands"], data["port"])
+        return cls(data["id"], Stack.from_dict(data["stack"]), data["commands"], data["port"])
 
 
 @dataclass(slots=True)

@@ -23,7 +23,6 @@ from tabular.deploy.standalone.model import (
     Operation,
     Release,
     Slot,
-    resource_from_dict,
 )
 from tabular.deploy.standalone.model import State as Record
 from tabular.deploy.standalone.ports import LOCALHOST
@@ -111,7 +110,7 @@ def retained(layout: Layout, target: Target) -> Status | None:
 def retained_resources(layout: Layout) -> tuple[Resource, ...]:
     """Data stores that a destroyed deployment left here."""
     facts = read_json(layout.facts) or {}
-    found = (resource_from_dict(data) for data in facts.get("resources", ()))
+    found = (Resource.from_dict(data) for data in facts.get("resources", ()))
     return tuple(r for r in found if _is_kept(layout, r))
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
-from tabular.deploy.events import Event, EventStatus
+from tabular.deploy.events import Event, EventStatus, utc_now
 from tabular.deploy.standalone import vault
 from tabular.deploy.standalone.children import Children
 from tabular.deploy.standalone.journal import LineLog, read_as, write_json
@@ -19,11 +18,6 @@ from tabular.errors import ApplyError, EngineError, NotFoundError, TabularError,
 
 END = "end"
 _INTERVAL = 0.05
-
-
-def utc_now() -> datetime:
-    """The wall clock; only for showing, never for measuring."""
-    return datetime.now(UTC)
 
 
 class Context:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import time
 
 from tabular.deploy.events import EventStatus
-from tabular.deploy.stack import Resource
+from tabular.deploy.files import write_bytes
+from tabular.deploy.stack import Resource, Stack
 from tabular.deploy.standalone import cache, postgres, vault
 from tabular.deploy.standalone.health import ask
-from tabular.deploy.standalone.journal import digest, read_as, write_bytes, write_json
+from tabular.deploy.standalone.journal import digest, read_as, write_json
 from tabular.deploy.standalone.launch import is_service, render_secret, service_key
 from tabular.deploy.standalone.layout import remove_empty, remove_tree
 from tabular.deploy.standalone.model import (
@@ -24,7 +25,6 @@ from tabular.deploy.standalone.model import (
     SECRET,
     Release,
     Slot,
-    stack_from_dict,
 )
 from tabular.deploy.standalone.operations import Context
 from tabular.deploy.standalone.ports import free_port, require_free
@@ -41,7 +41,7 @@ def make_release(context: Context) -> Release:
     operation, state = context.operation, context.state
     if operation.release:
         return context.release(operation.release)
-    stack = stack_from_dict(operation.stack)
+    stack = Stack.from_dict(operation.stack)
     asked = stack.template["resources"]["api"]["Properties"]["port"]
     own = state.ports.get("api") if state.history else None
     port = asked or own or free_port()

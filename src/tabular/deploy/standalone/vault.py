@@ -10,9 +10,9 @@ import secrets
 import stat
 from pathlib import Path
 
+from tabular.deploy.files import storage_error, write_bytes
 from tabular.deploy.stack import Resource
-from tabular.deploy.standalone.journal import write_bytes
-from tabular.deploy.standalone.layout import Layout, storage_error
+from tabular.deploy.standalone.layout import Layout
 from tabular.errors import EngineError
 
 REDACTED = "***"
