@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,3 +91,47 @@ def test_lines_of_concurrent_clients_stay_whole(tmp_path: Path) -> None:
     for client in clients:
         client.join()
     assert len(list(AuditLog(path).records())) == 150
+
+
+_FILLS_UP = """
+import resource, sys
+from pathlib import Path
+from tabular.deploy.audit import AuditLog
+from tabular.deploy.target import Target
+from tabular.errors import ApplyError, PreflightError
+
+log, target = AuditLog(Path(sys.argv[1]), actor="me"), Target("standalone", "demo", "development")
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+def limited():  # as a disk that fills up while the action runs, in the middle of a line
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size + 20, hard))
+
+try:
+    with log.action("destroy", target):
+        limited()
+except PreflightError as error:
+    print(error.code, "|", error.message)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+try:
+    with log.action("deploy", target):
+        limited()
+        raise ApplyError("its own reason", rolled_back=True, hint="mend")
+except ApplyError as error:
+    print(error.message, "|", error.hint)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+with log.action("deploy", target):
+    pass
+"""
+
+
+def test_a_disk_that_fills_up_meanwhile_hides_neither_the_end_nor_the_reason(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", _FILLS_UP, str(path)], capture_output=True, text=True, check=True
+    )
+    destroyed, failed = done.stdout.splitlines()
+    assert destroyed.startswith("engine.audit-end | the destroy was carried out, but")
+    assert failed.startswith("its own reason | mend; the audit log cannot be written")
+    assert [r["outcome"] for r in AuditLog(path).records()] == ["started"] * 3 + ["done"]

@@ -59,19 +59,39 @@ class AuditLog:
             facts: plain data worth keeping, no secrets: plan fingerprint, counts of changes.
 
         Raises:
-            PreflightError: the log cannot be written; nothing is done unrecorded.
+            PreflightError: the log cannot be written; nothing is done unrecorded. With the code
+                ``engine.audit-end`` it was done, and its end is unrecorded.
         """
         entry = {"id": uuid4().hex, "actor": self.actor, "action": verb, "target": target.id}
         self._write({**entry, "outcome": "started", **facts})
         try:
             yield
         except TabularError as error:
-            self._write({**entry, "outcome": "failed", "code": error.code})
+            self._add({**entry, "outcome": "failed", "code": error.code}, error)
             raise
         except BaseException as error:
-            self._write({**entry, "outcome": "interrupted", "code": type(error).__name__})
+            self._add({**entry, "outcome": "interrupted", "code": type(error).__name__}, error)
             raise
-        self._write({**entry, "outcome": "done"})
+        try:
+            self._write({**entry, "outcome": "done"})
+        except PreflightError as error:
+            raise PreflightError(
+                f"the {verb} was carried out, but that could not be recorded: {error.message}",
+                where=error.where,
+                hint="make room or give yourself the right to write there; nothing is to be "
+                "done again",
+                code="engine.audit-end",
+            ) from error
+
+    def _add(self, record: dict[str, Any], reason: BaseException) -> None:
+        """Record how an action failed; where that fails too, its own reason is told first."""
+        try:
+            self._write(record)
+        except PreflightError as error:
+            if isinstance(reason, TabularError):
+                reason.hint = "; ".join(part for part in (reason.hint, error.message) if part)
+            else:
+                reason.add_note(error.message)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All records, oldest first; none if nothing was ever recorded."""
@@ -99,7 +119,10 @@ class AuditLog:
         # O_APPEND with one write keeps lines of concurrent clients whole.
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            if os.write(descriptor, line) < len(line):
+            written = os.write(descriptor, line)
+            if written < len(line):
+                # Half a line would spoil the next one too.
+                os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR) - written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:

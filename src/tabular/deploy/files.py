@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import shutil
 from pathlib import Path
 
 from tabular.errors import PreflightError
@@ -28,7 +31,9 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o600) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        # A disk that has become read-only refuses this too: the first refusal is the reason.
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise storage_error(error, path) from error
 
 
@@ -39,9 +44,20 @@ def storage_error(error: OSError, path: Path) -> PreflightError:
         error: what the system said.
         path: what was to be written.
     """
+    room = ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        folder = existing(path.parent)
+        room = f" ({shutil.disk_usage(folder).free // 1024} KiB free in {folder})"
     return PreflightError(
-        f"cannot write {error.filename or path}: {error.strerror or error}",
+        f"cannot write {path}: {error.strerror or error}{room}",
         where=str(path),
         hint="free some space, make the folder writable, or choose another with --home",
         code="engine.storage",
     )
+
+
+def existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that is there; a dangling link is there."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    return path

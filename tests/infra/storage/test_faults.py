@@ -21,6 +21,7 @@ import pytest
 from tabular.errors import ConfigError, UnavailableError
 from tabular.infra.storage import open_store
 from tests.infra.storage.conftest import Folder, Place
+from tests.testbed import disk
 from tests.testbed.ports import free_port
 from tests.testbed.s3 import S3
 
@@ -99,16 +100,8 @@ def test_memory_stays_bounded(place: Place) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount a tmpfs here: {done.stderr}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with disk.small_disk(tmp_path / "small", "3m") as folder:
+        yield folder
 
 
 @pytest.mark.root

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from tabular.deploy.events import EventStatus, utc_now
+from pathlib import Path
+
+from tabular.deploy.events import EventStatus
+from tabular.deploy.files import storage_error
 from tabular.deploy.standalone import containers
 from tabular.deploy.standalone.compose import VOLUME
 from tabular.deploy.standalone.container_steps import is_container, remove_volume
 from tabular.deploy.standalone.journal import read_as, read_json, write_json
 from tabular.deploy.standalone.layout import remove_tree
-from tabular.deploy.standalone.model import PROCESS, Release
+from tabular.deploy.standalone.model import PROCESS, Release, stack_to_dict
 from tabular.deploy.standalone.observe import retained_resources
-from tabular.deploy.standalone.operations import Context
+from tabular.deploy.standalone.operations import Context, utc_now
 from tabular.deploy.standalone.release import (
     finish,
     forget_releases,
@@ -32,25 +35,48 @@ def carry_out(context: Context) -> None:
     """Carry out an operation to its end, good or bad; the clients read which from the events."""
     operation = context.operation
     operation.attempts += 1
-    context.record()
-    context.state.updated = utc_now().isoformat()
-    context.save()
-    _forget_events(context)
-    steps = {"apply": _apply, "rollback": _rollback, "destroy": _destroy}[operation.kind]
     error: TabularError | None = None
     try:
-        if operation.undoing:
-            # Killed while it took back what it had made: go on with that, and with nothing else.
-            raise EngineError(str(operation.undoing["message"]), hint=operation.undoing["hint"])
-        steps(context)
+        _run(context)
     except (TabularError, OSError) as caught:
-        error = _failed(context, caught)
+        # Whatever it was, the way back must not fail for want of room.
+        context.layout.reserve.unlink(missing_ok=True)
+        error = _ended(context, _in_words(context, caught))
     context.state.failure = error.message if error else ""
     context.state.updated = utc_now().isoformat()
     context.save()
     context.end(error)
     operation.done = True
     context.record()
+
+
+def _run(context: Context) -> None:
+    operation = context.operation
+    context.record()
+    context.state.updated = utc_now().isoformat()
+    context.save()
+    _forget_events(context)
+    if operation.undoing:
+        # Killed while it took back what it had made: go on with that, and with nothing else.
+        raise EngineError(str(operation.undoing["message"]), hint=operation.undoing["hint"])
+    {"apply": _apply, "rollback": _rollback, "destroy": _destroy}[operation.kind](context)
+
+
+def _in_words(context: Context, caught: TabularError | OSError) -> TabularError:
+    if isinstance(caught, TabularError):
+        return caught
+    return storage_error(caught, Path(caught.filename or context.layout.state))
+
+
+def _ended(context: Context, caught: TabularError) -> TabularError | None:
+    """What a failure comes to: nothing where the release serves and the rest could be done."""
+    if not context.operation.committed:
+        return _failed(context, caught)
+    try:
+        _run(context)
+    except (TabularError, OSError) as again:
+        return _failed(context, _in_words(context, again))
+    return None
 
 
 def _forget_events(context: Context) -> None:
@@ -61,10 +87,8 @@ def _forget_events(context: Context) -> None:
         old.unlink()
 
 
-def _failed(context: Context, caught: TabularError | OSError) -> TabularError:
-    operation = context.operation
-    reason = caught.message if isinstance(caught, TabularError) else str(caught)
-    hint = caught.hint if isinstance(caught, TabularError) else None
+def _failed(context: Context, caught: TabularError) -> TabularError:
+    operation, reason, hint = context.operation, caught.message, caught.hint
     if operation.kind == "destroy" or operation.committed:
         return ApplyError(reason, rolled_back=False, hint=hint or "run the same command again")
     if isinstance(caught, NotFoundError):
@@ -76,12 +100,11 @@ def _failed(context: Context, caught: TabularError | OSError) -> TabularError:
     serves = context.state.current
     after = f"{serves} serves on" if serves else "all that was started is stopped and removed"
     context.emit("", "", EventStatus.ROLLED_BACK, after)
-    code = caught.code if isinstance(caught, TabularError) and not _plain(caught) else None
     return ApplyError(
         reason,
         rolled_back=True,
         hint=hint or "`inferloop-tabular logs` shows more; mend the spec and deploy again",
-        code=code,
+        code=None if _plain(caught) else caught.code,
     )
 
 
@@ -190,7 +213,7 @@ def _rollback(context: Context) -> None:
 
 def _remember(context: Context, release: Release) -> None:
     """Leave word beside the kept data of what it belongs to."""
-    kept = [r.as_dict() for r in release.stack.resources if r.stateful]
+    kept = [r for r in stack_to_dict(release.stack)["resources"] if r["stateful"]]
     facts = {
         "updated": utc_now().isoformat(),
         "spec": dict(release.stack.spec),

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from tabular.deploy.standalone.identity import birth
 from tabular.errors import EngineError
 
 VERSION = 1
+RESERVE = 256 * 1024
 T = TypeVar("T")
 
 
@@ -29,6 +31,30 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Put a versioned document in place."""
     text = json.dumps({"version": VERSION, **document}, sort_keys=True, indent=1)
     write_bytes(path, text.encode() + b"\n")
+
+
+def reserve(path: Path) -> None:
+    """Take up room on the disk, unless it is taken already; removing the file gives it back.
+
+    What goes wrong for want of room has to be taken back and told, and that needs room itself.
+
+    Raises:
+        PreflightError: there is not that much.
+    """
+    if not path.exists():
+        # Random: a file system that compresses would keep no room for zeros.
+        write_bytes(path, os.urandom(RESERVE))
+
+
+def require_room(folder: Path) -> None:
+    """Refuse where a small file cannot be written; leaves nothing behind.
+
+    Raises:
+        PreflightError: the disk is full, read-only, or not ours.
+    """
+    trial = folder / f"trial-{secrets.token_hex(4)}"
+    write_bytes(trial, b"\0" * 4096)
+    trial.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -13,6 +13,7 @@ removal. With ``--home DIR`` both are below DIR; otherwise they are the XDG stat
         run/                queue folder, cache configuration; nothing of value
         supervisor.lock     held by the living supervisor (flock)
         client.lock         held by a client while it hands in an operation (flock)
+        reserve             room for the last words of an operation on a full disk
         wake                FIFO on which a client wakes the supervisor
     <data>/data/<environment>/<name>/
         objects/  sqlite/  postgres/    the data stores
@@ -87,6 +88,11 @@ class Layout:
     def wake(self) -> Path:
         """FIFO read by the supervisor."""
         return self.state / "wake"
+
+    @property
+    def reserve(self) -> Path:
+        """Takes up room that an operation on a full disk gives back to itself."""
+        return self.state / "reserve"
 
     @property
     def facts(self) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import time
@@ -19,23 +18,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tabular.deploy.events import Event, utc_now
+from tabular.deploy.events import Event
 from tabular.deploy.files import storage_error
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.children import last_lines
 from tabular.deploy.standalone.launch import inherited
 from tabular.deploy.standalone.layout import Layout, is_removed, remove_tree
 from tabular.deploy.standalone.model import Operation, State
-from tabular.deploy.standalone.operations import END, error_from
+from tabular.deploy.standalone.operations import END, error_from, utc_now
 from tabular.deploy.standalone.program import program
 from tabular.deploy.standalone.supervisor import ALREADY_RUNS
-from tabular.errors import BusyError, EngineError, WaitTimeoutError
+from tabular.errors import BusyError, EngineError, PreflightError, WaitTimeoutError
 
 LOCK_TIMEOUT = 10.0
 LONGEST_OPERATION = 1800.0
 _REVIVALS = 6
 _STARTS = 3
-_LEAST_FREE = 1024 * 1024
+_SILENCE = 3.0
 
 
 def read_state(layout: Layout) -> State | None:
@@ -157,6 +156,10 @@ def submit(layout: Layout, operation: Operation, check: Callable[[], None]) -> I
                 hint="`inferloop-tabular status` shows how far it is; try again when it ended",
             )
         check()
+        if operation.kind == "destroy":
+            layout.reserve.unlink(missing_ok=True)
+        else:
+            journal.reserve(layout.reserve)
         events = layout.events(operation.id)
         try:
             events.touch(mode=0o600)
@@ -231,11 +234,12 @@ class _Watch:
         self._operation = operation
         self._revived = 0
         self._deadline = time.monotonic() + LONGEST_OPERATION + operation.ready_timeout
-        self._next_look = time.monotonic() + 1.0
+        self.seen()
 
     def seen(self) -> None:
         """Something came: no need to look for a second."""
-        self._next_look = time.monotonic() + 1.0
+        self._last = time.monotonic()
+        self._next_look = self._last + 1.0
 
     def __call__(self) -> None:
         now = time.monotonic()
@@ -249,9 +253,8 @@ class _Watch:
             )
         if not self._layout.state.exists():
             return
-        if shutil.disk_usage(self._layout.state).free < _LEAST_FREE:
-            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._layout.state))
-            raise storage_error(full, self._layout.state)
+        if now - self._last >= _SILENCE:
+            self._require_room()
         if journal.is_locked(self._layout.supervisor_lock):
             return
         self._revived += 1
@@ -259,6 +262,21 @@ class _Watch:
             said = last_lines(self._layout.supervisor_log, 0)
             raise EngineError(f"the supervisor does not stay up: {said}", code="engine.supervisor")
         ensure_supervisor(self._layout)
+
+    def _require_room(self) -> None:
+        """Whoever works on it cannot go on, nor tell so, where nothing can be written."""
+        try:
+            journal.require_room(self._layout.state)
+        except PreflightError as error:
+            if not self._layout.state.exists():
+                return
+            raise PreflightError(
+                f"the {self._operation.kind} cannot go on: {error.message}",
+                where=error.where,
+                hint="it goes on by itself as soon as there is room; what served before serves on, "
+                "and the same command shows the rest",
+                code=error.code,
+            ) from error
 
     def until(self, reached: Callable[[], bool]) -> None:
         """Wait for the supervisor's last act."""

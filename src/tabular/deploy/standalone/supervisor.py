@@ -79,7 +79,7 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         wake = os.open(self.layout.wake, os.O_RDWR | os.O_NONBLOCK)
         journal.remove_leftovers(self.layout.state)
-        self.children.recover()
+        self._guarded(self.children.recover)
         ticks = 0
         while not self._leave:
             self._guarded(self._operate)
