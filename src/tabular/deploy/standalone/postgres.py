@@ -28,7 +28,7 @@ from tabular.errors import EngineError, PreflightError
 USER = "inferloop-postgres"
 ROLE = "tabular"
 DATABASE = "tabular"
-_BY_HAND = "PostgreSQL does not run as root: deploy as an ordinary user, or choose sqlite"
+BY_HAND = "PostgreSQL does not run as root: deploy as an ordinary user, or choose sqlite"
 
 
 def binaries(find: Finder = find_spec) -> Path | None:
@@ -122,14 +122,14 @@ def server_user() -> pwd.struct_passwd:
         done = run(
             ["useradd", "--system", "--user-group", "--no-create-home",
              "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", USER],
-            what="useradd", timeout=60, hint=_BY_HAND,
+            what="useradd", timeout=60, hint=BY_HAND,
         )  # fmt: skip
     try:
         return pwd.getpwnam(USER)
     except KeyError as error:
         raise PreflightError(
             f"the system user {USER} cannot be made: {done.stderr.strip()}",
-            hint=_BY_HAND,
+            hint=BY_HAND,
         ) from error
 
 
