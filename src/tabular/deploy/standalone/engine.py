@@ -13,7 +13,7 @@ from tabular.deploy.events import Event, utc_now
 from tabular.deploy.plan import Plan, diff_resources
 from tabular.deploy.provider import Drift, LogLine, State, Status
 from tabular.deploy.stack import Resource, Stack, fingerprint
-from tabular.deploy.standalone import cache, logs, observe, postgres, requests, vault
+from tabular.deploy.standalone import cache, logs, observe, postgres, requests, revival, vault
 from tabular.deploy.standalone.container_steps import container_logs, find_commands, is_container
 from tabular.deploy.standalone.launch import environment
 from tabular.deploy.standalone.layout import Home, Layout
@@ -92,7 +92,10 @@ class ProcessEngine:
         return requests.follow(layout, operation)
 
     def status(self, target: Target) -> Status:
-        """What runs there, asked of the processes themselves."""
+        """What runs there, asked of the processes themselves.
+
+        What a reboot or a kill ended is started again first, and that is told.
+        """
         layout = self._home.of(target)
         record, _ = self._look(layout)
         operation = requests.read_operation(layout)
@@ -103,13 +106,25 @@ class ProcessEngine:
                 raise nothing_at(target)
             return left
         busy = operation if operation and not operation.done else None
+        down = ""
         if busy or (record and record.history and record.runtime == "process"):
+            down = revival.outage(layout, record) if record and not busy else ""
             requests.ensure_supervisor(layout)
-            record, _ = self._look(layout)
-        if record is None:
-            record = Record(uid="", updated=utc_now().isoformat())
-        release = observe.read_release(layout, record.current)
-        return observe.status(layout, target, record, release, busy)
+
+        def look() -> Status:
+            now = requests.read_state(layout) or Record(uid="", updated=utc_now().isoformat())
+            release = observe.read_release(layout, now.current)
+            return observe.status(layout, target, now, release, busy)
+
+        if not down:
+            return look()
+        found = revival.wait(look, lambda: self._is_failing(layout))
+        return replace(found, detail="; ".join(text for text in (down, found.detail) if text))
+
+    @staticmethod
+    def _is_failing(layout: Layout) -> bool:
+        record = requests.read_state(layout)
+        return record is None or any(slot.failing for slot in record.slots.values())
 
     def list(self) -> tuple[Status, ...]:
         """All deployments of this user on this machine."""

@@ -35,10 +35,13 @@ def birth(pid: int) -> str | None:
         return None
     # Fields after the parenthesized name, which may itself hold spaces: proc(5).
     fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else f"{_boot()}:{fields[19]}"
+    return None if fields[0] in "ZX" else f"{boot()}:{fields[19]}"
 
 
-def _boot() -> str:
+def boot() -> str:
+    """Id of this boot of the machine; another after each start, "" where there is none."""
+    if sys.platform != "linux":
+        return ""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
