@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -135,6 +135,7 @@ def test_nothing_printed_holds_a_secret() -> None:
     assert {KEY, "canary%40one", "canary@one", "canary-two"} <= set(settings.secret_values())
 
 
+@settings(deadline=None)  # the first use of a part imports it
 @given(st.dictionaries(st.sampled_from(sorted(variables())), st.text(max_size=40), max_size=4))
 def test_any_values_load_or_are_refused(environ: dict[str, str]) -> None:
     try:

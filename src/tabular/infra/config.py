@@ -7,6 +7,7 @@ supervisor and ``config explain`` read settings without touching their own proce
 
 Precedence, highest first: keyword overrides, ``TABULAR_NAME``, ``TABULAR_NAME_FILE``
 (secrets only), the default. Giving both a variable and its ``_FILE`` is an error.
+A secret may also be given as a reference, such as ``aws-sm:NAME``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from urllib.parse import quote, unquote, urlsplit
 
 from platformdirs import user_data_path
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -35,7 +35,8 @@ from pydantic_core import PydanticCustomError
 from tabular.errors import ConfigError, TabularError
 from tabular.infra import cache, queue, storage
 from tabular.infra.ratelimit import parse_rules
-from tabular.infra.secrets import read_secret_file
+from tabular.infra.secrets import is_reference, read_secret_file, resolve
+from tabular.infra.signin_settings import SignInSettings, setting
 from tabular.infra.urls import DATABASE_SCHEMES, nearest, public, split
 
 PREFIX = "TABULAR_"
@@ -61,14 +62,7 @@ def _under_data(scheme: str, name: str) -> str:
     return f"{scheme}://{'/' if scheme == 'sqlite' else ''}{path}"
 
 
-def _setting(default: Any, doc: str, *, secret: bool = False, shown: str | None = None) -> Any:
-    extra: dict[str, Any] = {"secret": secret, "shown": shown}
-    if callable(default):
-        return Field(default_factory=default, description=doc, json_schema_extra=extra)
-    return Field(default=default, description=doc, json_schema_extra=extra)
-
-
-class Settings(BaseModel):
+class Settings(SignInSettings):
     """Every setting of the API and worker processes; immutable once read.
 
     Build it with `load_settings`, which reads the environment; the constructor takes only
@@ -85,14 +79,14 @@ class Settings(BaseModel):
         ),
         json_schema_extra={"secret": True},
     )
-    database_url: str = _setting(
+    database_url: str = setting(
         lambda: _under_data("sqlite", "tabular.db"),
         "Where jobs, datasets, models and keys are recorded: `sqlite:////absolute/file.db` or "
         "`postgresql+psycopg://user:password@host/name`.",
         secret=True,
         shown="`sqlite:///<user data folder>/tabular.db`",
     )
-    storage_url: str = _setting(
+    storage_url: str = setting(
         lambda: _under_data("file", "objects"),
         "Where tables, models and reports are kept: `file:///folder`, `s3://bucket/prefix`, "
         "`gs://bucket/prefix`, `az://container/prefix`, `memory://name` (one process). "
@@ -101,7 +95,7 @@ class Settings(BaseModel):
         secret=True,
         shown="`file://<user data folder>/objects`",
     )
-    cache_url: str = _setting(
+    cache_url: str = setting(
         "memory://",
         "Where rate limits, cached answers and live progress are shared: `memory://` (within one "
         "process) or `redis://host:6379/0`; `rediss://` is the same over TLS, verified, with "
@@ -109,76 +103,76 @@ class Settings(BaseModel):
         "Redis or Valkey: with `memory://` each process counts its own requests.",
         secret=True,
     )
-    queue_url: str = _setting(
+    queue_url: str = setting(
         lambda: _under_data("filesystem", "queue"),
         "What wakes workers: `filesystem:///folder` (one machine), `redis://` or `rediss://`, "
         "`memory://name` (one process). The queue carries only ids; losing it loses no job.",
         secret=True,
         shown="`filesystem://<user data folder>/queue`",
     )
-    host: str = _setting("127.0.0.1", "Address the API listens on.")
-    port: Annotated[int, Field(ge=1, le=65535)] = _setting(8000, "Port the API listens on.")
-    max_upload_bytes: Annotated[int, Field(ge=1024)] = _setting(
+    host: str = setting("127.0.0.1", "Address the API listens on.")
+    port: Annotated[int, Field(ge=1, le=65535)] = setting(8000, "Port the API listens on.")
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = setting(
         1024**3, "Largest upload in bytes; more is refused while it streams."
     )
-    rate_limit: str = _setting(
+    rate_limit: str = setting(
         "600/minute",
         "Requests per API key: `COUNT/PERIOD` with second, minute, hour or day; several rules are "
         "separated by `;`.",
     )
-    client_rate_limit: str = _setting(
+    client_rate_limit: str = setting(
         "60/minute",
         "Requests per client address without a valid key, failed sign-ins included. Same form as "
         "TABULAR_RATE_LIMIT.",
     )
-    rate_limit_on_failure: Literal["open", "closed"] = _setting(
+    rate_limit_on_failure: Literal["open", "closed"] = setting(
         "open",
         "What happens to requests while the rate-limit store does not answer: `open` lets them "
         'through and counts `tabular_errors_total{kind="rate_limit_store"}`, `closed` answers '
         "503.",
     )
-    trusted_proxies: tuple[str, ...] = _setting(
+    trusted_proxies: tuple[str, ...] = setting(
         (),
         "Comma-separated addresses or networks of the reverse proxies whose `X-Forwarded-For` is "
         "believed, such as `10.0.0.0/8,::1`. Empty: the header is ignored.",
     )
-    provider: str = _setting(
+    provider: str = setting(
         "standalone", "Provider this runs on; a label of the metrics and a field of /health."
     )
-    region: str = _setting("local", "Region this runs in; a label of the metrics.")
-    environment: str = _setting("dev", "Environment name, such as `prod`; a field of /health.")
-    release: str = _setting("dev", "Release that runs; a field of /health.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting(
+    region: str = setting("local", "Region this runs in; a label of the metrics.")
+    environment: str = setting("dev", "Environment name, such as `prod`; a field of /health.")
+    release: str = setting("dev", "Release that runs; a field of /health.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting(
         "INFO", "Least severe log record that is written."
     )
-    job_lease: Annotated[float, Field(ge=1, le=3600)] = _setting(
+    job_lease: Annotated[float, Field(ge=1, le=3600)] = setting(
         30.0,
         "Seconds without a heartbeat after which a running job counts as lost and is given to "
         "another worker.",
     )
-    job_max_attempts: Annotated[int, Field(ge=1, le=100)] = _setting(
+    job_max_attempts: Annotated[int, Field(ge=1, le=100)] = setting(
         3,
         "How often a job is tried before it ends as failed. Tries that a store or database ended "
         "which did not answer are not counted; see TABULAR_OUTAGE_LIMIT.",
     )
-    job_timeout: Annotated[float, Field(ge=1, le=7 * 86_400)] = _setting(
+    job_timeout: Annotated[float, Field(ge=1, le=7 * 86_400)] = setting(
         21_600.0,
         "Seconds that one try of a job may take; one that takes longer hangs, is stopped, and has "
         "failed with `job.timeout`, without another try.",
     )
-    outage_limit: Annotated[float, Field(ge=1, le=30 * 86_400)] = _setting(
+    outage_limit: Annotated[float, Field(ge=1, le=30 * 86_400)] = setting(
         86_400.0,
         "Seconds in all that a job is tried again while the store or the database does not answer, "
         "before it has failed with `unavailable.outage`.",
     )
-    result_retention: timedelta | None = _setting(
+    result_retention: timedelta | None = setting(
         None,
         "How long the rows and reports of a job are kept after its end, such as `12h`, `30d` or "
         "`8w`, or `forever`. Older ones are removed and answered 410; jobs, models and datasets "
         "stay.",
         shown="`forever`",
     )
-    inline_rows: Annotated[int, Field(ge=0)] = _setting(
+    inline_rows: Annotated[int, Field(ge=0)] = setting(
         10_000, "Up to this many rows are generated within the request; more become a job."
     )
 
@@ -324,9 +318,10 @@ def _read(environ: Mapping[str, str]) -> dict[str, Any]:
         if base != name and base in environ:
             raise ConfigError(f"{base} and {name} are both set", hint="keep one of them")
         field_name = base.removeprefix(PREFIX).lower()
-        values[field_name] = (
-            environ[name] if base == name else read_secret_file(environ[name], where=name)
-        )
+        value = environ[name] if base == name else read_secret_file(environ[name], where=name)
+        if is_secret(known[name]) and is_reference(value):
+            value = resolve(value, environ=environ)
+        values[field_name] = value
     return values
 
 
