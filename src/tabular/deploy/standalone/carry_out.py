@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tabular.deploy.events import EventStatus
+from tabular.deploy.events import EventStatus, utc_now
 from tabular.deploy.files import storage_error
 from tabular.deploy.standalone import containers
 from tabular.deploy.standalone.compose import VOLUME
 from tabular.deploy.standalone.container_steps import is_container, remove_volume
 from tabular.deploy.standalone.journal import read_as, read_json, write_json
 from tabular.deploy.standalone.layout import remove_tree
-from tabular.deploy.standalone.model import PROCESS, Release, stack_to_dict
+from tabular.deploy.standalone.model import PROCESS, Release
 from tabular.deploy.standalone.observe import retained_resources
-from tabular.deploy.standalone.operations import Context, utc_now
+from tabular.deploy.standalone.operations import Context
 from tabular.deploy.standalone.release import (
     finish,
     forget_releases,
@@ -213,7 +213,7 @@ def _rollback(context: Context) -> None:
 
 def _remember(context: Context, release: Release) -> None:
     """Leave word beside the kept data of what it belongs to."""
-    kept = [r for r in stack_to_dict(release.stack)["resources"] if r["stateful"]]
+    kept = [r.as_dict() for r in release.stack.resources if r.stateful]
     facts = {
         "updated": utc_now().isoformat(),
         "spec": dict(release.stack.spec),

@@ -18,14 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tabular.deploy.events import Event
+from tabular.deploy.events import Event, utc_now
 from tabular.deploy.files import storage_error
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.children import last_lines
 from tabular.deploy.standalone.launch import inherited
 from tabular.deploy.standalone.layout import Layout, is_removed, remove_tree
 from tabular.deploy.standalone.model import Operation, State
-from tabular.deploy.standalone.operations import END, error_from, utc_now
+from tabular.deploy.standalone.operations import END, error_from
 from tabular.deploy.standalone.program import program
 from tabular.deploy.standalone.supervisor import ALREADY_RUNS
 from tabular.errors import BusyError, EngineError, PreflightError, WaitTimeoutError
