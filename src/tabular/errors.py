@@ -23,6 +23,7 @@ this tree is a bug and keeps its traceback.
     │   ├── WaitTimeoutError       something did not come up in time; says what
     │   └── PreflightError         a tool, credential or port is missing
     ├── NotFoundError              no such deployment, dataset, model, job …
+    │   └── GoneError              it was there, and was removed on purpose
     ├── ConflictError              it exists already, or is in the wrong state
     ├── AccessError                who asks may not
     │   ├── UnauthenticatedError   no credential, or a wrong one
@@ -205,6 +206,12 @@ class NotFoundError(TabularError):
 
     code = "not-found"
     exit_code = 4
+
+
+class GoneError(NotFoundError):
+    """It was there, and was removed on purpose."""
+
+    code = "gone"
 
 
 class ConflictError(TabularError):

@@ -19,6 +19,7 @@ from tabular.infra.websocket import MemoryHub
 from tabular.worker.garbage import GarbageBin
 from tabular.worker.jobs import GENERATE, Jobs
 from tabular.worker.process import ChildProcess
+from tabular.worker.retention import Retention
 from tabular.worker.runner import Parts, Runner
 
 RESULT = {"key": "k", "size": 1, "sha256": "0" * 64, "format": "csv", "rows": 1}
@@ -86,6 +87,7 @@ class Bench:
             hub=MemoryHub(),
             store=self.store,
             garbage=GarbageBin(self.database, self.store),
+            retention=Retention(self.database, None),
             metrics=Metrics(provider="p", region="r"),
             check=lambda: None,
         )

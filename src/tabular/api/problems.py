@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from tabular import errors
 from tabular.errors import TabularError
+from tabular.synth.hints import API, told
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -31,6 +32,7 @@ STATUS: Sequence[tuple[type[TabularError], int]] = (
     (errors.ForbiddenError, 403),
     (errors.RateLimitedError, 429),
     (errors.AccessError, 403),
+    (errors.GoneError, 410),
     (errors.NotFoundError, 404),
     (errors.ConflictError, 409),
     (errors.RefusedError, 409),
@@ -46,6 +48,7 @@ _HTTP_CODES = {
     403: errors.ForbiddenError.code,
     404: "not-found",
     405: "method-not-allowed",
+    408: "input.timeout",
     413: errors.TooLargeError.code,
     415: "input.media-type",
     416: "input.range",
@@ -109,7 +112,7 @@ def of_error(error: TabularError, request_id: str) -> Response:
         request_id,
         detail=error.message,
         where=error.where,
-        hint=error.hint,
+        hint=told(error.hint, API),
         headers=_headers(error),
     )
 

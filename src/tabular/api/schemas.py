@@ -139,6 +139,12 @@ class JobOut(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    result_expires_at: datetime | None = Field(
+        description="When rows or report will be removed (TABULAR_RESULT_RETENTION); null: never."
+    )
+    expired_at: datetime | None = Field(
+        description="When they were removed; `result` still says what they were."
+    )
 
 
 class ColumnOut(BaseModel):

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tabular.api.dependencies import Parts
-from tabular.errors import ConflictError
+from tabular.errors import ConflictError, NotFoundError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import IdempotencyKey, Job
 from tabular.worker.jobs import find
@@ -119,4 +119,12 @@ def _known(session: Session, principal: Principal, key: str | None, fingerprint:
             hint="send a new one with each new request",
             code="conflict.idempotency-key",
         )
-    return find(session, row.job_id)
+    try:
+        return find(session, row.job_id)
+    except NotFoundError as error:
+        raise ConflictError(
+            f"the job that this Idempotency-Key made, {row.job_id}, was deleted",
+            where="Idempotency-Key",
+            hint="send a new one to have it done again",
+            code="conflict.idempotency-key",
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -19,17 +20,26 @@ from tabular.api.schemas import (
 )
 from tabular.errors import UnavailableError
 from tabular.infra.database.models import ApiKey, Dataset, Evaluation, Job, Model
+from tabular.synth.hints import API, told
 from tabular.worker.jobs import EVALUATE, FIT, GENERATE, SUCCEEDED
+from tabular.worker.retention import expires_at
 
 
-def job_out(job: Job) -> JobOut:
-    """A job; of its result only what is for the outside."""
+def job_out(job: Job, retention: timedelta | None) -> JobOut:
+    """A job; of its result only what is for the outside.
+
+    Args:
+        job: its row.
+        retention: how long results are kept; None for ever.
+    """
     result = None
+    known = set(JobOut.model_fields) - {"result_expires_at"}
     if job.kind == GENERATE and job.status == SUCCEEDED and job.result is not None:
         result = ResultOut(url=f"/v1/jobs/{job.id}/result", **_named(job.result, ResultOut))
     return JobOut.model_validate(
         {
-            **{name: getattr(job, name) for name in JobOut.model_fields},
+            **{name: getattr(job, name) for name in known},
+            "result_expires_at": expires_at(job, retention),
             "error": error_out(job.error) if job.error else None,
             "result": result,
         }
@@ -84,7 +94,8 @@ def evaluation_jobs(session: Session, evaluations: Sequence[Evaluation]) -> dict
 def error_out(error: dict[str, Any]) -> ErrorOut:
     """Why a job failed; the places of our own stores are nobody's business outside."""
     ours = str(error["code"]).startswith(UnavailableError.code)
-    return ErrorOut(**{**error, "where": None} if ours else error)
+    hint = told(error.get("hint"), API)
+    return ErrorOut(**{**error, "hint": hint, "where": None if ours else error.get("where")})
 
 
 def _named(values: dict[str, object], shape: type[ResultOut]) -> dict[str, object]:

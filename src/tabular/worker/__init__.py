@@ -6,5 +6,7 @@ runner     the loop of a worker process
 process    the child process that does the work; child is its other end
 handlers   the work itself: fit, generate, evaluate, inspect
 objects    which keys the objects of a dataset, model, job or evaluation have
+retention  how long results are kept
+outages    what does not answer at the moment
 garbage    removal of objects that nothing refers to
 """

@@ -11,6 +11,7 @@ from tabular.infra.websocket import open_hub
 from tabular.worker.garbage import GarbageBin
 from tabular.worker.jobs import Jobs
 from tabular.worker.process import ChildProcess
+from tabular.worker.retention import Retention
 from tabular.worker.runner import Parts, Runner
 from tabular.worker.tasks import task_of
 
@@ -42,6 +43,7 @@ def build_runner(settings: Settings) -> Runner:
         hub=open_hub(settings.cache_url),
         store=store,
         garbage=GarbageBin(database, store),
+        retention=Retention(database, settings.result_retention),
         metrics=Metrics(provider=settings.provider, region=settings.region),
         check=lambda: check_schema(database),
     )

@@ -36,6 +36,7 @@ from tabular.worker.leases import Watch
 from tabular.worker.objects import attempt_folder
 from tabular.worker.outages import Outages
 from tabular.worker.process import ChildProcess
+from tabular.worker.retention import Retention
 from tabular.worker.wire import Task
 
 _LOG = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Parts:
         hub: takes live progress.
         store: where attempts write.
         garbage: removes what is not needed.
+        retention: lets go of results that are too old.
         metrics: of this process.
         check: returns once the database has the schema that this release needs.
     """
@@ -82,6 +84,7 @@ class Parts:
     hub: Hub
     store: ObjectStore
     garbage: GarbageBin
+    retention: Retention
     metrics: Metrics
     check: Callable[[], object]
 
@@ -310,6 +313,7 @@ class Runner:
     def _clean(self) -> None:
         """Remove what is not needed. Only between jobs: it may take longer than a heartbeat."""
         if self._is_due("clean", CLEAN_EVERY):
+            self._parts.retention.expire()
             self._parts.garbage.empty()
             self._parts.jobs.forget_requests()
         if self._is_due("sweep", SWEEP_EVERY):

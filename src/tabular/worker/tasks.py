@@ -16,6 +16,7 @@ from tabular.infra.database import Database
 from tabular.infra.database.models import Dataset, Job, Model
 from tabular.worker.jobs import EVALUATE, FIT, GENERATE, SUCCEEDED, Lease, find
 from tabular.worker.objects import attempt_folder
+from tabular.worker.retention import require_kept
 from tabular.worker.wire import Task
 
 
@@ -24,6 +25,7 @@ def task_of(database: Database, lease: Lease) -> Task:
 
     Raises:
         NotFoundError: what it refers to was deleted in the meantime.
+        GoneError: the rows that it is to evaluate were removed for their age.
         ConflictError: the generation that it is to evaluate gave no rows.
     """
     job = lease.job
@@ -74,6 +76,7 @@ def _evaluate(session: Session, job: Job) -> Task:
     source = find(session, job.params["job_id"])
     if source.status != SUCCEEDED or source.result is None:
         raise ConflictError("the generation gave no rows", where=source.id)
+    require_kept(source)
     holdout = job.params["holdout_dataset_id"]
     return {
         "real": _table(session, job.dataset_id),

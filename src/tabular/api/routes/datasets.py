@@ -6,11 +6,12 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from tabular.api import lookup
 from tabular.api.dependencies import Parts, Requires
 from tabular.api.paging import Paged
+from tabular.api.removal import delete_evaluations
 from tabular.api.schemas import DatasetOut, DatasetPage, PreviewOut
 from tabular.api.uploads import incoming, store_dataset
 from tabular.api.views import dataset_out
@@ -58,10 +59,15 @@ async def upload(
 ) -> DatasetOut:
     """Upload a table: CSV, Parquet or JSON lines, as the body or as ``file`` of a form.
 
-    The format is that of the media type, or of the name's suffix. The answer comes once the
-    whole table has been read.
+    The format is that of the media type, or of the name's suffix. Text is UTF-8 unless the media
+    type says otherwise, as in `text/csv; charset=windows-1252` (in a form: of the part); it is
+    kept as UTF-8, which `size` and `sha256` are of. The answer comes once the whole table has
+    been read. An upload of which no byte comes for 30 s, or less than 1 KiB/s on the average, is
+    ended with 408; one key may have 16 uploads under way in each process, and more get 429.
     """
-    row = await store_dataset(service, principal, await incoming(request, name))
+    with service.upload_slots.taken(principal.id):
+        table = await incoming(request, name, service.pace)
+        row = await store_dataset(service, principal, table)
     response.headers["Location"] = f"/v1/datasets/{row.id}"
     return dataset_out(row)
 
@@ -96,7 +102,10 @@ def profile(service: Parts, dataset_id: DatasetId, _: Reader) -> dict[str, Any]:
 
 @router.delete("/{dataset_id}", status_code=204)
 def delete_dataset(service: Parts, dataset_id: DatasetId, _: Writer) -> Response:
-    """Delete a dataset and its objects. Models that learned from it stay."""
+    """Delete a dataset and its objects. Models that learned from it stay.
+
+    Evaluations that compared with it are deleted too: their reports show its statistics.
+    """
     folder = dataset_folder(dataset_id)
     with service.database.transaction() as session:
         row = lookup.dataset(session, dataset_id, lock=True)
@@ -104,9 +113,15 @@ def delete_dataset(service: Parts, dataset_id: DatasetId, _: Writer) -> Response
         lookup.refuse_if_used(
             session, "dataset", Job.dataset_id == dataset_id, Job.evaluation_id.in_(holdouts)
         )
+        reports = delete_evaluations(
+            service,
+            session,
+            or_(Evaluation.dataset_id == dataset_id, Evaluation.holdout_dataset_id == dataset_id),
+        )
         session.delete(row)
         service.garbage.throw(session, folder)
-    service.garbage.empty(folder)
+    for unreferenced in (folder, *reports):
+        service.garbage.empty(unreferenced)
     return Response(status_code=204)
 
 

@@ -15,6 +15,7 @@ from tabular.api import lookup
 from tabular.api.dependencies import Parts, Requires
 from tabular.api.pages import REPORT_POLICY
 from tabular.api.paging import Paged
+from tabular.api.removal import delete_evaluations
 from tabular.api.schemas import (
     EvaluateRequest,
     EvaluationAccepted,
@@ -27,6 +28,7 @@ from tabular.errors import ConflictError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Evaluation, Job, new_id
 from tabular.worker.jobs import EVALUATE, GENERATE, SUCCEEDED, find
+from tabular.worker.retention import require_kept
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
 
@@ -51,20 +53,22 @@ def evaluate(
     response.headers.update(submission.headers)
     with service.database.session() as session:
         row = lookup.evaluation(session, str(job.evaluation_id))
-    return EvaluationAccepted(job=job_out(job), evaluation=evaluation_out(row, job))
+    shown = job_out(job, service.settings.result_retention)
+    return EvaluationAccepted(job=shown, evaluation=evaluation_out(row, job))
 
 
 def _submit(session: Session, service: Parts, body: EvaluateRequest, principal: Principal) -> Job:
     # In one order, whoever asks: two that lock crosswise would wait for each other.
     for dataset_id in sorted(filter(None, {body.dataset_id, body.holdout_dataset_id})):
         lookup.dataset(session, dataset_id, lock=True)
-    source = find(session, body.job_id)
+    source = find(session, body.job_id, lock=True)  # its rows must stay until they are judged
     if source.kind != GENERATE or source.status != SUCCEEDED:
         raise ConflictError(
             f"the job is a {source.kind} job that is {source.status}",
             where=source.id,
             hint="give the id of a generation that has succeeded",
         )
+    require_kept(source)
     row = Evaluation(
         id=new_id("ev"),
         dataset_id=body.dataset_id,
@@ -113,6 +117,7 @@ def get_evaluation(service: Parts, evaluation_id: EvaluationId, _: Evaluator) ->
 def report(service: Parts, evaluation_id: EvaluationId, _: Evaluator) -> Response:
     """The report as one self-contained page with plots; it may load and execute nothing."""
     row, job = _found(service, evaluation_id)
+    require_kept(job)
     if row.page_key is None:
         raise ConflictError(
             f"the report is not there: its job is {job.status}",
@@ -122,6 +127,18 @@ def report(service: Parts, evaluation_id: EvaluationId, _: Evaluator) -> Respons
     headers = {"Content-Security-Policy": REPORT_POLICY}
     chunks = service.store.get(row.page_key)
     return StreamingResponse(chunks, 200, headers, "text/html; charset=utf-8")
+
+
+@router.delete("/{evaluation_id}", status_code=204)
+def delete(service: Parts, evaluation_id: EvaluationId, _: Evaluator) -> Response:
+    """Delete an evaluation with its reports. The rows that it judged stay."""
+    with service.database.transaction() as session:
+        folders = delete_evaluations(service, session, Evaluation.id == evaluation_id)
+        if not folders:
+            lookup.evaluation(session, evaluation_id)  # tells that there is none
+    for folder in folders:
+        service.garbage.empty(folder)
+    return Response(status_code=204)
 
 
 def _found(service: Parts, evaluation_id: str) -> tuple[Evaluation, Job]:

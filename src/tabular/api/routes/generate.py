@@ -85,7 +85,8 @@ def _as_job(submission: Submission, body: GenerateRequest, principal: Principal)
         )
 
     job = submission.once(principal, body, make)
-    content = GenerationAccepted(job=job_out(job)).model_dump(mode="json")
+    shown = job_out(job, submission.service.settings.result_retention)
+    content = GenerationAccepted(job=shown).model_dump(mode="json")
     return JSONResponse(content, 202, submission.headers)
 
 

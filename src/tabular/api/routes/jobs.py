@@ -14,6 +14,7 @@ from tabular.api.dependencies import Parts, Requires
 from tabular.api.downloads import MEDIA_TYPES, download
 from tabular.api.gate import BEARER_PROTOCOL
 from tabular.api.paging import Paged
+from tabular.api.removal import delete_job
 from tabular.api.schemas import JobOut, JobPage, JobStatus
 from tabular.api.service import Service
 from tabular.api.views import error_out, job_out
@@ -23,6 +24,7 @@ from tabular.infra.database.models import Job
 from tabular.infra.storage import ObjectInfo
 from tabular.infra.websocket import follow
 from tabular.worker.jobs import ENDED, GENERATE, SUCCEEDED
+from tabular.worker.retention import require_kept
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 progress = APIRouter()
@@ -51,19 +53,27 @@ def list_jobs(
     query = select(Job) if status is None else select(Job).where(Job.status == status)
     with service.database.session() as session:
         rows, following = page.of(session, query, Job.seq)
-        return JobPage(items=[job_out(row) for row in rows], next=following)
+        items = [job_out(row, service.settings.result_retention) for row in rows]
+        return JobPage(items=items, next=following)
 
 
 @router.get("/{job_id}")
 def get_job(service: Parts, job_id: JobId, _: Reader) -> JobOut:
     """One job."""
-    return job_out(service.jobs.get(job_id))
+    return job_out(service.jobs.get(job_id), service.settings.result_retention)
 
 
 @router.post("/{job_id}/cancel")
 def cancel_job(service: Parts, job_id: JobId, _: Writer) -> JobOut:
     """Cancel a job: at once if it waits, within seconds if it runs. One that ended stays."""
-    return job_out(service.jobs.cancel(job_id))
+    return job_out(service.jobs.cancel(job_id), service.settings.result_retention)
+
+
+@router.delete("/{job_id}", status_code=204)
+def delete(service: Parts, job_id: JobId, _: Writer) -> Response:
+    """Delete a job that has ended, with its rows. That of a model or evaluation goes after it."""
+    delete_job(service, job_id)
+    return Response(status_code=204)
 
 
 @router.get(
@@ -80,7 +90,10 @@ def result(
     _: Generator,
     wanted: Annotated[str | None, Header(alias="Range", include_in_schema=False)] = None,
 ) -> Response:
-    """The generated rows as a file; ``Repr-Digest`` has its SHA-256, one range may be asked."""
+    """The generated rows as a file; ``Repr-Digest`` has its SHA-256, one range may be asked.
+
+    Rows older than ``result_expires_at`` are gone (410): the same request gives them again.
+    """
     job = service.jobs.get(job_id)
     if job.kind != GENERATE or job.status != SUCCEEDED or job.result is None:
         raise ConflictError(
@@ -88,6 +101,7 @@ def result(
             where=job.id,
             hint="wait until the status of a generate job is succeeded",
         )
+    require_kept(job)
     kept = job.result
     return download(
         service.store,

@@ -66,7 +66,9 @@ def fit(
     response.headers.update(submission.headers)
     with service.database.session() as session:
         model = lookup.model(session, str(job.model_id))
-    return FitAccepted(job=job_out(job), model=model_out(model, job))
+    return FitAccepted(
+        job=job_out(job, service.settings.result_retention), model=model_out(model, job)
+    )
 
 
 def _check(body: FitRequest) -> None:
