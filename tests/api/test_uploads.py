@@ -113,6 +113,60 @@ def test_a_form_is_taken_too(one: Platform) -> None:
     assert (without.status_code, without.json()["code"]) == (422, "input.invalid")
 
 
+TEXTS = {
+    "latin-1": ("text/csv; charset=iso-8859-1", "latin-1"),
+    "quoted": ('text/csv; header=present; charset="windows-1252"', "cp1252"),
+    "utf-16": ("text/csv;charset=UTF-16", "utf-16"),
+    "utf-16-le": ("text/csv; charset=utf-16le", "utf-16-le"),
+    "utf-8": ("text/csv; charset=utf8", "utf-8"),
+    "utf-8 with a mark": ("text/csv; charset=utf-8", "utf-8-sig"),
+}
+
+
+@pytest.mark.parametrize("case", list(TEXTS))
+@pytest.mark.parametrize("form", [False, True])
+def test_text_is_read_in_the_charset_that_is_said(one: Platform, case: str, form: bool) -> None:
+    kind, encoding = TEXTS[case]
+    data = ("a,b\n" + "1,Käse für Åse\n" * 2000).encode(encoding)
+    if form:
+        answer = one.client.post("/v1/datasets", files={"file": ("t.csv", data, kind)})
+    else:
+        answer = one.client.post(
+            "/v1/datasets?name=t.csv", content=data, headers={"Content-Type": kind}
+        )
+    assert answer.status_code == 201, answer.text
+    preview = one.client.get(f"{answer.headers['location']}/preview").json()
+    assert preview["columns"] == ["a", "b"]
+    assert preview["rows"][-1] == [1, "Käse für Åse"]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "detail", "hint"),
+    [
+        ("a\nKäse\n".encode("latin-1"), "text/csv", "not UTF-8", "charset=latin-1"),
+        ("a\nKäse\n".encode("utf-16"), "text/csv", "UTF-16", "charset=utf-16"),
+        ("a\nKäse\n".encode(), "text/csv; charset=us-ascii", "no text in us-ascii", "encoding"),
+        (b"a\n1\n", "text/csv; charset=klingon", "'klingon'", "charset=latin-1"),
+        (b"a\n1\n", "text/csv; charset=base64", "'base64'", "charset=latin-1"),
+        (b"a\n1\n", "text/csv; charset=punycode", "'punycode'", "charset=latin-1"),
+        (b"a|b;c\n1|2;3\n", "text/csv", "separated by any of", "a comma between the cells"),
+    ],
+)
+def test_text_in_another_charset_is_explained(
+    one: Platform, data: bytes, kind: str, detail: str, hint: str
+) -> None:
+    before = left_over(one)
+    answer = one.client.post(
+        "/v1/datasets?name=t.csv", content=data, headers={"Content-Type": kind}
+    )
+    problem = answer.json()
+    assert answer.status_code == 422, problem
+    assert detail in problem["detail"]
+    assert hint in problem["hint"]
+    assert "--" not in problem["hint"]
+    assert left_over(one) == before
+
+
 BAD = {
     "empty": (b"", "t.csv", "text/csv", 422, "empty"),
     "empty parquet": (b"", "t.parquet", "", 422, "empty"),

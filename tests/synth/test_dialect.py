@@ -67,7 +67,7 @@ def test_a_delimiter_can_be_told() -> None:
     assert read("a\tb,c\n1\t2,3\n", delimiter="tab") == [{"a": 1, "b,c": "2,3"}]
     with pytest.raises(TableError, match="separated by any of") as caught:
         read("a|b;c\n1|2;3\n")
-    assert "--delimiter ';'" in str(caught.value)
+    assert "delimiter=';'" in str(caught.value)
     for wrong in ("::", "", '"', "\n", "é"):
         with pytest.raises(TableError, match="cannot be a delimiter"):
             read("a\n1\n", delimiter=wrong)
@@ -81,7 +81,7 @@ def test_wide_text_is_named_and_read_when_told(encoding: str, format: str, text:
     data = text.encode(encoding)
     with pytest.raises(TableError, match=f"mark of {encoding.upper()}") as caught:
         read_table(io.BytesIO(data), format)
-    assert f"--encoding {encoding}" in str(caught.value)
+    assert f"encoding={encoding!r}" in str(caught.value)
     table = read_table(io.BytesIO(data), format, encoding=encoding)
     assert table.to_pylist() == [{"a": 1, "b": "é"}]
 

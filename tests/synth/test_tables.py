@@ -88,7 +88,7 @@ def test_latin_1_is_read_when_told_and_the_hint_tells() -> None:
     data = "a\ncaf\u00e9\n".encode("latin-1")
     with pytest.raises(TableError) as caught:
         read_table(csv(data), "csv")
-    assert "--encoding latin-1" in str(caught.value)
+    assert "encoding='latin-1'" in str(caught.value)
     assert read_table(csv(data), "csv", encoding="latin-1")["a"].to_pylist() == ["caf\u00e9"]
     lines = '{"a": "caf\u00e9"}\n'.encode("latin-1")
     assert read_table(csv(lines), "jsonl", encoding="latin-1")["a"].to_pylist() == ["caf\u00e9"]

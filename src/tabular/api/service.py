@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from anyio import CapacityLimiter
 
+from tabular.api.pacing import Pace, Slots
 from tabular.errors import UnavailableError
 from tabular.infra.auth import ApiKeys
 from tabular.infra.cache import Cache, open_cache
@@ -24,6 +25,7 @@ from tabular.worker.process import ChildProcess
 
 _LOG = logging.getLogger(__name__)
 UPLOADS = 64  # clients that upload to this process at once; each holds a thread, idle mostly
+UPLOADS_PER_KEY = 16  # of them, so that no key can take every place
 WAITING = 8  # requests that wait for one child of this process at once
 
 
@@ -45,6 +47,8 @@ class Service:
     inspector: ChildProcess
     generator: ChildProcess
     uploads: CapacityLimiter
+    upload_slots: Slots
+    pace: Pace
     inspections: CapacityLimiter
     generations: CapacityLimiter
 
@@ -89,6 +93,8 @@ def open_service(settings: Settings) -> Service:
         inspector=child_process(settings),
         generator=child_process(settings),  # its own: few rows must not wait for a large upload
         uploads=CapacityLimiter(UPLOADS),
+        upload_slots=Slots(UPLOADS_PER_KEY),
+        pace=Pace(),
         inspections=CapacityLimiter(WAITING),
         generations=CapacityLimiter(WAITING),
     )

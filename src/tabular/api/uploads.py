@@ -11,19 +11,24 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from email.message import Message
+from typing import TYPE_CHECKING, Any
 
 from anyio import from_thread, to_thread
 from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 
+from tabular.api.pacing import Pace, paced
 from tabular.api.service import Service
 from tabular.errors import InputError, TableError, TabularError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Dataset, new_id
 from tabular.infra.storage import ObjectInfo
 from tabular.worker.objects import dataset_folder
+
+if TYPE_CHECKING:
+    from tabular.synth.textfiles import Recoder
 
 PIECE = 1024 * 1024  # bytes handed from the event loop to the storing thread at once
 INSPECTION_LIMIT = 600.0  # seconds for reading an uploaded table
@@ -59,21 +64,23 @@ class Incoming:
     chunks: AsyncIterator[bytes]
 
 
-async def incoming(request: Request, name: str | None) -> Incoming:
+async def incoming(request: Request, name: str | None, pace: Pace) -> Incoming:
     """Read a request's head; a multipart form is spooled to disk, a plain body is not read yet.
 
     Args:
         request: with the table as its body, or as ``file`` of a multipart form.
         name: the ``name`` parameter.
+        pace: how slowly it may come.
 
     Raises:
         InputError: no name, an illegal one, or a form without a file.
-        TableError: the format cannot be told.
+        TableError: the format cannot be told, or no such charset.
     """
+    request = Request(request.scope, paced(request.receive, pace))
     kind = _media_type(request.headers.get("content-type"))
     if kind != "multipart/form-data":
         checked = check_name(name or f"table.{FORMATS.get(kind, '')}")
-        return Incoming(checked, _format(kind, checked), request.stream())
+        return _incoming(checked, request.headers.get("content-type"), request.stream())
     with _interruptions():
         form = await request.form(max_files=1, max_fields=4)
     file = form.get("file")
@@ -81,7 +88,26 @@ async def incoming(request: Request, name: str | None) -> Incoming:
         raise InputError("the form has no file", hint="curl -F file=@table.csv …")
     given = form.get("name")
     checked = check_name(name or (given if isinstance(given, str) else None) or file.filename or "")
-    return Incoming(checked, _format(_media_type(file.content_type), checked), _read(file))
+    return _incoming(checked, file.content_type, _read(file))
+
+
+def _incoming(name: str, content_type: str | None, chunks: AsyncIterator[bytes]) -> Incoming:
+    """A table in UTF-8, whatever its media type says that it comes in."""
+    format = _format(_media_type(content_type), name)
+    charset = _charset(content_type)
+    if charset is None or format == "parquet":
+        return Incoming(name, format, chunks)
+    from tabular.synth.textfiles import Recoder, is_utf8
+
+    if is_utf8(charset, name):
+        return Incoming(name, format, chunks)
+    return Incoming(name, format, _recoded(chunks, Recoder(charset, name)))
+
+
+async def _recoded(chunks: AsyncIterator[bytes], recoder: Recoder) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield recoder.feed(chunk)
+    yield recoder.feed(b"", last=True)
 
 
 async def store_dataset(service: Service, principal: Principal, table: Incoming) -> Dataset:
@@ -215,6 +241,13 @@ def check_name(name: str) -> str:
 
 def _media_type(header: str | None) -> str:
     return (header or "").partition(";")[0].strip().lower()
+
+
+def _charset(header: str | None) -> str | None:
+    """The ``charset`` of a media type, quoted or not."""
+    message = Message()
+    message["Content-Type"] = header or ""
+    return message.get_content_charset()
 
 
 def _format(media_type: str, name: str) -> str:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from tabular.errors import TabularError
+from tabular.synth.hints import COMMAND_LINE, told
 
 # Rich takes 80 columns where there is no terminal, and would cut tables in a log or a pipe.
 _PIPE_WIDTH = 240
@@ -32,11 +33,12 @@ def print_json(value: Any) -> None:
 
 def print_error(error: TabularError, *, as_json: bool = False) -> None:
     """The error on stderr, or as a JSON document on stdout for programs."""
+    hint = told(error.hint, COMMAND_LINE)
     if as_json:
-        print_json({"error": error.as_dict()})
+        print_json({"error": {**error.as_dict(), "hint": hint}})
         return
     place = f"{error.where}: " if error.where else ""
     stderr.print(f"[bold red]error[/] {error.code}", end=" ")
     stderr.print(f"{place}{error.message}", markup=False)
-    if error.hint:
-        stderr.print(f"  hint: {error.hint}", markup=False, style="dim")
+    if hint:
+        stderr.print(f"  hint: {hint}", markup=False, style="dim")

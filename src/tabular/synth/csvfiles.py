@@ -20,7 +20,7 @@ from tabular.errors import TableError
 from tabular.synth.dialect import Block, Dialect, blocks, recognize
 from tabular.synth.frames import refuse_repeats
 from tabular.synth.memory import Budget
-from tabular.synth.textfiles import encoding_error, is_utf8, utf8
+from tabular.synth.textfiles import ENCODING, encoding_error, is_utf8, utf8
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null"]
 """What a CSV cell means by "no value"."""
@@ -155,7 +155,8 @@ class _Reader:
             raise TableError(
                 "the first line holds NUL characters",
                 where=place,
-                hint="if the file is UTF-16, say --encoding utf-16-le",
+                hint="if the file is UTF-16, use encoding='utf-16-le'",
+                code=ENCODING,
             )
         refuse_repeats(names, place)
 
@@ -185,7 +186,7 @@ class _Reader:
                     f"this row has {len(row)} cells, the header has {width}",
                     where=f"{self._where}:{block.line + before}",
                     hint="a cell that holds a delimiter or a line break is written in double "
-                    'quotes: "a, b"; other delimiters than a comma can be told by --delimiter',
+                    "quotes: \"a, b\"; if another character separates the cells, use delimiter=':'",
                 )
         return TableError(message.partition("\n")[0], where=f"{self._where}:{block.line}")
 

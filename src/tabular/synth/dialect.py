@@ -131,7 +131,7 @@ def recognize(file: BinaryIO, delimiter: str | None, where: str) -> Dialect:
         raise TableError(
             f"the cells could be separated by any of {' '.join(map(repr, suiting))}",
             where=where,
-            hint=f"say --delimiter '{suiting[0]}' (in Python: delimiter={suiting[0]!r})",
+            hint=f"use delimiter={suiting[0]!r}",
         )
     return Dialect(suiting[0], newline)
 

@@ -15,7 +15,11 @@ from typing import Any, BinaryIO, cast
 
 from tabular.errors import TableError
 
+ENCODING = "table.encoding"
+"""Code of an error that another encoding mends."""
+
 _CHUNK = 1 << 20
+_NO_FILES = ("idna", "punycode", "unicode_escape", "raw_unicode_escape")  # names and source code
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -72,16 +76,19 @@ def is_utf8(encoding: str, where: str) -> bool:
 
 
 def _codec(encoding: str, where: str) -> codecs.CodecInfo:
-    hint = "such as --encoding latin-1, cp1252 or utf-16"
+    hint = "use one such as encoding='latin-1', cp1252 or utf-16"
     try:
         found = codecs.lookup(encoding)
         "a".encode(encoding)
+        if found.name.replace("-", "_") in _NO_FILES:
+            raise LookupError(f"{encoding!r} is not a text encoding")
     except (LookupError, ValueError) as error:
         known = "is not a text encoding" in str(error)
         raise TableError(
             f"{encoding!r} is no encoding of text" if known else f"unknown encoding {encoding!r}",
             where=where,
             hint=hint,
+            code=ENCODING,
         ) from error
     return found
 
@@ -94,7 +101,8 @@ def _refuse_marks(file: BinaryIO, where: str) -> None:
             raise TableError(
                 f"the file begins with the byte order mark of {name.upper()}, it is not UTF-8",
                 where=f"{where}:1",
-                hint=f"say --encoding {name} (in Python: encoding={name!r})",
+                code=ENCODING,
+                hint=f"use encoding={name!r}",
             )
 
 
@@ -106,16 +114,47 @@ def _skip_mark(file: BinaryIO) -> None:
 def _recode(
     file: BinaryIO, into: BinaryIO, codec: codecs.CodecInfo, where: str, encoding: str
 ) -> None:
-    decoder: Any = codec.incrementaldecoder
-    if decoder is None:
-        raise TableError(f"files in {encoding!r} cannot be read", where=where)
-    decoding = decoder()
-    try:
-        while chunk := file.read(_CHUNK):
-            into.write(decoding.decode(chunk).encode())
-        into.write(decoding.decode(b"", True).encode())
-    except UnicodeError as error:
-        raise TableError(f"holds bytes that are no text in {encoding}", where=where) from error
+    recoder = Recoder(encoding, where, codec)
+    while chunk := file.read(_CHUNK):
+        into.write(recoder.feed(chunk))
+    into.write(recoder.feed(b"", last=True))
+
+
+class Recoder:
+    """Makes UTF-8 of text that comes in pieces.
+
+    Args:
+        encoding: of the text.
+        where: the file, for messages.
+        codec: of that encoding, if it was looked up already.
+
+    Raises:
+        TableError: no such encoding.
+    """
+
+    def __init__(self, encoding: str, where: str, codec: codecs.CodecInfo | None = None) -> None:
+        found = codec or _codec(encoding, where)
+        decoder: Any = found.incrementaldecoder
+        if decoder is None:
+            raise TableError(f"files in {encoding!r} cannot be read", where=where, code=ENCODING)
+        self._decoding, self._encoding, self._where = decoder(), encoding, where
+
+    def feed(self, piece: bytes, *, last: bool = False) -> bytes:
+        """The UTF-8 of the next piece; characters that it cuts come with the following one.
+
+        Raises:
+            TableError: bytes that are no text in the encoding.
+        """
+        try:
+            text: str = self._decoding.decode(piece, last)
+            return text.encode()
+        except UnicodeError as error:
+            raise TableError(
+                f"holds bytes that are no text in {self._encoding}",
+                where=self._where,
+                hint="name the encoding that the file was written in",
+                code=ENCODING,
+            ) from error
 
 
 def encoding_error(source: str | Path | BinaryIO, where: str) -> TableError:
@@ -125,7 +164,8 @@ def encoding_error(source: str | Path | BinaryIO, where: str) -> TableError:
     return TableError(
         f"byte 0x{byte:02x} at offset {offset} is not UTF-8",
         where=f"{where}:{line}",
-        hint="if the file is Latin-1, say --encoding latin-1 (in Python: encoding='latin-1')",
+        code=ENCODING,
+        hint="if the file is Latin-1, use encoding='latin-1'",
     )
 
 
