@@ -123,3 +123,21 @@ def test_what_a_flag_replaces_is_told_on_stderr(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "--set spec.compute.instances replaces spec.compute.instances" in told.err
     assert json.loads(told.out)["notes"]
+
+
+def test_where_nobody_names_a_provider_it_is_this_machine_and_explain_says_so(
+    tmp_path: Path,
+) -> None:
+    told = run("config", "explain", "--json", home=tmp_path)
+    rows = {row["key"]: row for row in told.json["values"]}
+    assert rows["spec.provider"]["value"] == "standalone"
+    assert rows["spec.provider"]["origin"] == "default"
+    planned = run("plan", "--json", home=tmp_path).json["target"]
+    assert planned == "standalone/development/tabular"
+
+
+def test_a_wrong_set_is_not_said_again(tmp_path: Path) -> None:
+    told = run("plan", "--set", "spec.database.password: hunter2secret", home=tmp_path)
+    assert told.code == 2
+    assert "hunter2secret" not in told.out + told.err
+    assert "Traceback" not in told.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,13 +11,13 @@ from rich.markup import escape
 
 from tabular.cli.confirm import confirm
 from tabular.cli.output import JsonFlag, print_json, stderr, stdout
-from tabular.cli.place import DEFAULT_PROVIDER, HomeFlag, RuntimeFlag, YesFlag, connect
+from tabular.cli.place import HomeFlag, RuntimeFlag, YesFlag, connect
 from tabular.cli.render.events import show_events
 from tabular.cli.render.plan import plan_as_dict, print_plan
 from tabular.cli.render.status import STATE_STYLES, status_as_dict
 from tabular.cli.spec_flags import ConfigFlag, read_spec, spec_flags
-from tabular.deploy import Deployment, Gate, Orchestrator, Plan
-from tabular.deploy.spec import Overrides, load
+from tabular.deploy import DEFAULT_PROVIDER, Deployment, Gate, Orchestrator, Plan
+from tabular.deploy.spec import Overrides
 from tabular.errors import RefusedError
 
 StrictFlag = Annotated[
@@ -59,7 +58,7 @@ def plan(
     Exit codes: 0 shown; 3 a deploy would be refused, and --json has the reason as `error`. With
     --detailed-exitcode 2 means that there are changes, and a wrong command line is 1.
     """
-    deployment = _read(config, flags)
+    deployment = read_spec(config, flags).deployment
     made = _connect(deployment, home, runtime).plan(deployment)
     _judge(made, _gate(strict, max_monthly_cost, allow_data_loss), as_json=as_json)
     if detailed_exitcode and not made.is_empty:
@@ -85,7 +84,7 @@ def deploy(
     With --json stdout carries one document with `url` and, the first time only, `api_key`.
     Exit codes: 3 refused, nothing touched; 5 failed, the message says what serves now.
     """
-    deployment = _read(config, flags)
+    deployment = read_spec(config, flags).deployment
     orchestrator = _connect(deployment, home, runtime)
     if not dry_run:
         target = orchestrator.provider.target(deployment)
@@ -102,14 +101,6 @@ def deploy(
         confirm(f"Apply this to {made.stack.target.id}?", yes=yes)
     show_events(orchestrator.apply(made, gate), as_json=as_json)
     _report(orchestrator, made, as_json=as_json)
-
-
-def _read(config: Path | None, flags: Overrides) -> Deployment:
-    """The spec, with the provider said in it, so that leaving out the flag changes nothing."""
-    loaded = read_spec(config, flags)
-    if loaded.deployment.spec.provider is None:
-        loaded = load(config, replace(flags, provider=DEFAULT_PROVIDER))
-    return loaded.deployment
 
 
 def _connect(deployment: Deployment, home: Path | None, runtime: str | None) -> Orchestrator:

@@ -9,15 +9,7 @@ from rich.markup import escape
 
 from tabular.cli.confirm import confirm
 from tabular.cli.output import JsonFlag, print_json, stderr, stdout
-from tabular.cli.place import (
-    DEFAULT_PROVIDER,
-    EnvironmentFlag,
-    HomeFlag,
-    NameFlag,
-    ProviderFlag,
-    YesFlag,
-    connect,
-)
+from tabular.cli.place import Place, YesFlag, place_flags
 from tabular.cli.render.events import show_events
 from tabular.errors import NotFoundError
 
@@ -27,24 +19,22 @@ def register(app: typer.Typer) -> None:
     app.command("destroy")(destroy)
 
 
+@place_flags
 def destroy(
-    provider: ProviderFlag = DEFAULT_PROVIDER,
-    name: NameFlag = None,
-    environment: EnvironmentFlag = None,
+    *,
+    place: Place,
     delete_data: Annotated[
         bool, typer.Option("--delete-data", help="Delete the data stores too. Not to be undone.")
     ] = False,
     yes: YesFlag = False,
-    home: HomeFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Remove what the deployment owns, and only that. Data is kept unless --delete-data.
 
     Needs no arguments where one deployment runs. Removing what is gone already is no error.
     """
-    orchestrator = connect(provider, home)
     try:
-        target = orchestrator.find(name, environment).target
+        target = place.find().target
     except NotFoundError as gone:
         if as_json:
             print_json({"destroyed": None, "data": None})
@@ -53,7 +43,7 @@ def destroy(
         return
     fate = "and its data, for good" if delete_data else "and keep its data"
     confirm(f"Destroy {target.id} {fate}?", yes=yes)
-    show_events(orchestrator.destroy(target, delete_data=delete_data), as_json=as_json)
+    show_events(place.orchestrator.destroy(target, delete_data=delete_data), as_json=as_json)
     if as_json:
         print_json({"destroyed": target.id, "data": "deleted" if delete_data else "kept"})
         return

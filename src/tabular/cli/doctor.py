@@ -7,7 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tabular.cli.output import JsonFlag, print_json, stdout
-from tabular.cli.place import DEFAULT_PROVIDER, HomeFlag, ProviderFlag, RuntimeFlag, connect
+from tabular.cli.place import HomeFlag, ProviderFlag, RuntimeFlag, connect
+from tabular.deploy import DEFAULT_PROVIDER
 
 
 def register(app: typer.Typer) -> None:

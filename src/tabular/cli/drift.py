@@ -6,14 +6,7 @@ import typer
 from rich.markup import escape
 
 from tabular.cli.output import JsonFlag, print_json, stdout
-from tabular.cli.place import (
-    DEFAULT_PROVIDER,
-    EnvironmentFlag,
-    HomeFlag,
-    NameFlag,
-    ProviderFlag,
-    connect,
-)
+from tabular.cli.place import Place, place_flags
 from tabular.cli.render.status import drift_as_dict
 
 
@@ -22,16 +15,14 @@ def register(app: typer.Typer) -> None:
     app.command("drift")(drift)
 
 
+@place_flags
 def drift(
-    provider: ProviderFlag = DEFAULT_PROVIDER,
-    name: NameFlag = None,
-    environment: EnvironmentFlag = None,
-    home: HomeFlag = None,
+    *,
+    place: Place,
     as_json: JsonFlag = False,
 ) -> None:
     """Compare what was applied with what is there. Exit code 2 if they differ."""
-    orchestrator = connect(provider, home)
-    found = orchestrator.provider.engine.drift(orchestrator.find(name, environment).target)
+    found = place.engine.drift(place.find().target)
     if as_json:
         print_json([drift_as_dict(item) for item in found])
     elif not found:

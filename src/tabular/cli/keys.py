@@ -7,14 +7,7 @@ from typing import Annotated
 import typer
 
 from tabular.cli.output import JsonFlag, print_json, stderr
-from tabular.cli.place import (
-    DEFAULT_PROVIDER,
-    EnvironmentFlag,
-    HomeFlag,
-    NameFlag,
-    ProviderFlag,
-    connect,
-)
+from tabular.cli.place import Place, place_flags
 
 keys = typer.Typer(help="API keys of a running platform.", no_args_is_help=True)
 
@@ -25,18 +18,15 @@ def register(app: typer.Typer) -> None:
 
 
 @keys.command("create")
+@place_flags
 def create(
+    *,
+    place: Place,
     label: Annotated[str, typer.Argument(help="Name of the key, as lists show it.")] = "admin",
-    provider: ProviderFlag = DEFAULT_PROVIDER,
-    name: NameFlag = None,
-    environment: EnvironmentFlag = None,
-    home: HomeFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Create an administrator's key. It is printed once and kept nowhere."""
-    orchestrator = connect(provider, home)
-    target = orchestrator.find(name, environment).target
-    key = orchestrator.issue_api_key(target, label)
+    key = place.orchestrator.issue_api_key(place.find().target, label)
     if as_json:
         print_json({"name": label, "api_key": key})
         return

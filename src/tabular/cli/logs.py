@@ -8,14 +8,7 @@ from typing import Annotated
 import typer
 
 from tabular.cli.output import JsonFlag
-from tabular.cli.place import (
-    DEFAULT_PROVIDER,
-    EnvironmentFlag,
-    HomeFlag,
-    NameFlag,
-    ProviderFlag,
-    connect,
-)
+from tabular.cli.place import Place, place_flags
 from tabular.cli.render.events import INTERRUPTED
 from tabular.deploy.provider import LogLine
 from tabular.errors import TabularError
@@ -26,13 +19,12 @@ def register(app: typer.Typer) -> None:
     app.command("logs")(logs)
 
 
+@place_flags
 def logs(
-    provider: ProviderFlag = DEFAULT_PROVIDER,
-    name: NameFlag = None,
-    environment: EnvironmentFlag = None,
+    *,
+    place: Place,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
     tail: Annotated[int, typer.Option("--tail", min=0, help="Lines of each component.")] = 50,
-    home: HomeFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Print the last lines of each component's log; `-f` follows until interrupted.
@@ -40,10 +32,9 @@ def logs(
     Following ends with exit code 4 when the deployment is destroyed. With --json each line is
     one JSON object, the last one too: an `error` that says why there are no more.
     """
-    orchestrator = connect(provider, home)
-    target = orchestrator.find(name, environment).target
+    target = place.find().target
     try:
-        for line in orchestrator.provider.engine.logs(target, follow=follow, tail=tail):
+        for line in place.engine.logs(target, follow=follow, tail=tail):
             typer.echo(_as_json(line) if as_json else f"{line.component} | {line.text}")
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

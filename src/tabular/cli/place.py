@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tabular.deploy import Orchestrator, open_orchestrator
-from tabular.deploy.provider import ProviderOptions
+from tabular.cli.joined import Command, join
+from tabular.deploy import DEFAULT_PROVIDER, Orchestrator, Status, open_orchestrator
+from tabular.deploy.provider import Engine, ProviderOptions
 
 ProviderFlag = Annotated[
     str, typer.Option("--provider", help="aws, gcp, azure, onprem or standalone (this machine).")
@@ -33,9 +34,52 @@ RuntimeFlag = Annotated[
 ]
 YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for scripts and CI.")]
 
-DEFAULT_PROVIDER = "standalone"
-
 
 def connect(provider: str, home: Path | None, runtime: str | None = None) -> Orchestrator:
     """The orchestrator these flags mean."""
     return open_orchestrator(provider, ProviderOptions(home=home, runtime=runtime))
+
+
+class Place:
+    """One deployment at one provider, as the flags say; the only one needs no name.
+
+    Args:
+        provider: entry-point name.
+        name: of the deployment.
+        environment: of the deployment.
+        home: for the standalone provider.
+
+    Attributes:
+        orchestrator: drives the provider.
+    """
+
+    def __init__(
+        self, provider: str, name: str | None, environment: str | None, home: Path | None
+    ) -> None:
+        self.orchestrator = connect(provider, home)
+        self._name, self._environment = name, environment
+
+    @property
+    def engine(self) -> Engine:
+        """The provider's engine."""
+        return self.orchestrator.provider.engine
+
+    def find(self) -> Status:
+        """The one deployment that is meant.
+
+        Raises:
+            NotFoundError: none fits.
+            UsageError: several fit; lists them.
+        """
+        return self.orchestrator.find(self._name, self._environment)
+
+
+def place_flags(command: Command) -> Command:
+    """Give a command that takes ``place: Place`` the options it is made of."""
+    flags = {
+        "provider": (ProviderFlag, DEFAULT_PROVIDER),
+        "name": NameFlag,
+        "environment": EnvironmentFlag,
+        "home": HomeFlag,
+    }
+    return join(command, "place", flags, lambda said: Place(**said))

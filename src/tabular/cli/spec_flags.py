@@ -1,21 +1,17 @@
-"""The flags that say something about the spec, written once for every command that reads one.
-
-Typer takes a command's options from its signature. `spec_flags` puts these options into the
-signature of a command that asks for `flags: Overrides`, and hands them over as one value.
-"""
+"""The flags that say something about the spec, written once for every command that reads one."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from tabular.cli.joined import Command, join
 from tabular.cli.output import stderr
+from tabular.deploy import DEFAULT_PROVIDER
 from tabular.deploy.spec import Loaded, Overrides, load
 
 ConfigFlag = Annotated[
@@ -62,37 +58,26 @@ _FLAGS: dict[str, Any] = {
 }
 
 
-def spec_flags(command: Callable[..., None]) -> Callable[..., None]:
+def spec_flags(command: Command) -> Command:
     """Give a command that takes ``flags: Overrides`` the options it is made of."""
-    hints = get_type_hints(command, include_extras=True)
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "flags"]
 
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        said = {name: given.pop(name) for name in _FLAGS}
-        sets = tuple(said.pop("sets") or ())
-        command(flags=Overrides(**said, sets=sets), **given)
+    def make(said: dict[str, Any]) -> Overrides:
+        return Overrides(**{**said, "sets": tuple(said["sets"] or ())})
 
-    kind = inspect.Parameter.KEYWORD_ONLY
-    shared = [
-        inspect.Parameter(name, kind, default=_default(flag), annotation=flag)
-        for name, flag in _FLAGS.items()
-    ]
-    mine = [p.replace(kind=kind, annotation=hints[p.name]) for p in own]
-    parameters = [*mine, *shared]
-    vars(run)["__signature__"] = inspect.Signature(parameters)
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
-    del vars(run)["__wrapped__"]
-    return run
+    return join(command, "flags", _FLAGS, make)
 
 
 def read_spec(config: Path | None, flags: Overrides) -> Loaded:
-    """The spec with the flags laid over it; what they replaced is told on stderr."""
+    """The spec with the flags laid over it; what they replaced is told on stderr.
+
+    The provider is always said in it, so that leaving the flag out changes nothing.
+    """
     loaded = load(config, flags)
+    if loaded.deployment.spec.provider is None:
+        # The origin of every other key stays as it was; this one is nobody's but ours.
+        told = load(config, replace(flags, provider=DEFAULT_PROVIDER))
+        origins = {path: at for path, at in told.origins.items() if path != ("spec", "provider")}
+        loaded = replace(told, origins=origins)
     for note in loaded.notes:
         stderr.print(f"note: {escape(note)}", style="dim")
     return loaded
-
-
-def _default(flag: Any) -> bool | None:
-    return False if flag.__origin__ is bool else None

@@ -5,15 +5,9 @@ from __future__ import annotations
 import typer
 
 from tabular.cli.output import JsonFlag, print_json, stdout
-from tabular.cli.place import (
-    DEFAULT_PROVIDER,
-    EnvironmentFlag,
-    HomeFlag,
-    NameFlag,
-    ProviderFlag,
-    connect,
-)
+from tabular.cli.place import HomeFlag, Place, ProviderFlag, connect, place_flags
 from tabular.cli.render.status import print_list, print_status, status_as_dict
+from tabular.deploy import DEFAULT_PROVIDER
 from tabular.deploy.provider import State
 
 
@@ -23,15 +17,14 @@ def register(app: typer.Typer) -> None:
     app.command("list")(list_deployments)
 
 
+@place_flags
 def status(
-    provider: ProviderFlag = DEFAULT_PROVIDER,
-    name: NameFlag = None,
-    environment: EnvironmentFlag = None,
-    home: HomeFlag = None,
+    *,
+    place: Place,
     as_json: JsonFlag = False,
 ) -> None:
     """Show one deployment: state, release, address, each resource. Exit code 5 if it is not up."""
-    found = connect(provider, home).find(name, environment)
+    found = place.find()
     if as_json:
         print_json(status_as_dict(found))
     else:

@@ -165,3 +165,45 @@ def test_nothing_said_is_a_deployment_of_defaults() -> None:
     assert made.metadata.name == "tabular"
     assert made.spec.environment == "development"
     assert canonical(made)["spec"] == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "database.password: hunter2secret",
+        "hunter2secret",
+        "hunter2secret==",
+        "spec.database: {password: hunter2secret}",
+        "password: x=hunter2secret",
+        "spec.database.password=hunter2secret",
+        "spec.database.password='hunter2secret'",
+    ],
+)
+def test_a_secret_on_the_command_line_is_refused_and_never_said_again(text: str) -> None:
+    overrides = Overrides(sets=(text,))
+    with pytest.raises(UsageError) as caught:
+        load(None, overrides)
+    assert "hunter2secret" not in str(caught.value) + repr(overrides)
+    assert caught.value.hint
+
+
+def test_a_reference_to_a_secret_may_be_set() -> None:
+    loaded = load(None, Overrides(sets=("spec.database.password=env:DB_PASSWORD",)))
+    password = loaded.deployment.spec.database.password
+    assert password is not None
+    assert password.secret_ref == "env:DB_PASSWORD"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[hunter2secret]",
+        "{a: hunter2secret}",
+        "{secretRef: hunter2secret}",
+        "!!binary hunter2secret",
+    ],
+)
+def test_a_secret_in_the_wrong_shape_in_a_file_is_not_shown(written: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_text(PORTABLE + f"spec: {{database: {{password: {written}}}}}\n", "f.yaml")
+    assert "hunter2secret" not in str(caught.value)

@@ -8,14 +8,16 @@ replacement is told.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
 from tabular.deploy.spec.readers import Draft, Origin
+from tabular.deploy.spec.secret import SECRET_KEY
 from tabular.deploy.spec.source.scalars import ScalarError, resolve
 from tabular.deploy.spec.walk import Path, dotted, fields_at
 from tabular.errors import UsageError, nearest
+from tabular.infra.secrets import is_reference
 
 IDENTITY = (("spec", "provider"), ("spec", "environment"))
 
@@ -46,13 +48,14 @@ class Overrides:
     kubeconfig: str | None = None
     method: str | None = None
     values: FilePath | None = None
-    sets: tuple[str, ...] = ()
+    sets: tuple[str, ...] = field(default=(), repr=False)
 
     def said(self) -> Iterator[tuple[str, Path, Any]]:
         """Flag, path in the model and value, of all that was said.
 
         Raises:
-            UsageError: a ``--set`` that is not ``key=value`` with a number one can read.
+            UsageError: a ``--set`` that is not ``key=value`` with a number one can read, or that
+                has a secret in it; the value is never said again.
         """
         values = (
             ("--provider", ("spec", "provider"), self.provider),
@@ -76,8 +79,9 @@ def _set(text: str) -> tuple[str, Path, Any]:
     name, equals, raw = text.partition("=")
     path: Path = tuple(name.split("."))
     if not equals or path[0] not in ("spec", "metadata") or not all(path) or len(path) < 2:
+        # What was written instead may be or hold a secret, so it is not said again.
         raise UsageError(
-            f"--set {name!r} is not of the form spec.key=value",
+            "a --set is not of the form spec.key=value",
             hint="for example --set spec.compute.instances=3",
         )
     known = fields_at(path[:-1])
@@ -86,7 +90,14 @@ def _set(text: str) -> tuple[str, Path, Any]:
             f"--set {name}: there is no such key",
             hint=nearest(str(path[-1]), known).strip() or f"known here: {', '.join(sorted(known))}",
         )
-    if len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "\"'":
+    quoted = len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "\"'"
+    if SECRET_KEY.search(str(path[-1])) and not is_reference(raw[1:-1] if quoted else raw):
+        raise UsageError(
+            f"--set {name}: a secret does not belong on a command line",
+            hint=f"keep it elsewhere and name the place: --set {name}=env:NAME, or file:/path",
+            code="usage.plaintext-secret",
+        )
+    if quoted:
         return f"--set {name}", path, raw[1:-1]
     try:
         return f"--set {name}", path, resolve(raw)
