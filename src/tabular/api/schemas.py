@@ -95,13 +95,6 @@ class EvaluateRequest(Request):
     )
 
 
-class KeyRequest(Request):
-    """A key to be issued."""
-
-    name: Name
-    scopes: list[str] = Field(min_length=1, max_length=20)
-
-
 class ErrorOut(BaseModel):
     """Why a job failed, or its last try did."""
 
@@ -153,6 +146,9 @@ class ColumnOut(BaseModel):
     name: str
     type: str
     role: str
+    problem: str | None = Field(
+        None, description="Why no model can learn from it; null: nothing is in the way."
+    )
 
 
 class DatasetOut(BaseModel):
@@ -204,26 +200,6 @@ class EvaluationOut(BaseModel):
     report: dict[str, Any] | None = None
     report_url: str | None = None
     created_at: datetime
-
-
-class KeyOut(BaseModel):
-    """A key without its secret."""
-
-    id: str
-    name: str
-    scopes: list[str]
-    created_at: datetime
-    last_used_at: datetime | None
-    revoked_at: datetime | None
-
-
-class IssuedKeyOut(BaseModel):
-    """A new key; `key` is shown this once."""
-
-    id: str
-    name: str
-    scopes: list[str]
-    key: str
 
 
 class FitAccepted(BaseModel):
@@ -285,11 +261,4 @@ class EvaluationPage(BaseModel):
     """Evaluations, newest first."""
 
     items: list[EvaluationOut]
-    next: str | None
-
-
-class KeyPage(BaseModel):
-    """Keys, newest first."""
-
-    items: list[KeyOut]
     next: str | None

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabular.errors import InputError, nearest
+from tabular.synth.encoding import is_ordered
 from tabular.synth.schema import TableSchema
 
 Where = Mapping[str, Any] | Sequence[str] | str | None
@@ -30,6 +31,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
+_ORDER = ("<", "<=", ">", ">=")
 _SAME = {"==": "=", "<>": "!="}
 _OPERATOR = re.compile(r"\s*(<=|>=|!=|<>|==|=|<|>)\s*")
 _TRUE, _FALSE = ("true", "t", "yes", "1"), ("false", "f", "no", "0")
@@ -125,6 +127,11 @@ def schema_conditions(table: TableSchema, schema: pa.Schema) -> list[Condition]:
 
 def _condition(text: str, schema: pa.Schema) -> Condition:
     column, sign, value = _split(text, schema)
+    if sign in _ORDER and not is_ordered(_value_type(column, schema)):
+        raise InputError(
+            f"{text!r}: column {column!r} holds {_value_type(column, schema)}, which has no order",
+            hint=f"name each value that is wanted or not: {column}={value} or {column}!={value}",
+        )
     return Condition(column, sign, _scalar(value, column, schema), text)
 
 
@@ -161,13 +168,16 @@ def _comparable(left: str, right: str, schema: pa.Schema, text: str) -> None:
         raise InputError(f"{text!r} compares {kinds[0]} with {kinds[1]}")
 
 
+def _value_type(name: str, schema: pa.Schema) -> pa.DataType:
+    kind = schema.field(name).type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def _scalar(value: Any, name: str, schema: pa.Schema) -> pa.Scalar | None:
     """The value in the column's own type; whole-number columns also take fractions."""
     if value is None:
         return None
-    kind = schema.field(name).type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _value_type(name, schema)
     try:
         if pa.types.is_boolean(kind):
             return _boolean(value)

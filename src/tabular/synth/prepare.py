@@ -157,9 +157,7 @@ def prepare(table: pa.Table, given: TableSchema, preset: Preset) -> tuple[Prepar
         TableError: too few rows, or a column that cannot be synthesized.
         InputError: the schema does not fit the table.
     """
-    if table.num_rows < LEAST_ROWS:
-        count = "no rows" if not table.num_rows else "one row, which could only be copied"
-        raise TableError(f"the table has {count}", hint="give a table of at least two rows")
+    require_rows(table.num_rows)
     schema = given.completed(table)
     schema_conditions(schema, table.schema)
     rows = table.num_rows
@@ -190,6 +188,17 @@ def prepare(table: pa.Table, given: TableSchema, preset: Preset) -> tuple[Prepar
         arrow, schema, rows, table.num_rows, floor, tuple(codecs), frozenset(texts), keys
     )
     return found, indices
+
+
+def require_rows(rows: int) -> None:
+    """Returns when a table has enough rows to learn from.
+
+    Raises:
+        TableError: it has not.
+    """
+    if rows < LEAST_ROWS:
+        count = "no rows" if not rows else "one row, which could only be copied"
+        raise TableError(f"the table has {count}", hint="give a table of at least two rows")
 
 
 def _all_rare(column: pa.ChunkedArray, floor: int) -> bool:

@@ -33,6 +33,7 @@ ROLES = (
     "constant",
 )
 ORDERED_ROLES = frozenset({"integer", "numeric", "datetime", "date", "time"})
+TIME_ROLES = frozenset({"datetime", "date", "time"})
 VERSION = 1
 
 _TEXT_SHARE = 0.5
@@ -140,28 +141,35 @@ class TableSchema:
         Raises:
             InputError: it names a column that the table lacks, or a role its type cannot have.
         """
-        for name in self.columns:
-            if name not in table.column_names:
-                raise InputError(
-                    f"the schema names column {name!r}, which the table lacks",
-                    hint=f"{nearest(name, table.column_names)}columns are "
-                    f"{', '.join(table.column_names[:20])}",
-                )
+        self.check(table.schema)
         missing = [name for name in table.column_names if name not in self.columns]
         inferred = infer(table.select(missing)).columns if missing else {}
         columns = {
             n: self.columns[n] if n in self.columns else inferred[n] for n in table.column_names
         }
-        for name, column in columns.items():
-            if column.role in ORDERED_ROLES and not is_ordered(
-                _value_type(table.schema.field(name).type)
-            ):
-                raise InputError(
-                    f"column {name!r} has type {table.schema.field(name).type}, "
-                    f"which cannot have the role {column.role!r}",
-                    hint="use categorical, id or text",
-                )
         return replace(self, columns=columns)
+
+    def check(self, table: pa.Schema) -> None:
+        """Returns when a table of these columns can have the roles that this schema gives.
+
+        Raises:
+            InputError: it names a column that the table lacks, or a role its type cannot have.
+        """
+        for name, column in self.columns.items():
+            if name not in table.names:
+                raise InputError(
+                    f"the schema names column {name!r}, which the table lacks",
+                    hint=f"{nearest(name, table.names)}columns are {', '.join(table.names[:20])}",
+                )
+            kind = _value_type(table.field(name).type)
+            wrong = f"column {name!r} has type {kind}, which cannot have the role {column.role!r}"
+            if column.role in ORDERED_ROLES and not is_ordered(kind):
+                raise InputError(wrong, hint="use categorical, id or text")
+            if column.role in TIME_ROLES and not pa.types.is_temporal(kind):
+                raise InputError(
+                    f"{wrong}: numbers are not read as times",
+                    hint="write times as 2024-12-31T23:59:59 in the table, or use integer, numeric",
+                )
 
 
 def infer(table: pa.Table) -> TableSchema:

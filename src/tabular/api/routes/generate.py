@@ -22,9 +22,9 @@ from tabular.api.schemas import GenerateRequest, GenerationAccepted
 from tabular.api.service import Service
 from tabular.api.submitting import Submission, Submitted
 from tabular.api.views import job_out
-from tabular.errors import TooLargeError
+from tabular.errors import InputError, TooLargeError
 from tabular.infra.auth import Principal
-from tabular.infra.database.models import Job
+from tabular.infra.database.models import Job, Model
 from tabular.worker.jobs import GENERATE
 from tabular.worker.tasks import generation_task
 
@@ -80,6 +80,7 @@ def _as_job(submission: Submission, body: GenerateRequest, principal: Principal)
         model = lookup.model(session, body.model_id, lock=True)
         params = body.model_dump(include={"rows", "seed", "format", "where"})
         generation_task(model, params)  # refuses a model that is not fitted
+        _check_where(body, model)
         return submission.service.jobs.submit(
             session, GENERATE, params, created_by=principal.id, model_id=model.id
         )
@@ -88,6 +89,22 @@ def _as_job(submission: Submission, body: GenerateRequest, principal: Principal)
     shown = job_out(job, submission.service.settings.result_retention)
     content = GenerationAccepted(job=shown).model_dump(mode="json")
     return JSONResponse(content, 202, submission.headers)
+
+
+def _check_where(body: GenerateRequest, model: Model) -> None:
+    """Refuse now the conditions that the job would have to.
+
+    Raises:
+        InputError: see `check_where`.
+    """
+    if body.where:
+        from tabular.synth.foresight import check_where  # brings Arrow
+
+        try:
+            check_where(body.where, (model.details or {}).get("columns", ()))
+        except InputError as error:
+            error.where = error.where or "where"
+            raise
 
 
 def _inline(service: Service, body: GenerateRequest, headers: dict[str, str]) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 from sqlalchemy import select
@@ -15,10 +15,14 @@ from tabular.api.paging import Paged
 from tabular.api.schemas import FitAccepted, FitRequest, ModelOut, ModelPage
 from tabular.api.submitting import Submitted
 from tabular.api.views import fit_jobs, job_out, model_out
+from tabular.errors import InputError
 from tabular.infra.auth import Principal
-from tabular.infra.database.models import Job, Model, new_id
+from tabular.infra.database.models import Dataset, Job, Model, new_id
 from tabular.worker.jobs import FIT
 from tabular.worker.objects import job_folder
+
+if TYPE_CHECKING:
+    from tabular.synth.schema import TableSchema
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -35,11 +39,16 @@ def fit(
     body: FitRequest,
     principal: Writer,
 ) -> FitAccepted:
-    """Fit a model to a dataset. The model can be used once its job has succeeded."""
-    _check(body)
+    """Fit a model to a dataset. The model can be used once its job has succeeded.
+
+    What cannot be learned is refused at once (422): a table of one row, a column with a
+    `problem`, a schema that does not fit the dataset's columns.
+    """
+    given = _checked(body)
 
     def make(session: Session) -> Job:
         dataset = lookup.dataset(session, body.dataset_id, lock=True)
+        _require_fit(dataset, given)
         model = Model(
             id=new_id("mdl"),
             name=body.name or dataset.name,
@@ -71,8 +80,8 @@ def fit(
     )
 
 
-def _check(body: FitRequest) -> None:
-    """Refuse now what the job would have to.
+def _checked(body: FitRequest) -> TableSchema:
+    """The schema that was given; refuses now what the job would have to.
 
     Raises:
         InputError: an unknown engine, or a schema that cannot be read.
@@ -81,8 +90,22 @@ def _check(body: FitRequest) -> None:
     from tabular.synth.schema import TableSchema
 
     engine_class(body.engine)
-    if body.table_schema is not None:
-        TableSchema.from_dict(body.table_schema, where="schema")
+    return TableSchema.from_dict(body.table_schema or {}, where="schema")
+
+
+def _require_fit(dataset: Dataset, given: TableSchema) -> None:
+    """Refuse a table of which the job would say that it cannot be learned.
+
+    Raises:
+        TableError, InputError: see `check_fit`.
+    """
+    from tabular.synth.foresight import check_fit
+
+    try:
+        check_fit(dataset.rows, dataset.columns, given)
+    except InputError as error:
+        error.where = error.where or dataset.name
+        raise
 
 
 @router.get("")

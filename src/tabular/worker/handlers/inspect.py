@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from tabular.errors import TableError, TooLargeError
+from tabular.synth.foresight import obstacle
 from tabular.synth.profile import profile
 from tabular.worker.handlers.bench import Workbench
 from tabular.worker.wire import Task
@@ -44,7 +45,12 @@ def inspect(task: Task, bench: Workbench) -> dict[str, Any]:
     return {
         "rows": table.num_rows,
         "columns": [
-            {"name": field.name, "type": str(field.type), "role": roles[field.name]}
+            {
+                "name": field.name,
+                "type": str(field.type),
+                "role": roles[field.name],
+                "problem": obstacle(table[field.name]),
+            }
             for field in table.schema
         ],
         "preview_key": preview.key,
