@@ -239,7 +239,7 @@ def test_wrong_memcached_urls_are_refused_by_every_driver(url: str) -> None:
 def test_a_scheme_without_a_driver_names_those_that_have_one() -> None:
     with pytest.raises(ConfigError) as caught:
         open_cache("reddis://h")
-    assert "did you mean redis://" in str(caught.value.hint)
+    assert "did you mean 'redis'?" in str(caught.value.hint)
     assert "pip install 'inferloop-tabular[memcached]'" in str(caught.value.hint)
 
 

@@ -54,7 +54,7 @@ def test_weak_keys_are_refused_and_not_repeated(key: str) -> None:
 def test_unknown_variables_name_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(ConfigError, match=f"unknown setting {name}") as caught:
         load_settings({**BASE, name: "1"})
-    assert caught.value.hint == f"did you mean {nearest}?"
+    assert caught.value.hint == f"did you mean {nearest!r}?"
 
 
 def test_other_programs_variables_are_none_of_ours() -> None:

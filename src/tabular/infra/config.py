@@ -32,12 +32,12 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from tabular.errors import ConfigError, TabularError
+from tabular.errors import ConfigError, TabularError, nearest
 from tabular.infra import cache, queue, storage
 from tabular.infra.ratelimit import parse_rules
 from tabular.infra.secrets import is_reference, read_secret_file, resolve
 from tabular.infra.signin_settings import SignInSettings, setting
-from tabular.infra.urls import DATABASE_SCHEMES, nearest, public, split
+from tabular.infra.urls import DATABASE_SCHEMES, public, split
 
 PREFIX = "TABULAR_"
 
@@ -307,11 +307,10 @@ def _read(environ: Mapping[str, str]) -> dict[str, Any]:
         if not name.startswith(PREFIX):
             continue
         if name not in known:
-            guess = nearest(name, known)
             raise ConfigError(
                 f"unknown setting {name}",
                 where="environment",
-                hint=f"did you mean {guess}?" if guess else "see docs/settings.md",
+                hint=nearest(name, known).strip() or "see docs/settings.md",
                 code="config.unknown",
             )
         base = name.removesuffix("_FILE") if name not in _plain_variables() else name

@@ -6,13 +6,12 @@ without what must not reach a log, an error or a health report.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from tabular.errors import ConfigError
+from tabular.errors import ConfigError, nearest
 
 # The pip extra that each scheme needs; none for an empty one. The other parts keep theirs beside
 # their drivers; settings are checked without importing the libraries of databases.
@@ -43,12 +42,6 @@ _SECRET_QUERY = re.compile(
 def public(url: str) -> str:
     """The URL without user, password and secret query values, fit for logs and errors."""
     return _SECRET_QUERY.sub(r"\g<key>***", _USERINFO.sub(r"\g<scheme>***@", url))
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word`, or None when nothing is near."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return close[0] if close else None
 
 
 def _drivers(schemes: Collection[str]) -> str:
@@ -94,11 +87,10 @@ def split(url: str, schemes: Collection[str], *, what: str) -> SplitResult:
             f"the {what} URL has an @ after its host", where=f"{parts.scheme}://…", hint=_ENCODE
         )
     if parts.scheme not in schemes:
-        guess = nearest(parts.scheme, schemes)
         raise ConfigError(
             f"no {what} driver for {parts.scheme}://",
             where=public(url),
-            hint=(f"did you mean {guess}://? " if guess else "") + "drivers: " + _drivers(schemes),
+            hint=f"{nearest(parts.scheme, schemes)}drivers: {_drivers(schemes)}",
         )
     return parts
 
@@ -112,11 +104,10 @@ def options(parts: SplitResult, known: Collection[str], *, what: str) -> dict[st
     found: dict[str, str] = {}
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
         if key not in known:
-            guess = nearest(key, known)
             raise ConfigError(
                 f"unknown option {key!r} in the {what} URL",
                 where=public(parts.geturl()),
-                hint=f"did you mean {guess!r}?" if guess else "known: " + ", ".join(sorted(known)),
+                hint=nearest(key, known).strip() or "known: " + ", ".join(sorted(known)),
             )
         if key in found:
             raise ConfigError(f"option {key!r} is given twice in the {what} URL")

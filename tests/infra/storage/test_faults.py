@@ -223,7 +223,7 @@ def test_raw_copies_between_stores_still_verify(tmp_path: Path, s3: S3, bucket_u
     [
         ("objects", "not a URL"),
         ("", "not a URL"),
-        ("fiel:///x", "did you mean file://"),
+        ("fiel:///x", "did you mean 'file'?"),
         ("file://x/y", "three slashes"),
         ("file:///", "names no folder"),
         ("s3://bucket?endpiont=http://h", "did you mean 'endpoint'"),
