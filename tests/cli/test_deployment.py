@@ -143,6 +143,34 @@ def _wait(client: httpx.Client, job: str) -> None:
     assert state["status"] == "succeeded", state
 
 
+def test_keys_are_listed_and_revoked(running: Running) -> None:
+    made = run("keys", "create", "third", "--json", home=running.home).json["api_key"]
+    admin = {"INFERLOOP_TABULAR_API_KEY": running.key}
+    listed = run("keys", "list", "--json", home=running.home, extra=admin)
+    assert listed.code == 0, listed.err
+    (third,) = [row for row in listed.json if row["name"] == "third"]
+    assert third["revoked_at"] is None
+    assert made not in listed.out
+    assert "third" in run("keys", "list", home=running.home, extra=admin).out
+    gone = run("keys", "revoke", third["id"], "--yes", home=running.home, extra=admin)
+    assert gone.code == 0, gone.err
+    header = {"Authorization": f"Bearer {made}"}
+    assert httpx.get(f"{running.url}/v1/models", headers=header).status_code == 401
+    own = running.key.split(".")[1]
+    itself = run("keys", "revoke", own, "--yes", home=running.home, extra=admin)
+    assert itself.code == 1
+    assert "cannot revoke itself" in itself.err
+    unknown = run("keys", "revoke", "0" * 16, "--yes", home=running.home, extra=admin)
+    assert unknown.code == 4
+    bare = run("keys", "list", home=running.home)
+    assert bare.code == 2
+    assert "INFERLOOP_TABULAR_API_KEY" in bare.err
+    wrong = {"INFERLOOP_TABULAR_API_KEY": "ift.0000000000000000.x"}
+    refused = run("keys", "list", home=running.home, extra=wrong)
+    assert refused.code == 1
+    assert "Traceback" not in refused.err
+
+
 def test_another_key_works_too(running: Running) -> None:
     made = run("keys", "create", "second", "--json", home=running.home)
     header = {"Authorization": f"Bearer {made.json['api_key']}"}
@@ -184,8 +212,8 @@ def test_destroy_keeps_data_until_told(home: Path) -> None:
 
 
 def test_nothing_deployed_is_exit_code_4(tmp_path: Path) -> None:
-    for command in ("status", "logs", "drift", "rollback"):
-        answer = run(command, home=tmp_path)
+    for command in ("status", "logs", "drift", "rollback", "scale --workers 2", "keys create"):
+        answer = run(*command.split(), home=tmp_path)
         assert answer.code == 4, command
         assert "hint: `inferloop-tabular list`" in answer.err
 
@@ -287,3 +315,31 @@ def test_a_client_that_dies_in_the_middle_is_continued(home: Path, sign: signal.
     assert again.code == 0, again.err
     assert again.json["release"].startswith("r0001-"), "one release, not two"
     assert again.json["api_key"]
+
+
+def test_scaling_needs_no_file_and_changes_nothing_else(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "d.yaml"
+    file.write_text(
+        "apiVersion: synthdata.inferloop.io/v1\nkind: Deployment\nmetadata: {name: mine}\n"
+        "spec: {backup: {enabled: false}, compute: {workers: 1}}\n",
+        encoding="utf-8",
+    )
+    assert run("deploy", "-c", str(file), "--yes", home=home).code == 0
+    assert run("scale", "--workers", "2", home=home).code == 2, "asks, and there is no terminal"
+    assert run("scale", home=home).code == 2
+    scaled = run("scale", "--workers", "2", "--yes", "--json", home=home)
+    assert scaled.code == 0, scaled.err
+    assert scaled.json["target"] == "standalone/development/mine"
+    changed = {
+        change["resource"]: [(p["path"], p["before"], p["after"]) for p in change["properties"]]
+        for change in run("plan", "-c", str(file), "--json", home=home).json["changes"]
+        if change["action"] != "no-op"
+    }
+    assert changed == {
+        "worker": [("instances", 2, 1)],
+        "description": [("spec.spec.compute.workers", 2, 1)],
+    }
+    for command in ("drift", "logs", "status"):
+        assert run(command, home=home).code == 0, "the only one needs no name"
+    assert run("rollback", "--yes", home=home).code == 0
+    assert run("plan", "-c", str(file), "--json", home=home).json["empty"] is True

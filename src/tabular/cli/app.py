@@ -24,6 +24,7 @@ from tabular.cli import (
     profile,
     rollback,
     sample,
+    scale,
     schema,
     status,
     validate,
@@ -74,6 +75,7 @@ deploy.register(app)
 status.register(app)
 logs.register(app)
 drift.register(app)
+scale.register(app)
 rollback.register(app)
 destroy.register(app)
 keys.register(app)

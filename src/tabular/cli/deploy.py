@@ -86,11 +86,24 @@ def deploy(
     """
     deployment = read_spec(config, flags).deployment
     orchestrator = _connect(deployment, home, runtime)
+    gate = _gate(strict, max_monthly_cost, allow_data_loss)
+    go(orchestrator, deployment, gate, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def go(
+    orchestrator: Orchestrator,
+    deployment: Deployment,
+    gate: Gate,
+    *,
+    dry_run: bool = False,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Continue what runs there, plan, show, ask, apply and tell; the way of every change."""
     if not dry_run:
         target = orchestrator.provider.target(deployment)
         show_events(orchestrator.attach(target), as_json=as_json)
     made = orchestrator.plan(deployment)
-    gate = _gate(strict, max_monthly_cost, allow_data_loss)
     if as_json and not dry_run:
         gate.require(made)
     else:

@@ -1,13 +1,18 @@
-"""`keys create`: an administrator's key for a running platform, shown once."""
+"""`keys`: make, list and end API keys of a running platform."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
-from tabular.cli.output import JsonFlag, print_json, stderr
-from tabular.cli.place import Place, place_flags
+from tabular.cli.confirm import confirm
+from tabular.cli.output import JsonFlag, print_json, stderr, stdout
+from tabular.cli.place import Place, YesFlag, place_flags
+from tabular.cli.service import ask
 
 keys = typer.Typer(help="API keys of a running platform.", no_args_is_help=True)
 
@@ -32,3 +37,48 @@ def create(
         return
     typer.echo(key)
     stderr.print("Keep it now: it is not shown again.", style="dim")
+
+
+@keys.command("list")
+@place_flags
+def list_keys(*, place: Place, as_json: JsonFlag = False) -> None:
+    """List every key ever issued, without its secret.
+
+    Asks the service with the administrator's key in INFERLOOP_TABULAR_API_KEY.
+    """
+    found: list[dict[str, Any]] = []
+    page: dict[str, Any] = {"next": ""}
+    while page["next"] is not None:
+        page = ask(place, "GET", "/v1/keys", **({"cursor": page["next"]} if page["next"] else {}))
+        found += page["items"]
+    if as_json:
+        print_json(found)
+        return
+    shown = Table(box=None, padding=(0, 2), header_style="dim")
+    for column in ("id", "name", "scopes", "created", "last used", "revoked"):
+        shown.add_column(column)
+    for key in found:
+        times = (str(key[when] or "")[:19] for when in ("created_at", "last_used_at", "revoked_at"))
+        shown.add_row(key["id"], escape(key["name"]), ", ".join(key["scopes"]), *times)
+    stdout.print(shown)
+
+
+@keys.command("revoke")
+@place_flags
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, from `keys list`.")],
+    *,
+    place: Place,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """End a key at once. A key cannot end itself.
+
+    Asks the service with the administrator's key in INFERLOOP_TABULAR_API_KEY.
+    """
+    confirm(f"Revoke the key {key_id}? Who uses it is refused from then on.", yes=yes)
+    ask(place, "DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+    if as_json:
+        print_json({"revoked": key_id})
+    else:
+        stdout.print(f"Revoked {escape(key_id)}.")

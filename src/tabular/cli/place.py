@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -51,12 +52,14 @@ class Place:
 
     Attributes:
         orchestrator: drives the provider.
+        with_runtime: an orchestrator that compiles for another runtime.
     """
 
     def __init__(
         self, provider: str, name: str | None, environment: str | None, home: Path | None
     ) -> None:
         self.orchestrator = connect(provider, home)
+        self.with_runtime = functools.partial(connect, provider, home)
         self._name, self._environment = name, environment
 
     @property

@@ -33,7 +33,7 @@ from tabular.errors import (
 READY_TIMEOUT = 60.0
 _PAUSE = 0.5  # seconds between two questions
 # A proxy of the environment reaches its own loopback, not this machine's.
-_DIRECT: dict[str, httpx.BaseTransport | None] = {
+DIRECT: dict[str, httpx.BaseTransport | None] = {
     f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")
 }
 
@@ -105,7 +105,7 @@ class Orchestrator:
     ) -> None:
         self.provider = provider
         self._audit = audit
-        self._http = http or httpx.Client(timeout=5.0, mounts=_DIRECT)
+        self._http = http or httpx.Client(timeout=5.0, mounts=DIRECT)
         self._sleep = sleep
         self._clock = clock
 

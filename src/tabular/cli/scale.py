@@ -1,0 +1,59 @@
+"""`scale`: another number of instances or workers for what runs, without its file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tabular.cli.deploy import go
+from tabular.cli.output import JsonFlag
+from tabular.cli.place import Place, RuntimeFlag, YesFlag, place_flags
+from tabular.deploy import Deployment, Gate, State, Status
+from tabular.errors import NotFoundError, UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the tree."""
+    app.command("scale")(scale)
+
+
+@place_flags
+def scale(
+    *,
+    place: Place,
+    instances: Annotated[
+        int | None, typer.Option("--instances", min=1, help="API instances from now on.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Workers from now on.")
+    ] = None,
+    runtime: RuntimeFlag = None,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Change how many instances or workers run; everything else stays as it was deployed.
+
+    Needs no file: the deployment carries its spec. It is planned, shown and asked as by `deploy`,
+    and `rollback` takes it back. The next `deploy` of a file has that file's numbers again.
+    """
+    said = {"instances": instances, "workers": workers}
+    numbers = {key: number for key, number in said.items() if number is not None}
+    if not numbers:
+        raise UsageError("nothing is said about how many", hint="pass --instances or --workers")
+    deployment = _scaled(place.find(), numbers)
+    go(place.with_runtime(runtime), deployment, Gate(), yes=yes, as_json=as_json)
+
+
+def _scaled(status: Status, numbers: dict[str, int]) -> Deployment:
+    """The spec that was deployed, with other numbers."""
+    if status.state is State.RETAINED:
+        raise NotFoundError(
+            "only its data is left, nothing runs there",
+            where=status.target.id,
+            hint="deploy it again first",
+            code="not-found.deployment",
+        )
+    spec: dict[str, Any] = dict(status.spec.get("spec", {}))
+    compute = {**spec.get("compute", {}), **numbers}
+    return Deployment.from_canonical({**status.spec, "spec": {**spec, "compute": compute}})
