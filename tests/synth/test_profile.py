@@ -15,7 +15,7 @@ from tabular.synth.profile import ColumnProfile, profile
 
 
 def described(values: pa.Array, name: str = "c") -> ColumnProfile:
-    return profile(pa.table({name: values})).columns[0]
+    return profile(pa.table({name: values}), exact=True).columns[0]
 
 
 def test_a_number_has_a_range_a_mean_and_quantiles():
@@ -116,7 +116,37 @@ def test_whole_numbers_past_2_to_the_53_are_exact() -> None:
     top = 2**64 - 1
     signed = [2**63 - 1 - i for i in range(20)]
     table = pa.table({"u": pa.array([top - i for i in range(20)], pa.uint64()), "i": signed})
-    unsigned, other = profile(table).columns
+    unsigned, other = profile(table, exact=True).columns
     assert (unsigned.minimum, unsigned.maximum) == (top - 19, top)
     assert unsigned.quantiles["0.5"] == top - 10
     assert (other.minimum, other.maximum) == (signed[-1], signed[0])
+
+
+def test_no_single_value_is_shown_unless_asked_for() -> None:
+    random = np.random.default_rng(0)
+    salaries = np.round(random.lognormal(10, 1, 500), 2)
+    salaries[0], salaries[1] = 98765432.1, -7654321.5
+    day = dt.datetime(2024, 1, 1)
+    times = [day + dt.timedelta(seconds=int(s)) for s in random.integers(0, 10**7, 500)]
+    table = pa.table({"salary": salaries, "time": times, "n": pa.array(range(500))})
+    own = {str(value) for value in [*salaries, *times]}
+    salary, time, n = profile(table).columns
+    for column in (salary, time):
+        points = [column.minimum, column.maximum, *column.quantiles.values()]
+        assert not own & {str(point) for point in points}
+    ordered = np.sort(salaries)
+    assert 0 <= salary.minimum <= ordered[10]
+    assert ordered[-20] <= salary.maximum < 10 * ordered[-20]
+    assert salary.quantiles["0.5"] == pytest.approx(np.median(salaries), rel=0.2)
+    assert (n.minimum, n.maximum) == (0, 500)
+    assert profile(table, exact=True).columns[0].maximum == 98765432.1
+
+
+def test_values_of_many_rows_are_exact_and_few_rows_have_no_range() -> None:
+    many = profile(pa.table({"a": [0] * 50 + [17] * 50})).columns[0]
+    assert (many.minimum, many.maximum, many.quantiles["0.05"]) == (0, 17, 0)
+    few = profile(pa.table({"a": range(39)})).columns[0]
+    assert (few.minimum, few.maximum, few.mean, few.quantiles) == (None, None, None, {})
+    top = 2**64 - 1
+    wide = profile(pa.table({"a": pa.array([top - i for i in range(100)], pa.uint64())})).columns[0]
+    assert wide.minimum < wide.maximum

@@ -30,17 +30,20 @@ def profile(
     ],
     encoding: EncodingFlag = "utf-8",
     delimiter: DelimiterFlag = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Show range and quantiles as they are.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Describe each column of a table: role, missing values, range, frequent values, warnings.
 
-    A text is named only when at least 20 rows hold it. Of numbers and times the least, the
-    greatest and quantiles are shown, which may be single rows' values.
+    A value is named only when at least 20 rows hold it, and ranges are rounded so that they tell
+    no single row's value. With --exact they are the table's own: for its owner's eyes.
     """
     from tabular.synth.profile import profile as describe
     from tabular.synth.tables import read_table
 
-    found = describe(read_table(data, encoding=encoding, delimiter=delimiter))
+    found = describe(read_table(data, encoding=encoding, delimiter=delimiter), exact=exact)
     if as_json:
         print_json(found.to_dict())
         return

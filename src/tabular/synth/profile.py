@@ -1,8 +1,8 @@
 """What a table holds, column by column, before anything is learned from it.
 
-A text is named only when at least twenty rows hold it. Of numbers and times the least, the
-greatest and quantiles are given, which may be single rows' values: who may not see the table
-should not be shown its profile either.
+A profile goes where the table may not, so it shows no single row's value unless its owner asks
+for exact ones: a value is named only when at least twenty rows hold it, and the range and the
+quantiles of numbers and times are rounded as coarsely as twenty neighbouring rows are apart.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class ColumnProfile:
         missing: rows without a value.
         missing_share: of all rows, 0 to 1.
         distinct: different values.
-        minimum: least value: a number, or a time as text; None for categories.
+        minimum: least value: a number, or a time as text; None for categories. Not exact, it is
+            rounded down, without the ten least rows; None where fewer than 40 rows have values.
         maximum: greatest value, likewise.
         mean: of a number.
         quantiles: by their share, such as "0.5"; empty for categories.
@@ -88,16 +89,19 @@ class Profile:
     Attributes:
         rows: how many rows it has.
         columns: in its order.
+        exact: whether range and quantiles are values of the table.
     """
 
     rows: int
     columns: tuple[ColumnProfile, ...]
+    exact: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The profile as JSON data."""
         return {
             "format": 1,
             "rows": self.rows,
+            "exact": self.exact,
             "values_shown_from": SHOWN_FROM,
             "columns": [
                 {**asdict(c), "top": [asdict(t) for t in c.top], "warnings": list(c.warnings)}
@@ -110,27 +114,30 @@ class Profile:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def profile(table: Any) -> Profile:
+def profile(table: Any, *, exact: bool = False) -> Profile:
     """Describes every column of a table.
 
     Args:
         table: Arrow, pandas or polars; it may have no rows.
+        exact: give range and quantiles as they are, which may be single rows' values.
 
     Raises:
         TableError: no table, or one without columns.
     """
     arrow, _ = to_arrow(table)
-    columns = [_column(name, arrow[name]) for name in arrow.column_names]
-    return Profile(arrow.num_rows, tuple(columns))
+    columns = [_column(name, arrow[name], exact=exact) for name in arrow.column_names]
+    return Profile(arrow.num_rows, tuple(columns), exact)
 
 
-def _column(name: str, values: pa.ChunkedArray) -> ColumnProfile:
+def _column(name: str, values: pa.ChunkedArray, *, exact: bool) -> ColumnProfile:
     kind = family(values.type)
     rows, missing = len(values), _missing(values)
     counted = _count(values, kind)
     role = "unsupported" if kind is None else infer(pa.table({name: values})).columns[name].role
     line = kind in ("number", "instant", "clock", "span")
     points = _line(name, values) if line else np.empty(0)
+    told = len(points) >= (1 if exact else 2 * SHOWN_FROM)
+    shown = _quantile if exact else _coarse
     return ColumnProfile(
         name=name,
         type=str(values.type),
@@ -138,12 +145,12 @@ def _column(name: str, values: pa.ChunkedArray) -> ColumnProfile:
         missing=missing,
         missing_share=_share(missing, rows),
         distinct=len(counted),
-        minimum=_point(points[0], values.type) if len(points) else None,
-        maximum=_point(points[-1], values.type) if len(points) else None,
-        mean=round(float(points.mean()), 6) if len(points) and kind == "number" else None,
+        minimum=_point(shown(points, 0.0), values.type) if told else None,
+        maximum=_point(shown(points, 1.0), values.type) if told else None,
+        mean=round(float(points.mean()), 6) if told and kind == "number" else None,
         quantiles={
-            str(share): _point(points[math.ceil(share * len(points)) - 1], values.type)
-            for share in (QUANTILES if len(points) else ())
+            str(share): _point(shown(points, share), values.type)
+            for share in (QUANTILES if told else ())
         },
         top=_top(counted, rows),
         warnings=tuple(_warnings(role, values, missing, counted)),
@@ -157,6 +164,38 @@ def _line(name: str, values: pa.ChunkedArray) -> npt.NDArray[Any]:
         return np.sort(plain.to_numpy())
     points = as_floats(name, values, common_family(name, [values.type]))
     return np.sort(points[~np.isnan(points)])
+
+
+def _quantile(points: npt.NDArray[Any], share: float) -> Any:
+    return points[max(math.ceil(share * len(points)) - 1, 0)]
+
+
+def _coarse(points: npt.NDArray[Any], share: float) -> Any:
+    """About a quantile, told so that twenty neighbouring rows could be meant.
+
+    The ends are rounded outwards. A value that all twenty hold stays as it is. The ten rows at
+    either end take no part: one of them may be far away, and tell how far by the rounding.
+    """
+    half = SHOWN_FROM // 2
+    centre = min(max(round(share * len(points)), SHOWN_FROM), len(points) - SHOWN_FROM)
+    near = points[centre - half : centre + half]
+    if near[0] == near[-1]:
+        return near[0]
+    whole = np.issubdtype(points.dtype, np.integer)
+    low, high = (int(near[0]), int(near[-1])) if whole else (float(near[0]), float(near[-1]))
+    step = _step(high - low)
+    middle = {0.0: low, 1.0: high}.get(share, near[half].item())
+    down = middle // step * step
+    if share == 1.0 or (share > 0.0 and middle - down > step / 2):
+        down += step
+    return down if whole else float(f"{down:.12g}")
+
+
+def _step(width: float) -> Any:
+    """The next of 1, 2, 5, 10, 20 … (or of their fractions) that is not less than a width."""
+    power = math.floor(math.log10(width))
+    step = next(s for s in (1, 2, 5, 10) if s * 10.0**power >= width * (1 - 1e-12))
+    return step * 10**power if power >= 0 else step / 10**-power
 
 
 def _share(part: int, whole: int) -> float:

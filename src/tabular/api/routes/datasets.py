@@ -95,7 +95,11 @@ def preview(service: Parts, dataset_id: DatasetId, _: Reader) -> PreviewOut:
 
 @router.get("/{dataset_id}/profile")
 def profile(service: Parts, dataset_id: DatasetId, _: Reader) -> dict[str, Any]:
-    """Each column in numbers; a value is named only where twenty rows hold it."""
+    """Each column in numbers, none of which is a single row's value.
+
+    A value is named only where twenty rows hold it, and ranges are rounded. There is no exact
+    form: profiles are what is passed on, and whoever may read the rows has the preview.
+    """
     found: dict[str, Any] = _document(service, dataset_id, "profile_key")
     return found
 
