@@ -33,7 +33,10 @@ ROUTES = {
     ("GET", "/v1/keys"): "admin",
     ("POST", "/v1/keys"): "admin",
     ("DELETE", f"/v1/keys/{'0' * 16}"): "admin",
+    ("POST", f"/v1/keys/{'0' * 16}/rotate"): "admin",
+    ("GET", "/v1/audit"): "admin",
 }
+ANYONE = {("POST", "/v1/session"), ("DELETE", "/v1/session"), ("GET", "/v1/whoami")}
 BODIES = {
     "/v1/models": {"dataset_id": f"ds_{ID}"},
     "/v1/generate": {"model_id": f"mdl_{ID}", "rows": 1},
@@ -56,7 +59,8 @@ def test_the_matrix_covers_every_route(one: Platform) -> None:
         for method in methods
         if path.startswith("/v1/")
     }
-    assert len(documented) == len(ROUTES)
+    assert len(documented - ANYONE) == len(ROUTES)
+    assert documented >= ANYONE
 
 
 @pytest.mark.parametrize(("method", "path"), list(ROUTES))

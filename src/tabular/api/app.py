@@ -33,7 +33,9 @@ TAGS = [
         "name": "jobs",
         "description": "What was accepted. Live progress: websocket /v1/jobs/{job_id}/progress.",
     },
-    {"name": "keys", "description": "API keys and their scopes."},
+    {"name": "session", "description": "Signing in and out."},
+    {"name": "keys", "description": "API keys, their scopes and roles."},
+    {"name": "audit", "description": "Sign-ins, changes of keys, deletions."},
     {"name": "system", "description": "Probes and metrics; no key is needed."},
 ]
 _PROBLEM = {

@@ -11,9 +11,10 @@ from tabular.api.service import Service
 from tabular.infra.auth import Principal
 
 _BEARER = HTTPBearer(
-    scheme_name="apiKey",
+    scheme_name="bearer",
     bearerFormat="ift.ID.SECRET",
-    description="An API key: `Authorization: Bearer KEY`.",
+    description="`Authorization: Bearer …` with an API key, the token of a session, or an access "
+    "token of the OpenID Connect provider.",
     auto_error=False,  # the gate has signed in already; this is for the OpenAPI document
 )
 
@@ -45,6 +46,7 @@ class Requires:
             ForbiddenError: a scope is missing.
         """
         principal = principal_of(request)
+        request.state.scopes = self.scopes  # for the audit log
         principal.require(*self.scopes)
         return principal
 

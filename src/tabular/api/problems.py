@@ -131,6 +131,8 @@ def of_unexpected(request_id: str) -> Response:
 async def on_error(request: Request, error: Exception) -> Response:
     """FastAPI's handler for `TabularError`."""
     assert isinstance(error, TabularError)
+    if isinstance(error, errors.AccessError):
+        request.state.refusal = error.reason  # for the audit log
     return of_error(error, request.state.request_id)
 
 
@@ -171,8 +173,11 @@ def _title(error: TabularError) -> str:
 
 
 def _headers(error: TabularError) -> dict[str, str] | None:
-    if isinstance(error, errors.UnauthenticatedError):
-        return {"WWW-Authenticate": 'Bearer realm="inferloop-tabular"'}
+    if isinstance(error, errors.UnauthenticatedError) or (
+        isinstance(error, errors.ForbiddenError) and error.challenge
+    ):
+        more = f", {error.challenge}" if error.challenge else ""
+        return {"WWW-Authenticate": f'Bearer realm="inferloop-tabular"{more}'}
     if isinstance(error, errors.RateLimitedError):
         return {"Retry-After": str(max(1, round(error.retry_after)))}
     return None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 
 from anyio import CapacityLimiter
 
 from tabular.api.pacing import Pace, Slots
+from tabular.api.signin import SignIn, open_sign_in
 from tabular.errors import UnavailableError
-from tabular.infra.auth import ApiKeys
+from tabular.infra.auth import ApiKeys, Attempts, AuditTrail, Authenticator, Sessions
+from tabular.infra.auth.oidc import OidcTokens
 from tabular.infra.cache import Cache, open_cache
 from tabular.infra.config import Settings
 from tabular.infra.database import Database
@@ -41,6 +44,10 @@ class Service:
     hub: Hub
     limiter: RateLimiter
     keys: ApiKeys
+    sessions: Sessions
+    authenticator: Authenticator
+    sign_in: SignIn
+    audit: AuditTrail
     jobs: Jobs
     garbage: GarbageBin
     metrics: Metrics
@@ -62,6 +69,7 @@ class Service:
 
     def close(self) -> None:
         """End the children and give connections back."""
+        self.sign_in.close()
         self.inspector.close()
         self.generator.close()
         self.queue.close()
@@ -78,15 +86,25 @@ def open_service(settings: Settings) -> Service:
     """
     database = Database(settings.database_url)
     store = open_store(settings.storage_url)
+    cache = open_cache(settings.cache_url)
+    secret = settings.secret_key.get_secret_value()
+    keys = ApiKeys(database, secret)
+    sessions = Sessions(database, secret, ttl=timedelta(seconds=settings.session_ttl))
+    audit = AuditTrail(database, retention=settings.audit_retention())
+    oidc = settings.oidc()
     return Service(
         settings=settings,
         database=database,
         store=store,
-        cache=open_cache(settings.cache_url),
+        cache=cache,
         queue=open_queue(settings.queue_url),
         hub=open_hub(settings.cache_url),
         limiter=open_limiter(settings.cache_url, on_failure=settings.rate_limit_on_failure),
-        keys=ApiKeys(database, settings.secret_key.get_secret_value()),
+        keys=keys,
+        sessions=sessions,
+        authenticator=Authenticator(keys, sessions, OidcTokens(oidc) if oidc else None),
+        sign_in=open_sign_in(settings, keys, sessions, _attempts(settings, cache), audit),
+        audit=audit,
         jobs=Jobs(database, max_tries=settings.job_max_attempts),
         garbage=GarbageBin(database, store),
         metrics=Metrics(provider=settings.provider, region=settings.region),
@@ -97,4 +115,14 @@ def open_service(settings: Settings) -> Service:
         pace=Pace(),
         inspections=CapacityLimiter(WAITING),
         generations=CapacityLimiter(WAITING),
+    )
+
+
+def _attempts(settings: Settings, cache: Cache) -> Attempts:
+    return Attempts(
+        cache,
+        per_account=settings.signin_account_limit,
+        per_client=settings.signin_client_limit,
+        window=settings.signin_window,
+        on_failure=settings.rate_limit_on_failure,
     )

@@ -14,12 +14,11 @@ from tabular.api.schemas import (
     ErrorOut,
     EvaluationOut,
     JobOut,
-    KeyOut,
     ModelOut,
     ResultOut,
 )
 from tabular.errors import UnavailableError
-from tabular.infra.database.models import ApiKey, Dataset, Evaluation, Job, Model
+from tabular.infra.database.models import Dataset, Evaluation, Job, Model
 from tabular.synth.hints import API, told
 from tabular.worker.jobs import EVALUATE, FIT, GENERATE, SUCCEEDED
 from tabular.worker.retention import expires_at
@@ -49,11 +48,6 @@ def job_out(job: Job, retention: timedelta | None) -> JobOut:
 def dataset_out(dataset: Dataset) -> DatasetOut:
     """A dataset."""
     return DatasetOut.model_validate(dataset, from_attributes=True)
-
-
-def key_out(key: ApiKey) -> KeyOut:
-    """A key."""
-    return KeyOut.model_validate(key, from_attributes=True)
 
 
 def model_out(model: Model, job: Job) -> ModelOut:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tabular.api.routes import datasets, evaluations, generate, jobs, keys, models, system
+from tabular.api.routes import (
+    audit,
+    datasets,
+    evaluations,
+    generate,
+    jobs,
+    keys,
+    models,
+    session,
+    system,
+)
 
 ROUTERS = (
     datasets.router,
@@ -10,7 +20,9 @@ ROUTERS = (
     generate.router,
     evaluations.router,
     jobs.router,
+    session.router,
     keys.router,
+    audit.router,
 )
 SYSTEM = system.router
 PROGRESS = jobs.progress

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response, WebSocket
 from sqlalchemy import select
 from starlette.websockets import WebSocketDisconnect
 
+from tabular.api.credentials import BEARER_PROTOCOL
 from tabular.api.dependencies import Parts, Requires
 from tabular.api.downloads import MEDIA_TYPES, download
-from tabular.api.gate import BEARER_PROTOCOL
 from tabular.api.paging import Paged
 from tabular.api.removal import delete_job
 from tabular.api.schemas import JobOut, JobPage, JobStatus

@@ -57,15 +57,28 @@ class Attempts:
             RateLimitedError: too many failures; says when to come back.
             UnavailableError: the cache does not answer, and `on_failure` is ``closed``.
         """
+        self.check_client(client)
         try:
-            failures = int(self._cache.get(self._key("client", client)) or 0)
-            if failures >= self._per_client:
-                raise self._limited("client")
             count = self._cache.incr(self._account(account, client), ttl=self._window)
             if count > self._per_account:
                 raise self._limited("account")
         except UnavailableError as error:
             self._without_cache(error)
+
+    def check_client(self, client: str) -> None:
+        """Return when the address may fail once more.
+
+        Raises:
+            RateLimitedError: it may not; says when to come back.
+            UnavailableError: the cache does not answer, and `on_failure` is ``closed``.
+        """
+        try:
+            failures = int(self._cache.get(self._key("client", client)) or 0)
+        except UnavailableError as error:
+            self._without_cache(error)
+            return
+        if failures >= self._per_client:
+            raise self._limited("client")
 
     def failed(self, client: str) -> None:
         """The attempt was wrong."""
@@ -81,6 +94,13 @@ class Attempts:
             self._cache.set(_name("known", account, client), b"1", ttl=_KNOWN_FOR)
         except UnavailableError as error:
             _LOG.warning("a sign-in is not noted: %s", error)
+
+    def undone(self, account: str, client: str) -> None:
+        """The attempt could not be decided: it is not counted."""
+        try:
+            self._cache.incr(self._account(account, client), -1, ttl=self._window)
+        except UnavailableError as error:
+            _LOG.warning("an attempt stays counted: %s", error)
 
     def _account(self, account: str, client: str) -> str:
         known = self._cache.get(_name("known", account, client)) is not None

@@ -67,7 +67,7 @@ def log_decision(
     principal: Principal | None,
     scopes: tuple[str, ...] = (),
 ) -> None:
-    """Write one line; a log context adds the request's id."""
+    """Write one line."""
     who = principal
     _LOG.info(
         "%s %s",
@@ -84,7 +84,7 @@ def log_decision(
             "who_kind": who.kind if who else None,
             "via": who.via if who else None,
             "client": asked.client,
-            "request": asked.request_id,
+            "request_id": asked.request_id,
         },
     )
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tabular.errors import ConfigError, UnavailableError
-from tabular.infra.auth.loopback import is_loopback
+from tabular.infra.loopback import is_loopback
 from tabular.infra.optional import require
 
 if TYPE_CHECKING:

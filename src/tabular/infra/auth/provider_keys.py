@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from tabular.errors import ConfigError, UnavailableError
-from tabular.infra.auth.loopback import is_loopback
+from tabular.infra.loopback import is_loopback
 from tabular.infra.urls import public
 
 REFRESH = 600.0  # seconds after which keys are asked for again

@@ -7,13 +7,19 @@ of the process that needs it and nowhere else. Errors name the reference, never 
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tabular.errors import ConfigError
+from tabular.errors import ConfigError, UnavailableError
 
 MAX_SECRET_BYTES = 64 * 1024
+
+_LOG = logging.getLogger(__name__)
 
 Resolver = Callable[[str, Mapping[str, str]], str]
 
@@ -65,7 +71,24 @@ def _from_file(path: str, environ: Mapping[str, str]) -> str:
     return read_secret_file(path)
 
 
-RESOLVERS: dict[str, Resolver] = {"env": _from_env, "file": _from_file}
+def _from(module: str) -> Resolver:
+    """The resolver of a module that is imported with the first reference to it."""
+
+    def resolver(reference: str, environ: Mapping[str, str]) -> str:
+        found: Resolver = importlib.import_module(f"{__name__}.{module}").resolve
+        return found(reference, environ)
+
+    return resolver
+
+
+RESOLVERS: dict[str, Resolver] = {
+    "env": _from_env,
+    "file": _from_file,
+    "aws-sm": _from("aws"),
+    "gcp-sm": _from("gcp"),
+    "az-kv": _from("azure"),
+    "k8s": _from("kubernetes"),
+}
 
 
 def is_reference(text: str) -> bool:
@@ -74,16 +97,68 @@ def is_reference(text: str) -> bool:
     return bool(colon and rest) and scheme in RESOLVERS and not rest.startswith("//")
 
 
+class Rotating:
+    """A secret that is read again from time to time, so that it may change while we run.
+
+    Args:
+        reference: as for `resolve`.
+        ttl: seconds for which a value is believed.
+        environ: as for `resolve`.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        reference: str,
+        *,
+        ttl: float = 300.0,
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reference = reference
+        self._ttl = ttl
+        self._environ = environ
+        self._clock = clock
+        self._known: tuple[str, float] | None = None
+        self._lock = threading.Lock()
+
+    def value(self, *, again: bool = False) -> str:
+        """The secret; the one before goes on while its store does not answer.
+
+        Args:
+            again: ask now, since the value known was refused.
+
+        Raises:
+            ConfigError: the reference leads to nothing.
+            UnavailableError: its store does not answer, and no value is known.
+        """
+        with self._lock:
+            known, now = self._known, self._clock()
+            if known is not None and not again and now - known[1] < self._ttl:
+                return known[0]
+            try:
+                self._known = (resolve(self._reference, environ=self._environ), now)
+            except UnavailableError as error:
+                if known is None:
+                    raise
+                _LOG.warning("a secret is not read again: %s", error)
+                return known[0]
+            return self._known[0]
+
+
 def resolve(reference: str, *, environ: Mapping[str, str] | None = None) -> str:
     """The secret that `reference` names.
 
     Args:
-        reference: ``env:NAME`` or ``file:/absolute/path``.
+        reference: ``env:NAME``, ``file:/absolute/path``, ``aws-sm:NAME[#KEY]``,
+            ``gcp-sm:projects/P/secrets/S[/versions/V][#KEY]``, ``az-kv:VAULT/NAME[/VERSION]``
+            or ``k8s:[NAMESPACE/]NAME/KEY``.
         environ: where ``env:`` looks; the process environment by default.
 
     Raises:
         ConfigError: not a reference, or it leads to nothing or to an empty value. The message
             never repeats what was given when it is no reference, since it may be the secret.
+        UnavailableError: the store that has it does not answer.
     """
     scheme, _, rest = reference.partition(":")
     if not is_reference(reference):

@@ -1,0 +1,169 @@
+"""Who may come in: sign-in, limits, and the line of the audit log that says what was decided."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any, Literal
+
+from anyio import to_thread
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from tabular.api.credentials import (
+    SESSION,
+    Credential,
+    check_same_site,
+    client_of,
+    credential_of,
+)
+from tabular.api.service import Service
+from tabular.errors import (
+    AccessError,
+    RateLimitedError,
+    TabularError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from tabular.infra.auth import Principal
+from tabular.infra.auth.audit import DATASET_DELETED, MODEL_DELETED, Asked, log_decision
+from tabular.infra.ratelimit import Decision
+
+PROBES = ("/health", "/ready", "/metrics")
+_RECORDED = {
+    "DELETE /v1/datasets/{dataset_id}": DATASET_DELETED,
+    "DELETE /v1/models/{model_id}": MODEL_DELETED,
+}
+_LOG = logging.getLogger(__name__)
+
+
+class Admission:
+    """Admits requests and websockets.
+
+    Args:
+        service: the parts.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def admit(self, scope: Scope, headers: Headers) -> None:
+        """Sign in and count; the principal is then in the state of the request.
+
+        Raises:
+            UnauthenticatedError, ForbiddenError, RateLimitedError, UnavailableError: not admitted.
+        """
+        if scope["path"] in PROBES:
+            return
+        state = scope["state"]
+        state["client"] = client_of(scope, headers, self._service.settings.trusted_proxies)
+        signs_in = needs_sign_in(scope)
+        credential = credential_of(scope, headers) if signs_in else None
+        by_cookie = credential is not None and credential.by_cookie
+        if by_cookie or _begins_session(scope):
+            check_same_site(scope, headers, by_cookie=by_cookie)
+        principal, decision, refusal = await to_thread.run_sync(
+            functools.partial(self._decide, credential, state["client"])
+        )
+        state["principal"] = principal
+        state["limit_headers"] = decision.headers()
+        if decision.store_failed:
+            self._service.metrics.error("rate_limit_store")
+        if not decision.allowed:
+            raise _refused(decision)
+        if refusal is not None:
+            raise refusal
+        if signs_in and principal is None:
+            raise UnauthenticatedError(
+                "the API key is missing",
+                hint="send `Authorization: Bearer KEY`",
+                reason="credential.missing",
+            )
+
+    def _decide(
+        self, credential: Credential | None, client: str
+    ) -> tuple[Principal | None, Decision, UnauthenticatedError | None]:
+        settings, limiter = self._service.settings, self._service.limiter
+        refusal: UnauthenticatedError | None = None
+        if credential is not None:
+            try:
+                principal = self._service.authenticator.authenticate(credential.text)
+            except UnauthenticatedError as error:
+                refusal = error
+            else:
+                # An id of its own for each kind of credential would multiply the limit.
+                return principal, limiter.hit(settings.rate_limit, "key", principal.id), None
+        return None, limiter.hit(settings.client_rate_limit, "client", client), refusal
+
+    def log(self, scope: Scope) -> None:
+        """Write down what was decided about a request whose answer begins."""
+        if not scope["path"].startswith("/v1") and "refusal" not in scope["state"]:
+            return
+        state = scope["state"]
+        refusal: str | None = state.get("refusal")
+        decision: Literal["allow", "deny"] = "allow" if refusal is None else "deny"
+        log_decision(
+            asked_of(scope),
+            decision,
+            refusal or "granted",
+            state.get("principal"),
+            tuple(state.get("scopes", ())),
+        )
+
+    async def record(self, scope: Scope, *, status: int) -> None:
+        """Keep it, when what was done is one of the events that are kept."""
+        asked = asked_of(scope) if scope["type"] == "http" else None
+        if asked is None or status != 204 or asked.action not in _RECORDED:
+            return
+        event, principal = _RECORDED[asked.action], scope["state"].get("principal")
+        keep = functools.partial(
+            self._service.audit.record,
+            event,
+            asked,
+            principal=principal,
+            resource=asked.resource.rpartition("/")[2],
+        )
+        try:
+            await to_thread.run_sync(keep)
+        except UnavailableError as error:
+            _LOG.error("a security event is only in the log: %s", error.message)
+            self._service.metrics.error("audit")
+
+
+def asked_of(scope: Scope) -> Asked:
+    """The request as the record names it."""
+    state: dict[str, Any] = scope["state"]
+    method = scope.get("method", "WEBSOCKET")
+    route = getattr(scope.get("route"), "path", None) or scope["path"][:200]
+    return Asked(
+        action=f"{method} {route}",
+        resource=scope["path"],
+        client=state.get("client", "unknown"),
+        request_id=state["request_id"],
+    )
+
+
+def note_refusal(state: dict[str, Any], error: TabularError) -> None:
+    """Remember why a request was refused, for the audit log."""
+    if isinstance(error, AccessError):
+        state["refusal"] = error.reason
+
+
+def needs_sign_in(scope: Scope) -> bool:
+    """Everything under ``/v1`` does, but to sign in."""
+    path = scope["path"]
+    return (path == "/v1" or path.startswith("/v1/")) and not _begins_session(scope)
+
+
+def _begins_session(scope: Scope) -> bool:
+    return scope["path"] == SESSION and scope.get("method") == "POST"
+
+
+def _refused(decision: Decision) -> TabularError:
+    if decision.store_failed:
+        return UnavailableError("requests cannot be counted, and are refused meanwhile")
+    return RateLimitedError(
+        f"more than {decision.limit} requests",
+        retry_after=decision.retry_after,
+        hint="wait for the seconds of the Retry-After header",
+    )
