@@ -12,6 +12,7 @@ from tests.testbed.memcached import Memcached, memcached_server
 from tests.testbed.postgres import Postgres, postgres_server
 from tests.testbed.rabbitmq import RabbitMQ, rabbitmq_home, rabbitmq_server
 from tests.testbed.s3 import BUCKET, S3, seaweed_s3
+from tests.testbed.sqs import CREDENTIALS, Sqs, sqs_server
 from tests.testbed.tls import make_certificate
 from tests.testbed.valkey import Valkey, valkey_server
 
@@ -109,3 +110,18 @@ def rabbitmq_url(rabbitmq: RabbitMQ) -> str:
     with kombu.Connection(rabbitmq.url) as connection:
         connection.channel().queue_delete("tabular.jobs")
     return rabbitmq.url
+
+
+@pytest.fixture(scope="session")
+def sqs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sqs]:
+    """An emulator of Amazon SQS."""
+    with sqs_server(tmp_path_factory.mktemp("sqs")) as server:
+        yield server
+
+
+@pytest.fixture
+def sqs_url(sqs: Sqs, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an SQS queue that only this test uses, with its credentials in variables."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return sqs.url(f"test-{next(_names)}")

@@ -1,4 +1,4 @@
-"""Wake-ups for workers, by URL: a folder on one machine, or a broker through kombu.
+"""Wake-ups for workers, by URL: a folder on one machine, a broker through kombu, or a cloud's.
 
 A message is the id of a job and nothing more. The database is the truth, so a message that is
 lost or delivered twice does no harm: the sweep of the worker finds the job, and a claim is
@@ -15,9 +15,26 @@ from typing import Protocol
 from tabular.errors import InputError
 from tabular.infra.urls import local_path, options, split
 
-__all__ = ["SCHEMES", "VISIBILITY_TIMEOUT", "Message", "Queue", "check_id", "open_queue"]
+__all__ = [
+    "SCHEMES",
+    "VISIBILITY_TIMEOUT",
+    "Message",
+    "Queue",
+    "acceptable_id",
+    "check_id",
+    "open_queue",
+]
 
-SCHEMES = ("filesystem", "memory", "redis", "rediss")
+# Each scheme and the pip extra that it needs.
+SCHEMES = {
+    "filesystem": "",
+    "memory": "",
+    "redis": "redis",
+    "rediss": "redis",
+    "amqp": "",
+    "amqps": "",
+    "sqs": "aws",
+}
 VISIBILITY_TIMEOUT = 60.0  # seconds; twice the default lease of a job
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -75,12 +92,13 @@ def open_queue(url: str, *, visibility_timeout: float = VISIBILITY_TIMEOUT) -> Q
     """The queue at `url`; a broker is not contacted before the first call.
 
     Args:
-        url: ``filesystem:///folder``, ``memory://name`` (one process) or ``redis://…``.
+        url: ``filesystem:///folder``, ``memory://name`` (one process), ``redis://…``,
+            ``amqp://…`` or ``sqs://queue?region=…``.
         visibility_timeout: seconds after which a message that was neither acknowledged nor
             rejected (its worker died) is delivered again.
 
     Raises:
-        ConfigError: no driver for the URL, or the ``redis`` extra is not installed.
+        ConfigError: no driver for the URL, or its extra is not installed.
     """
     parts = split(url, SCHEMES, what="queue")
     if parts.scheme == "filesystem":
@@ -88,6 +106,10 @@ def open_queue(url: str, *, visibility_timeout: float = VISIBILITY_TIMEOUT) -> Q
 
         options(parts, (), what="queue")
         return SpoolQueue(local_path(parts, what="queue"), visibility_timeout=visibility_timeout)
+    if parts.scheme == "sqs":
+        from tabular.infra.queue.sqs import SqsQueue
+
+        return SqsQueue(url, visibility_timeout=visibility_timeout)
     from tabular.infra.queue.broker import BrokerQueue
 
     return BrokerQueue(url, visibility_timeout=visibility_timeout)
@@ -105,3 +127,8 @@ def check_id(id: str) -> str:
             hint="use 1 to 128 letters, digits, dots, dashes and underscores",
         )
     return id
+
+
+def acceptable_id(value: object) -> str | None:
+    """What a message says, when it is an id; None for what somebody else put there."""
+    return value if isinstance(value, str) and _ID.match(value) else None
