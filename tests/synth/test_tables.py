@@ -248,3 +248,19 @@ def test_any_bytes_give_a_table_or_a_clear_error(data: bytes, format: str) -> No
         read_table(io.BytesIO(data), format)
     except TableError as error:
         assert error.message
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "-99999999999999999999"])
+def test_whole_numbers_beyond_64_bits_are_named_in_json_lines(number: str) -> None:
+    lines = b'{"a": 1, "b": 0}\n{"a": %b, "b": 1}\n' % number.encode()
+    with pytest.raises(TableError, match=rf"{number} is beyond 64 bits") as caught:
+        read_table(csv(lines), "jsonl")
+    assert caught.value.where == "the table:2"
+    assert read_table(csv(b'{"a": 1e300}\n{"a": 9223372036854775807.5}\n'), "jsonl").num_rows == 2
+
+
+def test_json_lines_have_a_limit_of_memory() -> None:
+    lines = b'{"a": 1}\n' * 10_000
+    assert read_table(csv(lines), "jsonl", max_bytes=200_000).num_rows == 10_000
+    with pytest.raises(TooLargeError):
+        read_table(csv(lines), "jsonl", max_bytes=20_000)

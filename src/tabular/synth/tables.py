@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tabular.errors import TableError
 from tabular.synth.csvfiles import read_csv
@@ -34,6 +35,8 @@ SUFFIXES: dict[str, Format] = {
 FORMATS: tuple[Format, ...] = ("csv", "parquet", "jsonl")
 
 _BLOCK = 16 << 20
+_DIGITS = re.compile(rb":\s*(-?[0-9]{19,})\s*[,}]")
+_INT64 = range(-(2**63), 2**63)
 
 
 def detect_format(name: str | Path) -> Format:
@@ -85,7 +88,7 @@ def read_table(
         if chosen == "parquet":
             table = read_parquet(source, where, budget)
         else:
-            table = _read_jsonl(source, where, encoding)
+            table = _read_jsonl(source, where, encoding, budget)
     except FileNotFoundError as error:
         raise TableError("no such file", where=where) from error
     except OSError as error:
@@ -105,14 +108,21 @@ def checked_format(format: str) -> Format:
     return format
 
 
-def _read_jsonl(source: str | Path | BinaryIO, where: str, encoding: str) -> pa.Table:
+def _read_jsonl(
+    source: str | Path | BinaryIO, where: str, encoding: str, budget: Budget
+) -> pa.Table:
     from pyarrow import json
 
     options = json.ReadOptions(block_size=_BLOCK, use_threads=True)
     try:
         with utf8(source, where, encoding) as file:
+            start = file.tell()
             table = json.read_json(file, options)
-        table.validate(full=True)
+            budget.spend(table.nbytes)
+            table.validate(full=True)
+            if any(_huge(column) for column in table.columns):
+                file.seek(start)
+                _refuse_huge(file, where)
     except pa.ArrowInvalid as error:
         message = str(error)
         if "Empty JSON" in message:
@@ -127,3 +137,27 @@ def _read_jsonl(source: str | Path | BinaryIO, where: str, encoding: str) -> pa.
             reason, where=place, hint='each line is one object with plain values: {"a": 1}'
         ) from error
     return table
+
+
+def _huge(column: pa.ChunkedArray) -> bool:
+    """Whether a column of doubles might have been whole numbers that int64 cannot hold."""
+    if not pa.types.is_floating(column.type):
+        return False
+    top = pc.max(pc.abs(column)).as_py()
+    return top is not None and bool(top >= _INT64.stop)
+
+
+def _refuse_huge(file: BinaryIO, where: str) -> None:
+    """Names the first whole number whose digits a double would not keep.
+
+    Raises:
+        TableError: there is one.
+    """
+    for number, line in enumerate(file, 1):
+        for found in _DIGITS.finditer(line):
+            if int(found[1]) not in _INT64:
+                raise TableError(
+                    f"the whole number {found[1][:40].decode()} is beyond 64 bits",
+                    where=f"{where}:{number}",
+                    hint='write it as text: {"a": "12345678901234567890"}',
+                )
