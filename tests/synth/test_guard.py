@@ -71,3 +71,28 @@ def test_the_same_rows_whatever_the_chunks() -> None:
     assert later.equals(whole.slice(1500, 1000).combine_chunks()) or (
         later.to_pylist() == whole.slice(1500, 1000).to_pylist()
     )
+
+
+@pytest.mark.parametrize("engine", ["trees", "bayes"])
+@pytest.mark.parametrize(("preset", "floor"), [("fidelity", 5), ("balanced", 10), ("private", 25)])
+def test_numbers_that_stand_out_are_not_drawn(engine: str, preset: str, floor: int) -> None:
+    random = np.random.default_rng(1)
+    values = np.round(random.normal(100, 10, 3000), 2)
+    ages = random.integers(20, 60, 3000)
+    values[:3], ages[:3] = [987654.32, 876543.21, -55555.55], [117, 118, 3]
+    table = pa.table({"salary": values, "age": ages})
+    model = Synthesizer(engine, preset).fit(table)
+    drawn = model.sample(20_000, seed=1)
+    for name, real in (("salary", values), ("age", ages)):
+        ascending = np.sort(real)
+        found = drawn[name].to_numpy()
+        assert ascending[floor - 1] <= found.min()
+        assert found.max() <= ascending[-floor]
+    assert b"987654" not in model.to_bytes()
+    assert model.describe()["privacy"]["rows_at_each_extreme"] == floor
+
+
+def test_an_extreme_that_many_rows_hold_is_kept() -> None:
+    values = [0] * 40 + list(range(1, 1000)) + [99999] * 40
+    drawn = Synthesizer().fit(pa.table({"a": values, "b": values})).sample(5000, seed=1)
+    assert (min(drawn["a"].to_pylist()), max(drawn["a"].to_pylist())) == (0, 99999)

@@ -229,7 +229,8 @@ def encode(
         name: the column's name, for messages.
         column: its values.
         ordered: numbers, dates and times; False treats the values as categories.
-        floor: categories with fewer rows than this are replaced by more frequent ones.
+        floor: categories with fewer rows than this are replaced by more frequent ones; of
+            numbers, the least and the greatest are coded as a value with this many rows.
 
     Returns:
         The codec and the index of each row (0 is missing).
@@ -257,9 +258,27 @@ def encode(
     rows = position.to_numpy(zero_copy_only=False).astype(np.int32) + 1
     counts = np.bincount(rows, minlength=len(dictionary) + 1)[1:]
     if ordered:
-        return _encode_ordered(name, column, dictionary, rows, counts)
+        return _encode_ordered(name, column, dictionary, rows, counts, floor=floor)
     raw = Codec(name, column.type, dictionary, np.zeros(0, np.uint8))
     return _encode_categories(raw, rows, counts, floor)
+
+
+def _bulk(counts: npt.NDArray[np.int64], floor: int) -> tuple[int, int]:
+    """First and last of the values that stay; those outside are coded as the nearer of the two.
+
+    At or beyond either end lie `floor` rows at least, so that an end stands for that many
+    ("top and bottom coding", Hundepool et al. 2012, Statistical Disclosure Control).
+
+    Args:
+        counts: rows of each value, values ascending.
+        floor: rows, at least; where there are fewer than twice as many all values stay.
+    """
+    upward = np.cumsum(counts)
+    if floor < 2 or not len(counts) or upward[-1] < 2 * floor:
+        return 0, len(counts) - 1
+    low = np.searchsorted(upward, floor)
+    high = np.searchsorted(upward, upward[-1] - floor, side="right")
+    return int(low), int(high)
 
 
 def _narrow(name: str, dictionary: pa.Array) -> pa.Array:
@@ -279,6 +298,8 @@ def _encode_ordered(
     dictionary: pa.Array,
     rows: Index,
     counts: npt.NDArray[np.int64],
+    *,
+    floor: int,
 ) -> tuple[Codec, Index]:
     stored = storage(dictionary)
     if not np.isfinite(stored).all():
@@ -287,8 +308,12 @@ def _encode_ordered(
             hint="replace them by missing values or by a number",
         )
     order = np.argsort(stored, kind="stable")
+    low, high = _bulk(counts[order], floor)
     rank = np.zeros(len(order) + 1, np.int32)
-    rank[order + 1] = np.arange(1, len(order) + 1)
+    rank[order + 1] = np.arange(len(order)).clip(low, high) - low + 1
+    index = rank[rows]
+    order = order[low : high + 1]
+    kept = np.bincount(index, minlength=len(order) + 1)[1:]
     ascending = stored[order]
     numbers, origin, step, decimals = _numbers(ascending)
     total = int(counts.sum())
@@ -297,7 +322,7 @@ def _encode_ordered(
         name=name,
         type=column.type,
         values=dictionary.take(pa.array(order)),
-        bins=_quantile_bins(counts[order]),
+        bins=_quantile_bins(kept),
         numbers=numbers,
         origin=origin,
         step=step,
@@ -305,7 +330,7 @@ def _encode_ordered(
         snap=len(order) <= MAX_BINS or len(order) * SNAP_ROWS <= total,
         nan=nan,
     )
-    return codec, rank[rows]
+    return codec, index
 
 
 def _numbers(ascending: npt.NDArray[Any]) -> tuple[Numbers, float, float, int]:

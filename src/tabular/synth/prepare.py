@@ -40,7 +40,7 @@ class Prepared:
         schema: role of each column.
         rows: rows of the table.
         learnt: rows that the model learnt from.
-        floor: rows a category needed to be kept.
+        floor: rows a category needed to be kept, and the ends of a number line to be shown.
         codecs: modelled columns.
         texts: positions of those codecs whose values are masks to be filled.
         keys: columns made afresh.
@@ -179,7 +179,7 @@ def prepare(table: pa.Table, given: TableSchema, preset: Preset) -> tuple[Prepar
             masked = mask(_strings(name, values), floor)
             codec, index = encode(name, masked, ordered=False)
         else:
-            rare = 1 if ordered or column.role == "boolean" else floor
+            rare = 1 if column.role == "boolean" else floor
             codec, index = encode(name, values, ordered=ordered, floor=rare)
         codecs.append(codec)
         indices.append(index)

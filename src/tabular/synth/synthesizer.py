@@ -265,6 +265,7 @@ class Synthesizer:
             "privacy": {
                 "smallest_leaf": self._preset.min_leaf,
                 "rare_category_floor": prepared.floor,
+                "rows_at_each_extreme": prepared.floor,
                 "exact_copy_guard": self._preset.guard,
             },
         }
