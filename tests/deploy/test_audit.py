@@ -51,7 +51,7 @@ def test_a_killed_client_leaves_its_start(tmp_path: Path) -> None:
     process = multiprocessing.get_context("spawn").Process(target=_hang, args=(path,))
     process.start()
     deadline = time.monotonic() + 30
-    while not path.exists() and time.monotonic() < deadline:
+    while not (path.exists() and path.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
