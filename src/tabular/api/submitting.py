@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -37,12 +37,19 @@ class Submission:
 
     Attributes:
         service: the parts.
-        headers: of the answer, once the job is accepted.
+        headers: of the answer, once the job is accepted; put there unless a route makes its own.
     """
 
-    def __init__(self, request: Request, service: Parts, key: IdempotencyHeader = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        response: Response,
+        service: Parts,
+        key: IdempotencyHeader = None,
+    ) -> None:
         self.service = service
         self.headers: dict[str, str] = {}
+        self._response = response
         self._asked = (request.method, request.url.path)
         self._key = key
 
@@ -63,6 +70,7 @@ class Submission:
             self.headers["Idempotency-Replayed"] = "true"
         else:
             self.service.wake(job.id)
+        self._response.headers.update(self.headers)
         return job
 
     def _made_or_found(

@@ -38,7 +38,6 @@ EvaluationId = Annotated[str, Path(pattern=r"^ev_[0-9a-f]{20}$")]
 
 @router.post("", status_code=202)
 def evaluate(
-    response: Response,
     service: Parts,
     submission: Submitted,
     body: EvaluateRequest,
@@ -50,7 +49,6 @@ def evaluate(
         return _submit(session, service, body, principal)
 
     job = submission.once(principal, body, make)
-    response.headers.update(submission.headers)
     with service.database.session() as session:
         row = lookup.evaluation(session, str(job.evaluation_id))
     shown = job_out(job, service.settings.result_retention)

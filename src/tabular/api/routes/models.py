@@ -33,7 +33,6 @@ ModelId = Annotated[str, Path(pattern=r"^mdl_[0-9a-f]{20}$")]
 
 @router.post("", status_code=202)
 def fit(
-    response: Response,
     service: Parts,
     submission: Submitted,
     body: FitRequest,
@@ -72,7 +71,6 @@ def fit(
         )
 
     job = submission.once(principal, body, make)
-    response.headers.update(submission.headers)
     with service.database.session() as session:
         model = lookup.model(session, str(job.model_id))
     return FitAccepted(
