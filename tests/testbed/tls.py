@@ -13,12 +13,19 @@ from pathlib import Path
 from tests.testbed import parts
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for ``localhost`` and its key."""
+def make_certificate(folder: Path, *, authority: bool = True) -> tuple[Path, Path]:
+    """A self-signed certificate for ``localhost`` and its key.
+
+    Args:
+        folder: for the two files.
+        authority: whether the certificate calls itself one; rustls refuses a server whose does.
+    """
     certificate, key = folder / "cert.pem", folder / "key.pem"
     command = [str(parts.binary("openssl", package="openssl (Debian)")), "req", "-x509", "-nodes"]
     command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"]
     command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    if not authority:
+        command += ["-addext", "basicConstraints=critical,CA:FALSE"]
     command += ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
     return certificate, key

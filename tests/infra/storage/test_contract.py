@@ -16,7 +16,7 @@ import pytest
 from tabular.errors import ConflictError, InputError, NotFoundError, UnavailableError
 from tabular.infra.storage import ObjectInfo, ObjectStore
 from tabular.infra.storage.record import BLOCK
-from tests.infra.storage.conftest import Place
+from tests.infra.storage.conftest import CONDITIONS, RANGES, Place
 
 SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 12_345]
 
@@ -73,6 +73,7 @@ def test_if_absent_keeps_the_first(store: ObjectStore, place: Place) -> None:
 
 
 def test_if_absent_lets_one_of_many_through(store: ObjectStore, place: Place) -> None:
+    place.needs(CONDITIONS)
     barrier, won, refused = threading.Barrier(6), [], []
 
     def attempt(number: int) -> None:
@@ -158,7 +159,8 @@ def test_illegal_keys_are_refused(store: ObjectStore, place: Place, key: str) ->
     assert place.outside.names() == []
 
 
-def test_ranges(store: ObjectStore) -> None:
+def test_ranges(store: ObjectStore, place: Place) -> None:
+    place.needs(RANGES)
     data = pattern(2 * BLOCK + 100)
     store.put("k", data)
     for start, length in [
@@ -177,7 +179,8 @@ def test_ranges(store: ObjectStore) -> None:
         store.get_range("k", -1, 5)
 
 
-def test_reader_is_a_seekable_file(store: ObjectStore) -> None:
+def test_reader_is_a_seekable_file(store: ObjectStore, place: Place) -> None:
+    place.needs(RANGES)
     data = pattern(3 * BLOCK + 17)
     store.put("k", data)
     dice, plain = random.Random(1), io.BytesIO(data)
@@ -190,7 +193,8 @@ def test_reader_is_a_seekable_file(store: ObjectStore) -> None:
         assert file.read() == data[-10:]
 
 
-def test_reader_feeds_parquet(store: ObjectStore) -> None:
+def test_reader_feeds_parquet(store: ObjectStore, place: Place) -> None:
+    place.needs(RANGES)
     table = pa.table({"n": list(range(100_000)), "s": [f"row {i}" for i in range(100_000)]})
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=10_000)

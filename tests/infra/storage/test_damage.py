@@ -9,7 +9,7 @@ import pytest
 from tabular.errors import IntegrityError, UnavailableError
 from tabular.infra.storage import ObjectStore
 from tabular.infra.storage.record import BLOCK
-from tests.infra.storage.conftest import Place
+from tests.infra.storage.conftest import RANGES, Place
 
 RECORD = {
     "format": 1,
@@ -46,6 +46,7 @@ def test_one_flipped_bit_is_found(store: ObjectStore, place: Place, stored: str)
 def test_a_range_is_verified_by_its_own_blocks(
     store: ObjectStore, place: Place, stored: str
 ) -> None:
+    place.needs(RANGES)
     whole = place.outside.read(stored)
     place.outside.write(stored, flip(whole, BLOCK + 77))
     assert b"".join(store.get_range("k", 0, BLOCK)) == whole[:BLOCK]

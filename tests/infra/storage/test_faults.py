@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from tests.infra.storage.conftest import Folder, Place
 from tests.testbed import disk
 from tests.testbed.ports import free_port
 from tests.testbed.s3 import S3
+from tests.testbed.tls import make_certificate, tls_in_front_of
 
 _ENDLESS = """
 import sys, time
@@ -45,7 +48,7 @@ list(store.get("warm"))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
 chunk = bytes(1_000_000)
-store.put("k", (chunk for _ in range(200)))
+store.put("k", (chunk for _ in range(int(sys.argv[3]))))
 for _ in store.get("k"): pass
 print(peak() - before)
 """
@@ -93,8 +96,10 @@ def test_a_killed_first_writer_leaves_no_object(place: Place) -> None:
 def test_memory_stays_bounded(place: Place) -> None:
     if not place.shared:
         pytest.skip("memory keeps everything in memory")
-    done = subprocess.run(_script(_MEASURE, place), capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 90, "MB above the peak of a small object, for one of 200 MB"
+    kept_by_server = place.url.startswith(("gs", "az"))  # those emulators keep all in memory
+    command = [*_script(_MEASURE, place), "130" if kept_by_server else "300"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 90, "MB above the peak of a small object"
 
 
 @pytest.fixture
@@ -153,17 +158,52 @@ def test_a_dead_server_is_unavailable_and_soon() -> None:
         assert secret not in str(caught.value) + repr(caught.value.__cause__)
 
 
-def test_wrong_credentials_are_refused_with_a_hint(bucket_url: str) -> None:
-    store = open_store(bucket_url, credentials={"access_key_id": "a", "secret_access_key": "b"})
-    with pytest.raises(UnavailableError, match="refuses to list: 403") as caught:
-        store.ping()
-    assert "credentials" in str(caught.value.hint)
+def test_wrong_credentials_are_refused_with_a_hint(place: Place) -> None:
+    if not place.credentials:
+        pytest.skip("nothing there asks for credentials")
+    secret = base64.b64encode(b"canary-Zx81-secret").decode()
+    wrong = {name: secret for name in place.credentials if name.endswith("key")}
+    store = replace(place, credentials={**place.credentials, **wrong}).open()
+    calls: list[Callable[[], object]] = [
+        store.ping,
+        lambda: store.head("k"),
+        lambda: store.put("k", b"x"),
+    ]
+    for call in calls:
+        with pytest.raises(UnavailableError, match=r"refuses to .*403") as caught:
+            call()
+        assert "credentials" in str(caught.value.hint)
+        assert secret not in str(caught.value)
 
 
-def test_a_missing_bucket_is_named(s3: S3) -> None:
-    store = open_store(s3.url("no-such-bucket"), credentials=s3.credentials)
-    with pytest.raises(UnavailableError, match="NoSuchBucket"):
-        store.ping()
+def test_a_missing_bucket_is_no_missing_object(place: Place) -> None:
+    scheme, _, rest = place.url.partition("://")
+    if scheme in ("file", "memory"):
+        pytest.skip("a folder is made when it is missing")
+    store = replace(place, url=f"{scheme}://no-such-bucket/{rest.partition('/')[2]}").open()
+    calls: list[Callable[[], object]] = [
+        store.ping,
+        lambda: store.head("k"),
+        lambda: store.put("k", b"x"),
+        lambda: list(store.list()),
+    ]
+    for call in calls:
+        with pytest.raises(UnavailableError, match="bucket or container does not exist") as caught:
+            call()
+        assert caught.value.code == "unavailable.no-bucket"
+        assert "create it" in str(caught.value.hint)
+
+
+def test_a_private_authority_is_an_option(s3: S3, bucket_url: str, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, authority=False)
+    port = int(s3.endpoint.rpartition(":")[2])
+    with tls_in_front_of(port, certificate, key) as secured:
+        url = bucket_url.replace(s3.endpoint, f"https://localhost:{secured}")
+        trusting = open_store(f"{url}&ca={certificate}", credentials=s3.credentials)
+        trusting.put("k", b"over TLS")
+        assert b"".join(trusting.get("k")) == b"over TLS"
+        with pytest.raises(UnavailableError):
+            open_store(url, credentials=s3.credentials).ping()
 
 
 class _LosesOneAnswer(BaseHTTPRequestHandler):
@@ -242,10 +282,8 @@ def test_wrong_urls(url: str, says: str) -> None:
 
 
 def test_opening_contacts_nobody() -> None:
-    for url in ("gs://bucket/prefix?endpoint=http://127.0.0.1:9", "az://c/p?account=a"):
-        credentials = (
-            {"skip_signature": "true"} if url.startswith("gs") else {"account_key": "QQ=="}
-        )
+    for url in ("gs://b/p?endpoint=http://127.0.0.1:9&anonymous=true", "az://c/p?account=a"):
+        credentials = {"account_key": "QQ=="} if url.startswith("az") else {}
         assert open_store(url, credentials=credentials).where == url.partition("?")[0]
 
 

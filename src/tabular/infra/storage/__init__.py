@@ -24,9 +24,10 @@ def open_store(url: str, *, credentials: Mapping[str, str] | None = None) -> Obj
 
     Args:
         url: ``file:///folder``, ``memory://name`` (one process), ``s3://bucket/prefix``,
-            ``gs://bucket/prefix`` or ``az://container/prefix``.
-        credentials: explicit credentials by obstore's names (``access_key_id`` …). Without
-            them the store's own environment variables or the machine's role are used.
+            ``gs://bucket/prefix`` or ``az://container/prefix``; options as in docs/settings.md.
+        credentials: explicit credentials by obstore's names (``access_key_id`` …), for
+            ``gs://`` ``bearer_token`` or ``service_account`` (a file). Without them the
+            store's own environment variables or the machine's role are used.
 
     Raises:
         ConfigError: no driver for the URL, or an option that no driver reads.
@@ -37,6 +38,6 @@ def open_store(url: str, *, credentials: Mapping[str, str] | None = None) -> Obj
 
         options(parts, (), what="storage")
         return ObjectStore(FileBackend(local_path(parts, what="storage")))
-    from tabular.infra.storage.cloud import open_backend
+    from tabular.infra.storage.clients import open_backend
 
     return ObjectStore(open_backend(parts, credentials or {}))

@@ -5,9 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from tabular.errors import UnavailableError
+
 
 class BlobExistsError(Exception):
     """A conditional write met an existing blob; `store` turns it into a ConflictError."""
+
+
+def missing_bucket(where: str) -> UnavailableError:
+    """The error for a bucket or container that is not there, which is not a missing object."""
+    return UnavailableError(
+        "the bucket or container does not exist",
+        where=where,
+        hint="create it, or correct its name in TABULAR_STORAGE_URL",
+        code="unavailable.no-bucket",
+    )
+
+
+def refused(action: str, reason: str, where: str) -> UnavailableError:
+    """The error for credentials that are wrong or have too few rights."""
+    return UnavailableError(
+        f"the store refuses to {action}: {reason}",
+        where=where,
+        hint="check the credentials and their rights on the bucket",
+    )
 
 
 class Backend(Protocol):
@@ -58,4 +79,8 @@ class Backend(Protocol):
 
     def ping(self) -> None:
         """Return when the place answers and can be used."""
+        ...
+
+    def sign(self, name: str, seconds: int) -> str | None:
+        """A URL that anybody may read the blob with for so long, or None if there is no such."""
         ...

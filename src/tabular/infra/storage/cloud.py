@@ -1,4 +1,4 @@
-"""S3, Google Cloud Storage, Azure Blob and memory through obstore: one driver for all of them.
+"""S3, Azure Blob and memory through obstore: one driver for all of them.
 
 Obstore (Rust `object_store`) finds credentials the way each vendor's own tools do: environment
 variables, profiles of the machine or pod, metadata servers. What is added here are bounds on
@@ -10,88 +10,46 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult
 
 import obstore
 from obstore import exceptions
 
-from tabular.errors import ConfigError, InputError, UnavailableError
-from tabular.infra.storage.backend import BlobExistsError
-from tabular.infra.storage.keys import check_prefix
-from tabular.infra.urls import options, public
+from tabular.errors import UnavailableError
+from tabular.infra.storage.backend import BlobExistsError, missing_bucket, refused
+from tabular.infra.urls import public
 
 if TYPE_CHECKING:
-    from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
+    from obstore.store import AzureStore, MemoryStore, S3Store
 
-    Store = AzureStore | GCSStore | MemoryStore | S3Store
+    Store = AzureStore | MemoryStore | S3Store
 
 _PART = 8 * 1024 * 1024  # 10,000 parts of it make 80 GB, the largest object
 _PARALLEL_PARTS = 3  # with the block in hand, at most 32 MiB in memory
 _CHUNK = 1024 * 1024
 
-_CLIENT = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=120)}
-_RETRY = {
-    "max_retries": 3,
-    "retry_timeout": timedelta(seconds=30),
-    "backoff": {
-        "init_backoff": timedelta(milliseconds=100),
-        "max_backoff": timedelta(seconds=2),
-        "base": 2,
-    },
-}
-
-_OPTIONS = {
-    "s3": ("endpoint", "region", "virtual_host"),
-    "gs": ("endpoint",),
-    "az": ("account", "endpoint"),
-    "memory": (),
-}
-
 _REFUSALS = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
 _STATUS = re.compile(r"status code: (\d{3} [A-Z][A-Za-z ]+)")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
-
-_memories: dict[str, MemoryStore] = {}
-
-
-def open_backend(parts: SplitResult, credentials: Mapping[str, str]) -> CloudBackend:
-    """The driver for a parsed ``s3``, ``gs``, ``az`` or ``memory`` URL.
-
-    Raises:
-        ConfigError: no bucket, an unknown option, or credentials of an unknown name.
-    """
-    given = options(parts, _OPTIONS[parts.scheme], what="storage")
-    where = public(parts._replace(query="").geturl())
-    if parts.username is not None:
-        raise ConfigError(
-            "the storage URL carries credentials",
-            where=where,
-            hint="set the store's own variables, such as AWS_ACCESS_KEY_ID, instead",
-        )
-    if not parts.netloc and parts.scheme != "memory":
-        raise ConfigError("the storage URL names no bucket", where=where)
-    try:
-        prefix = check_prefix(parts.path.removeprefix("/"))
-        store = _OPENERS[parts.scheme](parts.netloc, prefix, given, dict(credentials))
-    except InputError as error:
-        raise ConfigError("the storage URL has an illegal prefix", where=where) from error
-    except (exceptions.BaseError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"the storage cannot be set up: {_reason(error)}",
-            where=where,
-            hint="see TABULAR_STORAGE_URL in docs/settings.md",
-        ) from error
-    return CloudBackend(store, where, folder="" if parts.scheme != "memory" else prefix)
+_NO_BUCKET = ("<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>")
+_MISSING = (exceptions.NotFoundError, FileNotFoundError)
 
 
 class CloudBackend:
     """Blobs in one bucket below one prefix."""
 
-    def __init__(self, store: Store, where: str, *, folder: str = "") -> None:
+    def __init__(self, store: Store, where: str, *, folder: str = "", signs: bool = False) -> None:
+        """
+        Args:
+            store: of obstore.
+            where: the place as a URL for messages.
+            folder: of all blobs, where the store has no prefix of its own.
+            signs: whether it has credentials that sign URLs.
+        """
         self._store = store
+        self._signs = signs
         self._where = where
         self._folder = f"{folder}/" if folder else ""
 
@@ -138,7 +96,8 @@ class CloudBackend:
         with self._explained("read"):
             try:
                 return bytes(obstore.get(self._store, self._path(name)).bytes())
-            except (exceptions.NotFoundError, FileNotFoundError):
+            except _MISSING as error:
+                _must_be_the_blob(error)
                 return None
 
     def stream(self, name: str) -> Iterator[bytes] | None:
@@ -146,7 +105,8 @@ class CloudBackend:
         with self._explained("read"):
             try:
                 result = obstore.get(self._store, self._path(name))
-            except (exceptions.NotFoundError, FileNotFoundError):
+            except _MISSING as error:
+                _must_be_the_blob(error)
                 return None
             chunks = iter(result.stream(min_chunk_size=_CHUNK))
         return self._chunks(chunks)
@@ -164,7 +124,8 @@ class CloudBackend:
         with self._explained("read"):
             try:
                 got = obstore.get_range(self._store, self._path(name), start=start, length=length)
-            except (exceptions.NotFoundError, FileNotFoundError):
+            except _MISSING as error:
+                _must_be_the_blob(error)
                 return None
             except exceptions.BaseError as error:
                 if _status(error).startswith("416") or "InvalidRange" in str(error):
@@ -190,7 +151,7 @@ class CloudBackend:
         """One delete; a missing blob is no error."""
         with (
             self._explained("delete"),
-            contextlib.suppress(exceptions.NotFoundError, FileNotFoundError),
+            contextlib.suppress(*_MISSING),
         ):
             obstore.delete(self._store, self._path(name))
 
@@ -198,6 +159,14 @@ class CloudBackend:
         """List one page of a folder that does not exist: needs bucket and credentials."""
         with self._explained("list"):
             next(iter(obstore.list(self._store, prefix=f"{self._folder}.ping")), None)
+
+    def sign(self, name: str, seconds: int) -> str | None:
+        """A URL signed with our credentials, made here; None of a store that cannot sign."""
+        if not self._signs:
+            return None
+        store: Any = self._store
+        with self._explained("sign"):
+            return obstore.sign(store, "GET", self._path(name), timedelta(seconds=seconds))
 
     def _path(self, name: str) -> str:
         return self._folder + name
@@ -209,13 +178,14 @@ class CloudBackend:
         except BlobExistsError:
             raise
         except (exceptions.BaseError, OSError) as error:
-            refused = isinstance(error, _REFUSALS) or _status(error).startswith(("401", "403"))
+            if _names_no_bucket(error):
+                raise missing_bucket(self._where) from error
+            if isinstance(error, _REFUSALS) or _status(error).startswith(("401", "403")):
+                raise refused(action, reason_of(error), self._where) from error
             raise UnavailableError(
-                f"the store {'refuses to' if refused else 'cannot'} {action}: {_reason(error)}",
+                f"the store cannot {action}: {reason_of(error)}",
                 where=self._where,
-                hint="check the credentials and their rights on the bucket"
-                if refused
-                else "check TABULAR_STORAGE_URL, the bucket's name and the network",
+                hint="check TABULAR_STORAGE_URL, the bucket's name and the network",
             ) from error
 
 
@@ -239,71 +209,25 @@ class _Remembering:
             raise
 
 
-def _open_s3(bucket: str, prefix: str, given: dict[str, str], credentials: dict[str, str]) -> Store:
-    from obstore.store import S3Store
-
-    config: dict[str, Any] = dict(credentials)
-    endpoint = given.get("endpoint")
-    if endpoint:
-        config["endpoint"] = endpoint
-        config["region"] = given.get("region", "us-east-1")
-    elif "region" in given:
-        config["region"] = given["region"]
-    config["virtual_hosted_style_request"] = given.get("virtual_host", "false") == "true"
-    return S3Store(bucket, prefix=prefix or None, **config, **_bounds(endpoint))
-
-
-def _open_gcs(
-    bucket: str, prefix: str, given: dict[str, str], credentials: dict[str, str]
-) -> Store:
-    from obstore.store import GCSStore
-
-    config: dict[str, Any] = dict(credentials)
-    endpoint = given.get("endpoint")
-    if endpoint:
-        config["base_url"] = endpoint
-    return GCSStore(bucket, prefix=prefix or None, **config, **_bounds(endpoint))
-
-
-def _open_azure(
-    container: str, prefix: str, given: dict[str, str], credentials: dict[str, str]
-) -> Store:
-    from obstore.store import AzureStore
-
-    config: dict[str, Any] = dict(credentials)
-    endpoint = given.get("endpoint")
-    if "account" in given:
-        config["account_name"] = given["account"]
-    if endpoint:
-        config["endpoint"] = endpoint
-    return AzureStore(container, prefix=prefix or None, **config, **_bounds(endpoint))
-
-
-def _open_memory(
-    name: str, prefix: str, given: dict[str, str], credentials: dict[str, str]
-) -> Store:
-    from obstore.store import MemoryStore
-
-    return _memories.setdefault(name, MemoryStore()) if name else MemoryStore()
-
-
-_OPENERS = {"s3": _open_s3, "gs": _open_gcs, "az": _open_azure, "memory": _open_memory}
-
-
-def _bounds(endpoint: str | None) -> dict[str, Any]:
-    plain = endpoint is not None and endpoint.startswith("http://")
-    return {"client_options": {**_CLIENT, "allow_http": plain}, "retry_config": _RETRY}
-
-
 def _status(error: BaseException) -> str:
     """The HTTP status in an error of obstore, such as ``403 Forbidden``, or nothing."""
     found = _STATUS.search(str(error))
     return found.group(1) if found else ""
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The part of an error that says why: status and code, or its first line."""
     status, code = _status(error), _CODE.search(str(error))
     if status:
         return status + (f" ({code.group(1)})" if code else "")
     return public(str(error).strip().partition("\n")[0])[:300] or type(error).__name__
+
+
+def _names_no_bucket(error: BaseException) -> bool:
+    return any(code in str(error) for code in _NO_BUCKET)
+
+
+def _must_be_the_blob(error: BaseException) -> None:
+    """Raise the error again when what is missing is the bucket, not only the blob."""
+    if _names_no_bucket(error):
+        raise error

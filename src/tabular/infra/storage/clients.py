@@ -1,0 +1,189 @@
+"""From a storage URL to the client of its cloud.
+
+Credentials are found the way each vendor's own tools find them: environment variables, profiles
+of the machine or pod, metadata servers. Custom endpoints (MinIO and its like, private gateways,
+emulators) and private certificate authorities are options of the URL.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult
+
+from obstore import exceptions
+from obstore.store import AzureStore, MemoryStore, S3Store
+
+from tabular.errors import ConfigError, InputError
+from tabular.infra.optional import require
+from tabular.infra.storage.backend import Backend
+from tabular.infra.storage.cloud import CloudBackend, reason_of
+from tabular.infra.storage.gcs import ENDPOINT, GcsBackend, GoogleTokens
+from tabular.infra.storage.keys import check_prefix
+from tabular.infra.storage.retries import FIRST_WAIT, LONGEST_WAIT, MAX_RETRIES, TIMEOUT
+from tabular.infra.urls import options, public
+
+_CLIENT = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=120)}
+_RETRY = {
+    "max_retries": MAX_RETRIES,
+    "retry_timeout": timedelta(seconds=TIMEOUT),
+    "backoff": {
+        "init_backoff": timedelta(seconds=FIRST_WAIT),
+        "max_backoff": timedelta(seconds=LONGEST_WAIT),
+        "base": 2,
+    },
+}
+_COMMON = ("anonymous", "ca", "endpoint")
+_OPTIONS = {
+    "s3": (*_COMMON, "region", "virtual_host"),
+    "gs": _COMMON,
+    "az": (*_COMMON, "account"),
+    "memory": (),
+}
+_GOOGLE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+
+_memories: dict[str, MemoryStore] = {}
+
+
+def open_backend(parts: SplitResult, credentials: Mapping[str, str]) -> Backend:
+    """The driver for a parsed ``s3``, ``gs``, ``az`` or ``memory`` URL.
+
+    Raises:
+        ConfigError: no bucket, an unknown option, or credentials of an unknown name.
+    """
+    given = options(parts, _OPTIONS[parts.scheme], what="storage")
+    where = public(parts._replace(query="").geturl())
+    if parts.username is not None:
+        raise ConfigError(
+            "the storage URL carries credentials",
+            where=where,
+            hint="set the store's own variables, such as AWS_ACCESS_KEY_ID, instead",
+        )
+    if not parts.netloc and parts.scheme != "memory":
+        raise ConfigError("the storage URL names no bucket", where=where)
+    try:
+        prefix = check_prefix(parts.path.removeprefix("/"))
+        return _OPENERS[parts.scheme](parts.netloc, prefix, where, given, dict(credentials))
+    except ConfigError:
+        raise
+    except InputError as error:
+        raise ConfigError("the storage URL has an illegal prefix", where=where) from error
+    except (exceptions.BaseError, OSError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the storage cannot be set up: {reason_of(error)}",
+            where=where,
+            hint="see TABULAR_STORAGE_URL in docs/settings.md",
+        ) from error
+
+
+def _open_s3(
+    bucket: str, prefix: str, where: str, given: dict[str, str], credentials: dict[str, str]
+) -> Backend:
+    config: dict[str, Any] = dict(credentials)
+    endpoint = given.get("endpoint")
+    if endpoint:
+        config["endpoint"] = endpoint
+        config["region"] = given.get("region", "us-east-1")
+    elif "region" in given:
+        config["region"] = given["region"]
+    config["virtual_hosted_style_request"] = _flag(given, "virtual_host")
+    anonymous = _flag(given, "anonymous")
+    if anonymous:
+        config["skip_signature"] = True
+    store = S3Store(bucket, prefix=prefix or None, **config, **_bounds(given))
+    return CloudBackend(store, where, signs=not anonymous)
+
+
+def _open_gcs(
+    bucket: str, prefix: str, where: str, given: dict[str, str], credentials: dict[str, str]
+) -> Backend:
+    unknown = set(credentials) - {"bearer_token", "service_account"}
+    if unknown:
+        raise ValueError(f"unknown credentials {', '.join(sorted(unknown))}")
+    endpoint = given.get("endpoint", ENDPOINT)
+    if not endpoint.startswith(("https://", "http://")):
+        raise ValueError("the endpoint is not an http:// or https:// URL")
+    tokens: Callable[[], str | None]
+    if _flag(given, "anonymous"):
+        tokens = _no_token
+    elif "bearer_token" in credentials:
+        tokens = _fixed(credentials["bearer_token"])
+    else:
+        require("google.auth", extra="gcp", needed_by="gs:// URLs")
+        file = credentials.get("service_account")
+        tokens = GoogleTokens(lambda: _google_credentials(file, where))
+    tls = ssl.create_default_context(cafile=given["ca"]) if "ca" in given else None
+    return GcsBackend(bucket, prefix, where, tokens=tokens, endpoint=endpoint, tls=tls)
+
+
+def _google_credentials(file: str | None, where: str) -> tuple[Any, Any]:
+    """Credentials of a file, or those of the environment, and what renews them."""
+    auth = require("google.auth", extra="gcp", needed_by="gs:// URLs")
+    transport = require("google.auth.transport.requests", extra="gcp", needed_by="gs:// URLs")
+    failures = require("google.auth.exceptions", extra="gcp", needed_by="gs:// URLs")
+    try:
+        if file is None:
+            found, _ = auth.default(scopes=[_GOOGLE_SCOPE])
+        else:
+            found, _ = auth.load_credentials_from_file(file, scopes=[_GOOGLE_SCOPE])
+    except failures.DefaultCredentialsError as error:
+        raise ConfigError(
+            "no Google credentials are found",
+            where=where,
+            hint="set GOOGLE_APPLICATION_CREDENTIALS, run on a machine with a role, "
+            "or add ?anonymous=true for a public bucket or an emulator",
+        ) from error
+    return found, transport.Request()
+
+
+def _no_token() -> None:
+    return None
+
+
+def _fixed(token: str) -> Callable[[], str]:
+    return lambda: token
+
+
+def _open_azure(
+    container: str, prefix: str, where: str, given: dict[str, str], credentials: dict[str, str]
+) -> Backend:
+    config: dict[str, Any] = dict(credentials)
+    if "account" in given:
+        config["account_name"] = given["account"]
+    if given.get("endpoint"):
+        config["endpoint"] = given["endpoint"]
+    anonymous = _flag(given, "anonymous")
+    if anonymous:
+        config["skip_signature"] = True
+    store = AzureStore(container, prefix=prefix or None, **config, **_bounds(given))
+    return CloudBackend(store, where, signs=not anonymous)
+
+
+def _open_memory(
+    name: str, prefix: str, where: str, given: dict[str, str], credentials: dict[str, str]
+) -> Backend:
+    store = _memories.setdefault(name, MemoryStore()) if name else MemoryStore()
+    return CloudBackend(store, where, folder=prefix)
+
+
+_OPENERS = {"s3": _open_s3, "gs": _open_gcs, "az": _open_azure, "memory": _open_memory}
+
+
+def _flag(given: Mapping[str, str], name: str) -> bool:
+    value = given.get(name, "false")
+    if value not in ("true", "false"):
+        raise ValueError(f"the option {name} is true or false, not {value!r}")
+    return value == "true"
+
+
+def _bounds(given: Mapping[str, str]) -> dict[str, Any]:
+    client: dict[str, Any] = {
+        **_CLIENT,
+        "allow_http": given.get("endpoint", "").startswith("http:"),
+    }
+    if "ca" in given:
+        client["root_certificate"] = Path(given["ca"]).read_bytes()
+    return {"client_options": client, "retry_config": _RETRY}
