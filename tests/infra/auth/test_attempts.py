@@ -1,0 +1,78 @@
+"""Guessing is made slow, over all processes, and nobody can shut another out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tabular.errors import RateLimitedError, UnavailableError
+from tabular.infra.auth import Attempts
+from tabular.infra.cache import open_cache
+from tests.testbed.ports import free_port
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    now = 3000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def guess(attempts: Attempts, account: str, client: str) -> None:
+    attempts.begin(account, client)
+    attempts.failed(client)
+
+
+def test_two_processes_count_together(valkey_url: str) -> None:
+    clock = Clock()
+    one, two = (
+        Attempts(open_cache(valkey_url), per_account=4, per_client=100, clock=clock)
+        for _ in range(2)
+    )
+    for attempts in (one, two, one, two):
+        guess(attempts, "alice", "10.0.0.1")
+    for attempts in (one, two):
+        with pytest.raises(RateLimitedError) as caught:
+            attempts.begin("alice", "10.0.0.2")
+        assert caught.value.reason == "attempts.account"
+        assert 0 < caught.value.retry_after <= 300
+    one.begin("bob", "10.0.0.1")
+    clock.now += 300
+    one.begin("alice", "10.0.0.1")
+
+
+def test_an_address_may_not_try_many_accounts() -> None:
+    attempts = Attempts(open_cache("memory://"), per_client=5, clock=Clock())
+    for number in range(5):
+        guess(attempts, f"user{number}", "10.0.0.1")
+    with pytest.raises(RateLimitedError) as caught:
+        attempts.begin("another", "10.0.0.1")
+    assert caught.value.reason == "attempts.client"
+    attempts.begin("another", "10.0.0.2")
+
+
+def test_nobody_is_shut_out_of_where_they_sign_in_from() -> None:
+    attempts = Attempts(open_cache("memory://"), per_account=3, clock=Clock())
+    attempts.begin("alice", "home")
+    attempts.succeeded("alice", "home")
+    for _ in range(3):
+        guess(attempts, "alice", "elsewhere")
+    with pytest.raises(RateLimitedError):
+        attempts.begin("alice", "elsewhere")
+    attempts.begin("alice", "home")
+
+
+def test_what_could_not_be_decided_is_not_counted() -> None:
+    attempts = Attempts(open_cache("memory://"), per_account=2, clock=Clock())
+    for _ in range(10):
+        attempts.begin("alice", "home")
+        attempts.undone("alice", "home")
+
+
+def test_without_the_cache_it_is_as_configured() -> None:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    guess(Attempts(open_cache(url)), "alice", "home")
+    closed = Attempts(open_cache(url), on_failure="closed")
+    with pytest.raises(UnavailableError):
+        closed.begin("alice", "home")
