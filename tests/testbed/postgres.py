@@ -99,9 +99,14 @@ def postgres_server(*, port: int | None = None, home: Path | None = None) -> Ite
         for setting in settings:
             command += ["-c", setting]
         log = home / "server.log"
-        with running(command, log=log, stop_signal=signal.SIGINT, user=user) as process:
+
+        def start() -> subprocess.Popen[bytes]:
+            server = running(command, log=log, stop_signal=signal.SIGINT, user=user)
+            process = stack.enter_context(server)
             _wait_ready(binaries, port, process, log)
-            yield Postgres(port=port, pid=process.pid, bin=binaries)
+            return process
+
+        yield Postgres(port=port, bin=binaries, start=start)
 
 
 def _initialise(binaries: Path, data: Path, user: str | None) -> None:
