@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help demo test test-debian lint bench bench-synth lock docs clean
+.PHONY: help demo test test-debian lint bench bench-synth bench-service lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -29,11 +29,15 @@ lint: ## style, types and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: bench-synth ## run every benchmark; results go to benchmarks/RESULTS.md
+bench: bench-synth bench-service ## run every benchmark; results go to benchmarks/RESULTS.md
 
 bench-synth: ## quality, privacy and speed of the synthesizers, beside their peers
 	@scripts/venv.sh dev
 	@$(BIN)/python -m benchmarks.synth
+
+bench-service: ## what the service costs beside the bare parts under it
+	@scripts/venv.sh dev
+	@$(BIN)/python -m benchmarks.service
 
 docs: ## write docs/cli.md from the commands
 	@scripts/venv.sh dev

@@ -90,7 +90,9 @@ class Settings(SignInSettings):
         lambda: _under_data("file", "objects"),
         "Where tables, models and reports are kept: `file:///folder`, `s3://bucket/prefix`, "
         "`gs://bucket/prefix`, `az://container/prefix`, `memory://name` (one process). "
-        "Options for `s3://`: `?endpoint=http://host:port&region=eu-west-1`. Credentials come from "
+        "Options: `endpoint=http://host:port` (MinIO, gateways, emulators), `ca=/path/ca.pem` (a "
+        "private authority), `anonymous=true`; for `s3://` also `region=eu-west-1` and "
+        "`virtual_host=true`, for `az://` `account=NAME`. Credentials come from "
         "the store's own variables (`AWS_ACCESS_KEY_ID` …) or the machine's role.",
         secret=True,
         shown="`file://<user data folder>/objects`",

@@ -80,7 +80,3 @@ class Backend(Protocol):
     def ping(self) -> None:
         """Return when the place answers and can be used."""
         ...
-
-    def sign(self, name: str, seconds: int) -> str | None:
-        """A URL that anybody may read the blob with for so long, or None if there is no such."""
-        ...

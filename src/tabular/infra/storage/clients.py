@@ -90,11 +90,10 @@ def _open_s3(
     elif "region" in given:
         config["region"] = given["region"]
     config["virtual_hosted_style_request"] = _flag(given, "virtual_host")
-    anonymous = _flag(given, "anonymous")
-    if anonymous:
+    if _flag(given, "anonymous"):
         config["skip_signature"] = True
     store = S3Store(bucket, prefix=prefix or None, **config, **_bounds(given))
-    return CloudBackend(store, where, signs=not anonymous)
+    return CloudBackend(store, where)
 
 
 def _open_gcs(
@@ -155,11 +154,10 @@ def _open_azure(
         config["account_name"] = given["account"]
     if given.get("endpoint"):
         config["endpoint"] = given["endpoint"]
-    anonymous = _flag(given, "anonymous")
-    if anonymous:
+    if _flag(given, "anonymous"):
         config["skip_signature"] = True
     store = AzureStore(container, prefix=prefix or None, **config, **_bounds(given))
-    return CloudBackend(store, where, signs=not anonymous)
+    return CloudBackend(store, where)
 
 
 def _open_memory(

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import obstore
@@ -40,16 +40,14 @@ _MISSING = (exceptions.NotFoundError, FileNotFoundError)
 class CloudBackend:
     """Blobs in one bucket below one prefix."""
 
-    def __init__(self, store: Store, where: str, *, folder: str = "", signs: bool = False) -> None:
+    def __init__(self, store: Store, where: str, *, folder: str = "") -> None:
         """
         Args:
             store: of obstore.
             where: the place as a URL for messages.
             folder: of all blobs, where the store has no prefix of its own.
-            signs: whether it has credentials that sign URLs.
         """
         self._store = store
-        self._signs = signs
         self._where = where
         self._folder = f"{folder}/" if folder else ""
 
@@ -159,14 +157,6 @@ class CloudBackend:
         """List one page of a folder that does not exist: needs bucket and credentials."""
         with self._explained("list"):
             next(iter(obstore.list(self._store, prefix=f"{self._folder}.ping")), None)
-
-    def sign(self, name: str, seconds: int) -> str | None:
-        """A URL signed with our credentials, made here; None of a store that cannot sign."""
-        if not self._signs:
-            return None
-        store: Any = self._store
-        with self._explained("sign"):
-            return obstore.sign(store, "GET", self._path(name), timedelta(seconds=seconds))
 
     def _path(self, name: str) -> str:
         return self._folder + name

@@ -155,10 +155,6 @@ class FileBackend:
             finally:
                 path.unlink(missing_ok=True)
 
-    def sign(self, name: str, seconds: int) -> str | None:
-        """None: a folder answers no URL."""
-        return None
-
     def _path(self, name: str) -> Path:
         return self._root / name
 

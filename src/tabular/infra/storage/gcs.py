@@ -157,10 +157,6 @@ class GcsBackend:
         """List one name: needs bucket and credentials."""
         self._list({"maxResults": "1", "prefix": f"{self._folder}.ping"})
 
-    def sign(self, name: str, seconds: int) -> str | None:
-        """None: a URL is signed by an account's key, which most deployments do not hold."""
-        return None
-
     def _insert(
         self, name: str, data: bytes, condition: Mapping[str, str] | None = None
     ) -> httpx.Response:

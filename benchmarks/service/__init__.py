@@ -1,0 +1,1 @@
+"""What the service costs beside the bare parts under it."""
