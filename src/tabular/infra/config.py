@@ -81,8 +81,9 @@ class Settings(SignInSettings):
     )
     database_url: str = setting(
         lambda: _under_data("sqlite", "tabular.db"),
-        "Where jobs, datasets, models and keys are recorded: `sqlite:////absolute/file.db` or "
-        "`postgresql+psycopg://user:password@host/name`.",
+        "Where jobs, datasets, models and keys are recorded: `sqlite:////absolute/file.db`, "
+        "`postgresql+psycopg://user:password@host/name` or "
+        "`mysql+pymysql://user:password@host/name`.",
         secret=True,
         shown="`sqlite:///<user data folder>/tabular.db`",
     )
@@ -101,13 +102,15 @@ class Settings(SignInSettings):
         "memory://",
         "Where rate limits, cached answers and live progress are shared: `memory://` (within one "
         "process) or `redis://host:6379/0`; `rediss://` is the same over TLS, verified, with "
-        "`?ssl_ca_certs=/path/ca.pem` for a private authority. With several API processes use "
+        "`?ssl_ca_certs=/path/ca.pem` for a private authority; or `memcached://host:11211`, "
+        "with several servers as `memcached://a:11211,b:11211`. With several API processes use "
         "Redis or Valkey: with `memory://` each process counts its own requests.",
         secret=True,
     )
     queue_url: str = setting(
         lambda: _under_data("filesystem", "queue"),
         "What wakes workers: `filesystem:///folder` (one machine), `redis://` or `rediss://`, "
+        "`amqp://user:password@host/vhost` or `amqps://` (RabbitMQ), `sqs://queue?region=…`, "
         "`memory://name` (one process). The queue carries only ids; losing it loses no job.",
         secret=True,
         shown="`filesystem://<user data folder>/queue`",
