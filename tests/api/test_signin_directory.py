@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.platform import platform
+from tests.platform import environment, platform
 from tests.testbed.slapd import (
     BIND_DN,
     BIND_PASSWORD,
@@ -81,6 +85,27 @@ def test_people_sign_in_and_guessers_do_not(slapd: Slapd, tmp_path: Path) -> Non
             ("nobody", "user.unknown"),
             ("bob", "password.wrong"),
         }
+
+
+def test_an_operator_tries_the_settings(slapd: Slapd, tmp_path: Path) -> None:
+    env = {**environment(tmp_path), **settings_of(slapd, tmp_path), "PATH": os.environ["PATH"]}
+
+    def check(name: str, **more: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "tabular.api.check_directory", "--user", name]
+        done = subprocess.run(
+            command, env={**env, **more}, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert BIND_PASSWORD not in done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    code, text = check("alice")
+    assert (code, json.loads(text)["roles"]) == (0, ["admin"])
+    assert "user.unknown" in check("nobody")[1]
+    assert "user.disabled" in check("dave")[1]
+    assert "certificate" in check("alice", TABULAR_LDAP_CA_FILE="")[1]
+    assert "required" in check("alice", TABULAR_LDAP_USER_BASE="")[1]
+    assert "no reference" in check("alice", TABULAR_LDAP_BIND_PASSWORD=BIND_PASSWORD)[1]
+    assert "no directory" in check("alice", TABULAR_LDAP_URL="")[1]
 
 
 def test_without_its_directory_the_service_goes_on(slapd: Slapd, tmp_path: Path) -> None:
