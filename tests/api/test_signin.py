@@ -129,6 +129,42 @@ def test_other_sites_cannot_use_a_cookie(
         assert answer.json()["code"] == "access.cross-site"
 
 
+@pytest.mark.parametrize(
+    ("headers", "admitted"),
+    [
+        ({"Origin": "http://localhost"}, True),
+        ({"Origin": "http://evil.example"}, False),
+        ({}, False),
+        ({"X-Requested-With": "console"}, False),
+    ],
+)
+def test_other_sites_cannot_open_a_websocket_with_a_cookie(
+    one: Platform, browser: TestClient, headers: dict[str, str], admitted: bool
+) -> None:
+    browser.post("/v1/session", json={"key": one.key, "cookie": True})
+    path = f"ws://localhost/v1/jobs/job_{'0' * 20}/progress"
+    with (
+        pytest.raises(WebSocketDenialResponse) as caught,
+        browser.websocket_connect(path, headers=headers),
+    ):
+        pass
+    assert caught.value.status_code == (404 if admitted else 403)  # there is no such job
+
+
+def test_a_session_opens_a_websocket(one: Platform) -> None:
+    token = one.client.post("/v1/session", json={"key": one.key}).json()["token"]
+    path = f"/v1/jobs/job_{'0' * 20}/progress"
+    for protocol, status in ((f"tabular.bearer.{token}", 404), ("tabular.bearer.ifs.0.0", 401)):
+        with (
+            pytest.raises(WebSocketDenialResponse) as caught,
+            one.client.websocket_connect(
+                path, subprotocols=["tabular.progress.v1", protocol], headers=dict(NOBODY)
+            ),
+        ):
+            pass
+        assert caught.value.status_code == status
+
+
 def test_other_sites_cannot_sign_a_browser_in(one: Platform, browser: TestClient) -> None:
     answer = browser.post(
         "/v1/session", json={"key": one.key}, headers={"Origin": "http://evil.example"}
