@@ -30,6 +30,8 @@ ROUTES = {
     ("GET", "/v1/jobs"): "jobs:read",
     ("GET", f"/v1/jobs/job_{ID}"): "jobs:read",
     ("POST", f"/v1/jobs/job_{ID}/cancel"): "jobs:write",
+    ("DELETE", f"/v1/jobs/job_{ID}"): "jobs:write",
+    ("DELETE", f"/v1/evaluations/ev_{ID}"): "evaluate",
     ("GET", "/v1/keys"): "admin",
     ("POST", "/v1/keys"): "admin",
     ("DELETE", f"/v1/keys/{'0' * 16}"): "admin",

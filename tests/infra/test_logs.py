@@ -67,6 +67,8 @@ def test_errors_keep_their_traceback_without_secrets(stream: io.StringIO) -> Non
         "https://host/x?X-Amz-Signature=canary4&y=1",
         "redis://:canary5@host/0",
         "tried ift.k1a2b3.canary_Abc-0123456789",
+        "tried ifs.k1a2b3.canary_Abc-0123456789",
+        "tried eyJhbGciOiJ9.canary_Abc-0123456789.canary_Abc-0123456789",
         "mysql://user:p@ss-canary6@host/0",
     ],
 )

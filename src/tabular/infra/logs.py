@@ -36,7 +36,9 @@ _PATTERNS = (  # bounded repetitions, as in `urls`
         r"[^\s\"',;&}]+"
     ),
     re.compile(r"(?P<keep>)\bAKIA[A-Z0-9]{16}\b"),
-    re.compile(r"\b(?P<keep>ift\.[\w-]+\.)[\w-]{8,}"),  # our own API keys; the id may be seen
+    # Our own API keys and sessions; the id may be seen.
+    re.compile(r"\b(?P<keep>if[ts]\.[\w-]{1,64}\.)[\w-]{8,}"),
+    re.compile(r"\b(?P<keep>eyJ)[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),  # JWT
 )
 
 
