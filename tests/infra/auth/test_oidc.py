@@ -206,6 +206,8 @@ def test_what_only_looks_like_a_token_is_refused(provider: OidcProvider) -> None
     )
     own = {"alg": "RS256", "kid": kid, "jwk": published, "jku": "https://evil.example/keys"}
     assert refused(checked, f"{part(own)}.{body}.{tail}") == "token.signature"
+    for header in ({"alg": []}, {"alg": "RS256", "kid": 7}, {"alg": None}, {}, [], 7):
+        assert refused(checked, f"{part(header)}.{body}.{tail}").startswith("token.")
     for text in ("", "a.b.c", good[:-20], good + ".x", "." * 5, "é" * 9, good * 40):
         assert refused(checked, text).startswith("token.")
 
@@ -229,7 +231,14 @@ def test_roles_are_found_by_path(claims: dict[str, Any], path: str, found: list[
 
 @pytest.mark.parametrize(
     "url",
-    ["http://id.example", "ftp://127.0.0.1", "id.example", "https://u:p@id.example", "https://"],
+    [
+        "http://id.example",
+        "ftp://127.0.0.1",
+        "id.example",
+        "https://u:p@id.example",
+        "https://",
+        "http://[",
+    ],
 )
 def test_a_provider_is_asked_over_https_alone(url: str) -> None:
     with pytest.raises(ConfigError):
@@ -253,4 +262,10 @@ def test_a_provider_that_answers_nonsense_is_unavailable(answer: str) -> None:
 
     keys = ProviderKeys(issuer, transport=httpx.MockTransport(reply))
     with pytest.raises(UnavailableError):
+        keys.find("a", "RS256")
+
+
+def test_a_file_that_is_not_there_is_no_crash(tmp_path: Path) -> None:
+    keys = ProviderKeys("https://127.0.0.1:1", ca_file=str(tmp_path / "none.pem"))
+    with pytest.raises(UnavailableError, match="authority"):
         keys.find("a", "RS256")

@@ -92,7 +92,7 @@ class OidcTokens:
         except jwt.PyJWTError as error:
             raise _wrong("it is no signed JWT", "token.malformed") from error
         algorithm = header.get("alg")
-        if algorithm not in ALGORITHMS:
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise _wrong("its algorithm is not accepted", "token.algorithm")
         found = self._keys.find(header.get("kid"), algorithm)
         if found is None:

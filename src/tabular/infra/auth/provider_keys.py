@@ -118,7 +118,10 @@ class ProviderKeys:
             self._lock.release()
 
     def _fetch(self) -> Sequence[Mapping[str, Any]]:
-        verify = ssl.create_default_context(cafile=self._ca_file)
+        try:
+            verify = ssl.create_default_context(cafile=self._ca_file)
+        except OSError as error:
+            raise self._failed(f"its authority's file {self._ca_file} cannot be read") from error
         with httpx.Client(timeout=TIMEOUT, verify=verify, transport=self._transport) as client:
             base = self.issuer.rstrip("/")
             document = self._get(client, f"{base}/.well-known/openid-configuration")
@@ -163,7 +166,10 @@ def check_address(url: str) -> str:
     Raises:
         ConfigError: neither https nor http on the loopback interface, or not a plain URL.
     """
-    parts = httpx.URL(url) if "://" in url else httpx.URL("")
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigError("not the URL of an identity provider") from error
     if parts.userinfo or parts.fragment or not parts.host:
         raise ConfigError("not the URL of an identity provider", where=public(url))
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.host)):
