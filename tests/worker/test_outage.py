@@ -107,7 +107,7 @@ def test_a_frozen_worker_loses_its_job_and_goes_on_afterwards(
 
 def test_a_store_that_is_away_takes_no_try(tmp_path: Path) -> None:
     with (
-        started(tmp_path, TABULAR_JOB_MAX_ATTEMPTS="1") as processes,
+        started(tmp_path, TABULAR_JOB_MAX_ATTEMPTS="1", TABULAR_JOB_LEASE="2") as processes,
         client_of(processes) as client,
     ):
         worker = processes.worker()
@@ -127,7 +127,7 @@ def test_a_store_that_is_away_takes_no_try(tmp_path: Path) -> None:
 
 def test_an_outage_has_a_limit(tmp_path: Path) -> None:
     with (
-        started(tmp_path, TABULAR_OUTAGE_LIMIT="5") as processes,
+        started(tmp_path, TABULAR_OUTAGE_LIMIT="5", TABULAR_JOB_LEASE="2") as processes,
         client_of(processes) as client,
     ):
         processes.worker()
