@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import httpx
 from starlette.testclient import TestClient
 
 from tabular.api.app import create_app
+from tabular.api.serve import listen
 from tabular.api.service import Service, open_service
 from tabular.infra.config import Settings, load_settings
 from tabular.infra.database import Database, migrate
@@ -150,6 +152,7 @@ class Processes:
         self._folder = folder
         self._env = {**os.environ, **env, "TABULAR_PORT": str(self.port)}
         self._started: list[subprocess.Popen[bytes]] = []
+        self._shared: socket.socket | None = None
 
     def run(self, *arguments: str) -> str:
         """Run a command to its end."""
@@ -165,9 +168,14 @@ class Processes:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def share(self) -> None:
+        """Have all API processes inherit one listening socket, as a supervisor does."""
+        self._shared = listen("127.0.0.1", self.port)
+
     def api(self, *, wait: bool = True) -> subprocess.Popen[bytes]:
         """Start an API process, and wait until it answers."""
-        process = self._start("tabular.api", "serve")
+        given = ["--fd", str(self._shared.fileno())] if self._shared else []
+        process = self._start("tabular.api", "serve", *given)
         deadline = time.monotonic() + 30
         while wait:
             with contextlib.suppress(httpx.TransportError):
@@ -191,6 +199,8 @@ class Processes:
         """End what was started."""
         for process in self._started:
             stop(process, signal.SIGTERM)
+        if self._shared:
+            self._shared.close()
 
     def _start(self, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
         with (self._folder / "processes.log").open("ab") as log:
@@ -201,6 +211,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=[self._shared.fileno()] if self._shared else [],
             )
         self._started.append(process)
         return process

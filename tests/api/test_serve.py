@@ -32,6 +32,7 @@ def processes(tmp_path: Path, valkey_url: str) -> Iterator[Processes]:
 
 
 def test_progress_limits_and_logs_over_real_sockets(processes: Processes, tmp_path: Path) -> None:
+    processes.share()
     processes.api()
     processes.api()
     processes.worker()

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "serve":
             from tabular.api.serve import serve
 
-            serve(settings)
+            serve(settings, options.fd)
         elif options.command == "migrate":
             _migrate(settings)
         else:
@@ -37,7 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tabular.api", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="serve the API")
+    serving = commands.add_parser("serve", help="serve the API")
+    serving.add_argument(
+        "--fd",
+        type=int,
+        action="append",
+        default=[],
+        help="serve on an inherited listening socket instead of TABULAR_HOST and TABULAR_PORT; "
+        "may be given again",
+    )
     commands.add_parser("migrate", help="bring the database's schema to this release")
     create = commands.add_parser("create-key", help="issue an API key and print it once")
     create.add_argument("--name", required=True, help="shown in lists")

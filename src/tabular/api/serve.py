@@ -1,12 +1,19 @@
-"""Listening: several processes share the port, a foreign listener is an error, SIGTERM drains."""
+"""Listening: on sockets that a supervisor opened, or on one of its own; SIGTERM drains.
+
+Several processes share a port by inheriting one socket, so that a connection which waits belongs
+to none of them and outlives each.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import signal
 import socket
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from types import FrameType
 
 import uvicorn
@@ -18,11 +25,16 @@ from tabular.infra.monitoring import configure_logging
 
 BACKLOG = 2048
 DRAIN = 20  # seconds that requests may still take after SIGTERM
+LINGER = 1.0  # seconds in which a connection that was just taken may still send its request
 _LOG = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, inherited: Sequence[int] = ()) -> None:
     """Serve until SIGTERM or SIGINT; requests that run are finished.
+
+    Args:
+        settings: of the platform.
+        inherited: descriptors of listening sockets; one of its own is made where there are none.
 
     Raises:
         PreflightError: the address cannot be listened on.
@@ -42,9 +54,22 @@ def serve(settings: Settings) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # uvicorn raises the signal again once it has drained
-    with listen(settings.host, settings.port) as listener:
-        _LOG.info("listening on http://%s:%d", settings.host, settings.port)
-        uvicorn.Server(config).run(sockets=[listener])
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(_inherit(number)) for number in inherited]
+        if not sockets:
+            sockets = [stack.enter_context(listen(settings.host, settings.port))]
+        for one in sockets:
+            _LOG.info("listening on http://%s:%d", *one.getsockname()[:2])
+        _Server(config).run(sockets=sockets)
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and let those just taken send their request first."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LINGER)
+        await super().shutdown(sockets)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
@@ -52,7 +77,7 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket that other processes of this platform may share.
+    """A listening socket of this process's own.
 
     Raises:
         PreflightError: somebody else listens there, or the address is not this machine's.
@@ -63,7 +88,6 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
@@ -71,6 +95,26 @@ def listen(host: str, port: int) -> socket.socket:
         raise _refused(error, host, port) from error
     listener.setblocking(False)
     return listener
+
+
+def _inherit(descriptor: int) -> socket.socket:
+    try:
+        found = socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise _not_listening(descriptor) from error
+    if not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        found.close()
+        raise _not_listening(descriptor)
+    found.setblocking(False)
+    return found
+
+
+def _not_listening(descriptor: int) -> PreflightError:
+    return PreflightError(
+        f"descriptor {descriptor} is no listening socket",
+        where="--fd",
+        hint="whoever starts this passes the socket on; without --fd it makes one of its own",
+    )
 
 
 def _resolved(

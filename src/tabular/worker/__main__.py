@@ -5,8 +5,13 @@ SIGTERM and SIGINT let the present job finish within a few seconds, or give it b
 
 from __future__ import annotations
 
+import argparse
+import logging
+import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 
 from tabular.errors import TabularError
@@ -15,12 +20,13 @@ from tabular.infra.monitoring import configure_logging
 from tabular.worker.assembly import build_runner
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 after a stop, 1 when the settings do not allow a start."""
+    options = _parser().parse_args(arguments)
     try:
         settings = load_settings()
         configure_logging(settings.log_level, secrets=settings.secret_values())
-        runner = build_runner(settings)
+        runner = build_runner(settings, alive=_heart(options.heartbeat))
     except TabularError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -32,6 +38,29 @@ def main() -> int:
         signal.signal(number, stop)
     runner.run()
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tabular.worker", description=__doc__)
+    parser.add_argument(
+        "--heartbeat",
+        type=Path,
+        help="file whose time is moved as long as the worker does not hang; it must be there",
+    )
+    return parser
+
+
+def _heart(file: Path | None) -> Callable[[], None]:
+    def beat() -> None:
+        if file is None:
+            return
+        try:
+            os.utime(file)
+        except OSError as error:
+            # Whoever watches it may take this worker for hung; the job is none the worse.
+            logging.getLogger(__name__).warning("no sign of life: %s", error)
+
+    return beat
 
 
 if __name__ == "__main__":

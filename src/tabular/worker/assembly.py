@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tabular.infra.config import Settings
 from tabular.infra.database import Database, check_schema
 from tabular.infra.monitoring import Metrics
@@ -23,8 +25,12 @@ def child_process(settings: Settings) -> ChildProcess:
     )
 
 
-def build_runner(settings: Settings) -> Runner:
+def build_runner(settings: Settings, *, alive: Callable[[], None] = lambda: None) -> Runner:
     """A worker that is ready to run.
+
+    Args:
+        settings: of the platform.
+        alive: called by its loop as a sign of life.
 
     Raises:
         ConfigError: a URL that has no driver, or an extra that is not installed.
@@ -47,4 +53,4 @@ def build_runner(settings: Settings) -> Runner:
         metrics=Metrics(provider=settings.provider, region=settings.region),
         check=lambda: check_schema(database),
     )
-    return Runner(parts, lease=settings.job_lease, limit=settings.job_timeout)
+    return Runner(parts, lease=settings.job_lease, limit=settings.job_timeout, alive=alive)

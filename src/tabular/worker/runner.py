@@ -99,6 +99,7 @@ class Runner:
         poll: seconds between looks into the database.
         grace: seconds that a job may still take once `stop` was called.
         limit: seconds that one try of a job may take.
+        alive: called by the loop again and again, whatever a job does: a sign of life.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Runner:
         poll: float = POLL,
         grace: float = GRACE,
         limit: float = float("inf"),
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._parts = parts
         self._watch = Watch(lease)
@@ -119,6 +121,7 @@ class Runner:
         self._poll = poll
         self._grace = grace
         self._limit = limit
+        self._alive = alive
         self._outages = Outages()
         self._checked = False
         self._stopping = threading.Event()
@@ -142,6 +145,7 @@ class Runner:
         _LOG.info("worker %s ends", self._name)
 
     def _turn(self) -> None:
+        self._alive()
         try:
             if not self._checked:
                 self._parts.check()
@@ -239,6 +243,7 @@ class Runner:
             self._publish(lease, "running", fraction)
 
         def tick() -> None:
+            self._alive()
             if time.monotonic() > self._deadline:
                 raise _StoppingError
             self._beat(lease, progress)
@@ -270,6 +275,7 @@ class Runner:
         worker is told to; the job is then run again.
         """
         while True:
+            self._alive()
             try:
                 status = record()
             except UnavailableError as error:
@@ -314,7 +320,9 @@ class Runner:
         """Remove what is not needed. Only between jobs: it may take longer than a heartbeat."""
         if self._is_due("clean", CLEAN_EVERY):
             self._parts.retention.expire()
+            self._alive()
             self._parts.garbage.empty()
+            self._alive()
             self._parts.jobs.forget_requests()
         if self._is_due("sweep", SWEEP_EVERY):
             try:

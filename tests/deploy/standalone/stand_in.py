@@ -1,8 +1,8 @@
 """A small stand-in for the platform's processes, for tests that break them on purpose.
 
-It keeps the platform's own promises: settings from the environment, SO_REUSEPORT, /health,
-/ready, a graceful end on SIGTERM. What goes wrong is said by TABULAR_LOG_LEVEL, which is the
-one setting that the tests are free to choose.
+It keeps the platform's own promises: settings from the environment, inherited
+sockets, /health, /ready, a sign of life, a graceful end on SIGTERM. What goes wrong is said by
+TABULAR_LOG_LEVEL, which is the one setting that the tests are free to choose.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 MODE = os.environ.get("TABULAR_LOG_LEVEL", "INFO")
@@ -48,9 +49,13 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = False
 
-    def server_bind(self) -> None:
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        super().server_bind()
+    def __init__(self, descriptor: int | None) -> None:
+        address = ("127.0.0.1", int(os.environ["TABULAR_PORT"]))
+        super().__init__(address, Handler, bind_and_activate=descriptor is None)
+        if descriptor is not None:
+            self.socket.close()
+            self.socket = socket.socket(fileno=descriptor)
+            self.socket.setblocking(False)
 
 
 def secret() -> str:
@@ -62,15 +67,22 @@ def serve() -> None:
         sys.exit(f"cannot start with secret {secret()}")
     if MODE == "crash-later":
         threading.Timer(0.7, lambda: os._exit(7)).start()
-    server = Server(("127.0.0.1", int(os.environ["TABULAR_PORT"])), Handler)
+    given = [int(number) for word, number in pairwise(sys.argv) if word == "--fd"]
+    servers = [Server(descriptor) for descriptor in given or [None]]
 
     def stop(*_: object) -> None:
-        threading.Thread(target=server.shutdown).start()
+        for server in servers:
+            threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, stop)
     print("serving", flush=True)
-    server.serve_forever(poll_interval=0.02)
-    server.server_close()
+    threads = [threading.Thread(target=s.serve_forever, args=(0.02,)) for s in servers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for server in servers:
+        server.server_close()
 
 
 def work() -> None:
@@ -79,8 +91,11 @@ def work() -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, stop)
+    heartbeat = [text for word, text in pairwise(sys.argv) if word == "--heartbeat"]
     while True:
-        time.sleep(3600)
+        for file in heartbeat:
+            os.utime(file)
+        time.sleep(0.2)
 
 
 def main() -> None:

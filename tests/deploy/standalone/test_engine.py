@@ -42,7 +42,7 @@ def test_two_clients_at_the_same_moment(place: Place) -> None:
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["BusyError", "done"]
-    assert len(place.processes()) == 3
+    assert len(place.processes()) == 4
 
 
 def test_a_second_supervisor_leaves_at_once(place: Place) -> None:
@@ -58,7 +58,7 @@ def test_a_second_supervisor_leaves_at_once(place: Place) -> None:
     for thread in threads:
         thread.join()
     wait_for(lambda: place.state(deployment).pid != pid, "a supervisor")
-    assert len(place.processes()) == 3
+    assert len(place.processes()) == 4
 
 
 def test_busy_while_another_operation_runs(place: Place) -> None:
@@ -95,7 +95,7 @@ def test_deployments_side_by_side_do_not_touch_each_other(place: Place) -> None:
     ]
     others = {p.pid for p in place.processes()}
     others -= {place.state(specs[0]).pid, *place.alive(specs[0], "api")}
-    others -= set(place.alive(specs[0], "worker"))
+    others -= {*place.alive(specs[0], "worker"), *place.alive(specs[0], "keeper")}
     list(engine.destroy(place.provider().target(specs[0]), delete_data=True))
     assert {p.pid for p in place.processes()} == others
     assert place.serving(specs[1])

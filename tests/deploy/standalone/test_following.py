@@ -135,4 +135,4 @@ def test_a_key_that_takes_too_long_is_a_clear_error(place: Place) -> None:
         hurried.issue_api_key(place.provider().target(deployment), "admin", only_first=True)
     assert "keys create" in str(late.value.hint)
     assert late.value.__cause__ is None
-    wait_for(lambda: len(place.processes()) == 3, "nothing left of it")
+    wait_for(lambda: len(place.processes()) == 4, "nothing left of it")

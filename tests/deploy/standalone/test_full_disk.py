@@ -48,7 +48,7 @@ def test_an_upgrade_without_room_leaves_the_old_release_serving(small: Place, ro
     filler.unlink()
     small.deploy(second)
     assert small.serving(second) == small.state(second).current != served
-    assert len(small.processes()) == 4
+    assert len(small.processes()) == 5
 
 
 @pytest.mark.parametrize("room", [0, RESERVE - 1, *range(RESERVE + 2, RESERVE + 11)])
@@ -62,7 +62,7 @@ def test_a_first_deploy_without_room_leaves_nothing(small: Place, room: int) -> 
     assert not (small.path / "data").exists() or not any((small.path / "data").rglob("*.*"))
     filler.unlink()
     small.deploy(deployment)
-    assert len(small.processes()) == 3
+    assert len(small.processes()) == 4
 
 
 @pytest.mark.parametrize("delete_data", [False, True])
@@ -105,7 +105,7 @@ def test_a_supervisor_started_on_a_full_disk_looks_after_its_children(small: Pla
     filler.unlink()
     small.deploy(describe(compute={"workers": 2}))
     assert small.state(deployment).pid != first
-    assert len(small.processes()) == 4
+    assert len(small.processes()) == 5
 
 
 def test_a_room_that_is_full_while_an_apply_waits_is_told_and_the_apply_ends(small: Place) -> None:
@@ -126,7 +126,7 @@ def test_a_room_that_is_full_while_an_apply_waits_is_told_and_the_apply_ends(sma
         small.deploy(changed)
     assert str(small.serving(changed)).startswith("r000")
     assert small.serving(changed) == small.state(changed).current != served
-    assert len(small.processes()) == 3
+    assert len(small.processes()) == 4
 
 
 def test_the_commands_say_it_and_are_repeated(tmp_path: Path) -> None:

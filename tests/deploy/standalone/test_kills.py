@@ -149,7 +149,7 @@ def test_supervisor_killed_in_the_middle_of_an_apply(place: Place, moment: int) 
     assert place.serving(deployment) == status.release
     assert place.plan(deployment).is_empty
     # One supervisor, one API, two workers; no candidate and no migration left.
-    assert len(place.processes()) == 4
+    assert len(place.processes()) == 5
 
 
 def test_supervisor_killed_in_the_middle_of_an_upgrade(place: Place) -> None:
@@ -160,7 +160,7 @@ def test_supervisor_killed_in_the_middle_of_an_upgrade(place: Place) -> None:
             place.kill_supervisor(changed)
     assert place.serving(changed) == place.state(changed).current
     assert place.state(changed).current.startswith("r0002")  # type: ignore[union-attr]
-    assert len(place.processes()) == 3
+    assert len(place.processes()) == 4
 
 
 def test_supervisor_killed_again_and_again_gives_up_and_takes_back(place: Place) -> None:
@@ -187,7 +187,7 @@ def test_supervisor_killed_again_and_again_gives_up_and_takes_back(place: Place)
     assert caught.value.rolled_back  # type: ignore[attr-defined]
     assert place.serving(first) == served
     assert place.plan(first).is_empty
-    assert len(place.processes()) == 3
+    assert len(place.processes()) == 4
 
 
 def test_supervisor_killed_while_it_takes_back_a_failed_release(place: Place) -> None:
@@ -211,7 +211,7 @@ def test_supervisor_killed_while_it_takes_back_a_failed_release(place: Place) ->
     assert caught.value.rolled_back
     assert place.serving(first) == served
     assert not list(layout.state.glob(".*.new"))
-    assert len(place.processes()) == 3
+    assert len(place.processes()) == 4
 
 
 def test_supervisor_killed_during_destroy(place: Place) -> None:

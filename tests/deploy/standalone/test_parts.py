@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -24,6 +23,7 @@ from tabular.deploy.standalone import (
     ports,
     postgres,
     requests,
+    sockets,
     vault,
 )
 from tabular.deploy.standalone.children import last_lines
@@ -203,16 +203,12 @@ def test_removal_is_at_once_and_cleans_what_a_kill_left(tmp_path: Path) -> None:
 def test_ports() -> None:
     port = ports.free_port()
     ports.require_free(port)
-    reserved = ports.Reservation(port)
-    assert not ports.is_free(port)
-    with socket.socket() as ours:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        ours.bind(("127.0.0.1", port))
-        ours.listen()
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    with sockets.listening(port):
+        assert not ports.is_free(port)
         with pytest.raises(PreflightError, match=f"port {port} is in use by pid {os.getpid()}"):
             ports.require_free(port)
-    reserved.close()
+        with pytest.raises(EngineError, match=f"port {port} is in use by pid {os.getpid()}"):
+            sockets.listening(port)
     ports.require_free(port)
 
 

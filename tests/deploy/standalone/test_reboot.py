@@ -44,10 +44,10 @@ def test_one_status_brings_all_back_and_says_that_it_was_down(place: Place) -> N
         engine, target = place.provider().engine, place.provider().target(deployment)
         status = engine.status(target)
         assert status.state is State.READY, status.detail
-        assert "was down, 3 of 3 processes gone: the machine was started at 20" in status.detail
+        assert "was down, 4 of 4 processes gone: the machine was started at 20" in status.detail
         assert "started again" in status.detail
         assert (status.release, place.port(deployment)) == (release, port)
-        assert len(place.processes()) == 4
+        assert len(place.processes()) == 5
         assert stranger.poll() is None, "a stranger with a pid of ours was ended"
         assert engine.status(target).detail == ""
     finally:
@@ -71,7 +71,7 @@ def test_many_who_look_at_once_start_nothing_twice(place: Place) -> None:
     wait_for(lambda: place.serving(deployment) is not None, "the API")
     assert len(found) == 6
     assert any("was down" in status.detail for status in found)
-    assert len(place.processes()) == 4
+    assert len(place.processes()) == 5
 
 
 def test_a_kill_of_all_without_a_reboot_names_the_last_sign_of_life(place: Place) -> None:

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import pytest
 
 from tabular.deploy.provider import State
 from tabular.deploy.standalone.health import ask
+from tabular.deploy.standalone.journal import is_locked, write_json
 from tabular.errors import ApplyError
-from tests.deploy.standalone.place import Place, describe
+from tests.deploy.standalone.place import Place, describe, wait_for
 
 
 @contextmanager
 def asking(port: int) -> Iterator[list[str]]:
-    """Ask the port all the time; gives every failure.
-
-    A connection that the kernel had queued for a process at the moment it closed its listener is
-    reset (docs/adr/0002): like any client of an idempotent request, this one asks once more.
-    """
+    """Ask the port all the time, each time anew and never twice; gives every failure."""
     failures: list[str] = []
     over = threading.Event()
 
     def ask_on() -> None:
         while not over.is_set():
             answer = ask(port, "/ready", timeout=10)
-            if "reset by peer" in answer.text:
-                answer = ask(port, "/ready", timeout=10)
             if answer.status != 200:
                 failures.append(answer.text)
             over.wait(0.003)
@@ -130,3 +132,102 @@ def test_failed_first_deploy_leaves_nothing_running(place: Place) -> None:
     assert any("cannot start" in line.text for line in engine.logs(target, follow=False, tail=5))
     place.deploy(describe())
     assert engine.status(target).state is State.READY
+
+
+def test_no_connection_is_lost_over_upgrades_and_killed_supervisors(place: Place) -> None:
+    place.deploy(describe(compute={"workers": 1, "instances": 2}))
+    served = set()
+    with asking(place.port(describe())) as failures:
+        for workers in (2, 1, 2, 1):
+            deployment = describe(compute={"workers": workers, "instances": workers})
+            place.kill_supervisor(deployment)
+            place.deploy(deployment)
+            served.add(place.serving(deployment))
+        killed = False
+        for event in place.deploying(describe(compute={"workers": 3, "instances": 2})):
+            if event.resource == "api" and event.status.value == "in_progress" and not killed:
+                killed = bool(place.kill_supervisor(describe()))
+        assert killed
+    assert failures == []
+    assert len(served) == 4
+
+
+def test_the_port_outlives_its_keeper_and_all_that_serve(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    port = place.port(deployment)
+    (keeper,), (api,) = place.alive(deployment, "keeper"), place.alive(deployment, "api")
+    with asking(port) as failures:
+        os.kill(keeper, signal.SIGKILL)
+        wait_for(lambda: place.alive(deployment, "keeper") not in ([], [keeper]), "a keeper")
+        killed = place.kill_supervisor(deployment)
+        place.provider().engine.status(place.provider().target(deployment))
+        wait_for(lambda: place.state(deployment).pid != killed, "the next supervisor")
+    assert failures == []
+    place.kill_supervisor(deployment)
+    os.kill(api, signal.SIGKILL)
+    wait_for(lambda: not place.alive(deployment, "api"), "its end")
+    waiting = socket.create_connection(("127.0.0.1", port), timeout=20)
+    waiting.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+    status = place.provider().engine.status(place.provider().target(deployment))
+    assert status.state is State.READY
+    assert b"200 OK" in waiting.recv(4096)
+    waiting.close()
+
+
+def test_supervisor_and_keeper_killed_at_once(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    (keeper,) = place.alive(deployment, "keeper")
+    place.kill_supervisor(deployment)
+    os.kill(keeper, signal.SIGKILL)
+    wait_for(lambda: not place.alive(deployment, "keeper"), "its end")
+    engine, target = place.provider().engine, place.provider().target(deployment)
+    engine.status(target)
+    wait_for(lambda: len(place.alive(deployment, "keeper")) == 1, "a keeper")
+    wait_for(lambda: engine.status(target).state is State.READY, "the API")
+
+
+TAKE_OVER = """
+import sys
+from pathlib import Path
+from tabular.deploy.standalone.layout import Layout
+from tabular.deploy.standalone.requests import ensure_supervisor
+
+ensure_supervisor(Layout(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
+
+
+def test_a_takeover_asked_for_in_a_long_operation_happens_after_it(place: Place) -> None:
+    first = describe()
+    place.deploy(first)
+    layout, old = place.layout(first), place.state(first).pid
+    client = None
+    for event in place.deploying(describe(mode="slow-migration")):
+        if "migrating" in event.reason and client is None:
+            # As a supervisor of other code would have written it.
+            write_json(layout.state_file, {**asdict(place.state(first)), "program": "another"})
+            client = subprocess.Popen([sys.executable, "-c", TAKE_OVER, layout.state, layout.data])
+            wait_for(layout.successor.exists, "its wish")
+            client.kill()
+            client.wait()
+    assert client is not None
+    wait_for(lambda: place.state(first).pid != old, "the next supervisor")
+    assert is_locked(layout.supervisor_lock)
+    status = place.provider().engine.status(place.provider().target(first))
+    assert (status.state, status.detail) == (State.READY, "")
+
+
+def test_a_rollback_says_that_it_brings_back_the_spec_and_not_the_code(place: Place) -> None:
+    deployment = describe()
+    place.deploy(deployment)
+    file = place.layout(deployment).release(str(place.serving(deployment)))
+    write_json(file, {**json.loads(file.read_text()), "program": "0.0.9+0123456789ab"})
+    place.deploy(describe(compute={"workers": 2}))
+    engine, target = place.provider().engine, place.provider().target(deployment)
+    assert "not the code" not in engine.status(target).detail
+    said = [event.reason for event in engine.rollback(target)]
+    assert any("deployed with code 0.0.9+0123456789ab" in text for text in said)
+    status = engine.status(target)
+    assert status.state is State.READY
+    assert "brings back the spec, not the code" in status.detail

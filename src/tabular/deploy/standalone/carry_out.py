@@ -14,6 +14,7 @@ from tabular.deploy.standalone.layout import remove_tree
 from tabular.deploy.standalone.model import PROCESS, Release
 from tabular.deploy.standalone.observe import retained_resources
 from tabular.deploy.standalone.operations import Context
+from tabular.deploy.standalone.program import code_note
 from tabular.deploy.standalone.release import (
     finish,
     forget_releases,
@@ -193,6 +194,9 @@ def _rollback(context: Context) -> None:
         _require_attempts(context)
         leaving = state.history[-1]
         context.emit("", "", EventStatus.IN_PROGRESS, f"putting {release.id} back for {leaving}")
+        note = code_note(release)
+        if note:
+            context.emit("", "", EventStatus.IN_PROGRESS, note)
         operation.changes = {slot.resource: "update" for slot in process_slots(release)}
         prepare(context, release)
         if is_container(release):

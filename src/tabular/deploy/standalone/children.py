@@ -18,12 +18,14 @@ from pathlib import Path
 
 from tabular.deploy.standalone import identity, vault
 from tabular.deploy.standalone.identity import MARK
-from tabular.deploy.standalone.launch import Launch
+from tabular.deploy.standalone.launch import KEEPER, Launch
 from tabular.deploy.standalone.layout import Layout
+from tabular.deploy.standalone.liveness import Limits, Liveness, heartbeat
 from tabular.deploy.standalone.model import Slot, State
 from tabular.deploy.standalone.ports import refuse_strangers
 from tabular.deploy.standalone.restart import Backoff
-from tabular.errors import TabularError
+from tabular.deploy.standalone.sockets import Inherited, Sockets
+from tabular.errors import EngineError, TabularError
 
 STOP_TIMEOUT = 30.0
 _REASON_LINES = 8
@@ -57,6 +59,7 @@ class Children:
         save: writes the record to the disk.
         launch: what runs in a slot.
         now: monotonic seconds.
+        limits: how long a silent process counts as alive.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class Children:
         state: State,
         save: Callable[[], None],
         launch: Callable[[Slot], Launch],
+        *,
         now: Callable[[], float] = time.monotonic,
+        limits: Limits | None = None,
     ) -> None:
         self._layout = layout
         self._state = state
@@ -77,6 +82,9 @@ class Children:
         self._started: dict[str, float] = {}
         self._log_start: dict[str, int] = {}
         self.exits: dict[str, int | None] = {}
+        self._run = layout.state / "run"
+        self._sockets = Sockets(self._run)
+        self._liveness = Liveness(self._run, now, limits or Limits())
 
     def ensure(self, slot: Slot) -> Slot:
         """Have a process in this slot; nothing happens if one is alive there.
@@ -115,30 +123,53 @@ class Children:
 
     def _start(self, slot: Slot) -> None:
         what = self._launch(slot)
-        if slot.port:
+        inherited = self._inherited(slot, what)
+        if slot.port and not inherited.descriptors:
             own = {other.pid for other in self._state.slots.values() if other.pid is not None}
             refuse_strangers(slot.port, own)
         slot.nonce, slot.pid, slot.born = secrets.token_hex(8), None, ""
+        slot.probe = inherited.probe
+        if slot.component.startswith("worker-"):
+            heartbeat(self._run, slot).touch(mode=0o600)
         self._save()
         what.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(what.log, flags, 0o600), "ab") as log:
             self._log_start[slot.key] = log.seek(0, os.SEEK_END)
             handle = subprocess.Popen(
-                what.argv,
+                [*what.argv, *inherited.arguments],
                 env={**what.environment, MARK: self._mark(slot)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                cwd=self._layout.state / "run",
+                cwd=self._run,
+                pass_fds=inherited.descriptors,
             )
+        inherited.close()
+        self._liveness.started(slot)
         slot.pid, slot.born = handle.pid, identity.birth(handle.pid) or ""
         self._handles[slot.key] = handle
         self._started[slot.key] = self._now()
         self.exits.pop(slot.key, None)
         self._save()
         _log.info("started %s as pid %d for %s", slot.key, handle.pid, slot.release)
+
+    def _inherited(self, slot: Slot, what: Launch) -> Inherited:
+        if not what.inherits:
+            return Inherited()
+        try:
+            self._sockets.of(slot.port)
+        except EngineError:
+            # Supervisor and keeper were killed at once: only the API's own processes hold it.
+            own = [s for s in self._state.slots.values() if s.port == slot.port and self.alive(s)]
+            if not own:
+                raise
+            _log.warning("port %d is held by processes that cannot hand it over", slot.port)
+            self._end(own, STOP_TIMEOUT)
+        if what.inherits == "api":
+            return self._sockets.for_api(slot.port)
+        return self._sockets.for_keeper(slot.port)
 
     def recover(self) -> None:
         """After a start of the supervisor: adopt what runs, end what nobody knows."""
@@ -150,6 +181,8 @@ class Children:
                 slot.pid, slot.born = head, identity.birth(head) or ""
             if self.alive(slot):
                 self._started[slot.key] = self._now()
+                self._liveness.started(slot)
+                self._hold(slot)
                 _log.info("adopted %s, pid %s", slot.key, slot.pid)
                 if slot.task:
                     self._kill(pids or [slot.pid or 0])
@@ -160,6 +193,16 @@ class Children:
             self._kill(pids)
         self._save()
 
+    def _hold(self, slot: Slot) -> None:
+        """Have the keeper's socket too, so that either of the two may die."""
+        try:
+            if self._launch(slot).inherits == KEEPER:
+                self._sockets.of(slot.port)
+        except TabularError as error:
+            # It does not answer: another one is started in its place.
+            _log.warning("%s: %s", slot.key, error)
+            self._kill([slot.pid or 0])
+
     def _kill(self, pids: Iterable[int]) -> None:
         for pid in pids:
             _send(pid, signal.SIGKILL)
@@ -168,7 +211,10 @@ class Children:
         """Look after every process once: note deaths, start again what is due."""
         for slot in list(self._state.slots.values()):
             if self.alive(slot):
-                if slot.failing and self._now() - self._started.get(slot.key, 0.0) > 10.0:
+                complaint = self._liveness.complaint(slot)
+                if complaint:
+                    self._note_death(slot, complaint)
+                elif slot.failing and self._now() - self._started.get(slot.key, 0.0) > 10.0:
                     slot.failing, slot.reason = False, ""
                     self._save()
             elif slot.key not in self.exits:
@@ -176,14 +222,19 @@ class Children:
             elif not slot.task and self._now() >= self._backoff[slot.key].due:
                 self._start_again(slot)
 
-    def _note_death(self, slot: Slot) -> None:
+    def _note_death(self, slot: Slot, hung: str = "") -> None:
+        if hung:
+            self._kill([slot.pid or 0])
         handle = self._handles.pop(slot.key, None)
+        if hung and handle is not None:
+            handle.wait()
         self.exits[slot.key] = None if handle is None else handle.poll()
         self._kill(identity.find(self._mark(slot)).get(self._mark(slot), []))
         now = self._now()
         backoff = self._backoff.setdefault(slot.key, Backoff())
         backoff.died(now, now - self._started.get(slot.key, now))
-        slot.reason, slot.pid, slot.failing = self.reason(slot), None, backoff.is_crash_loop
+        slot.reason = f"{slot.component} {hung}" if hung else self.reason(slot)
+        slot.pid, slot.failing = None, backoff.is_crash_loop
         if slot.task:
             _log.info("%s", slot.reason)
         else:
@@ -208,6 +259,18 @@ class Children:
             timeout: seconds they may take to finish what they do.
         """
         slots = [self._state.slots[key] for key in keys if key in self._state.slots]
+        self._end(slots, timeout)
+        left = identity.find(f"{self._state.uid}:")
+        for slot in slots:
+            self._kill(left.get(self._mark(slot), []))
+            handle = self._handles.pop(slot.key, None)
+            if handle is not None:
+                handle.wait()
+            self._forget(slot)
+        self._sockets.keep_only({slot.port for slot in self._state.slots.values()})
+        self._save()
+
+    def _end(self, slots: list[Slot], timeout: float) -> None:
         for slot in slots:
             if slot.pid is not None and self.alive(slot):
                 _send(slot.pid, self._stop_signal(slot))
@@ -216,17 +279,10 @@ class Children:
         while any(self.alive(slot) for slot in slots) and self._now() < deadline:
             self._tick_others(others)
             time.sleep(0.02)
-        left = identity.find(f"{self._state.uid}:")
         for slot in slots:
             if slot.pid is not None and self.alive(slot):
                 _log.warning("%s did not end within %.0f s: killed", slot.key, timeout)
                 _send(slot.pid, signal.SIGKILL)
-            self._kill(left.get(self._mark(slot), []))
-            handle = self._handles.pop(slot.key, None)
-            if handle is not None:
-                handle.wait()
-            self._forget(slot.key)
-        self._save()
 
     def _tick_others(self, stopping: set[str]) -> None:
         kept = {k: s for k, s in self._state.slots.items() if k not in stopping}
@@ -234,7 +290,9 @@ class Children:
             if not self.alive(slot) and slot.key not in self.exits:
                 self._note_death(slot)
 
-    def _forget(self, key: str) -> None:
+    def _forget(self, slot: Slot) -> None:
+        key = slot.key
+        self._liveness.forget(slot)
         self._state.slots.pop(key, None)
         for book in (self._backoff, self._started, self._log_start, self.exits):
             book.pop(key, None)

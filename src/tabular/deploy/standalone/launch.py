@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tabular.deploy.stack import Resource, fingerprint
-from tabular.deploy.standalone import cache, container_steps, postgres, vault
+from tabular.deploy.standalone import cache, container_steps, keeper, postgres, vault
 from tabular.deploy.standalone.layout import Layout
+from tabular.deploy.standalone.liveness import heartbeat
 from tabular.deploy.standalone.model import SECRET, SERVICES, Release, Slot, State
 from tabular.errors import EngineError
 
@@ -25,6 +27,7 @@ _INHERITED = re.compile(
     r"XDG_\w+|DBUS_SESSION_BUS_ADDRESS|CONTAINERS?_\w+|DOCKER_\w+|BUILDAH_\w+|"
     r"LD_LIBRARY_PATH|(OMP|OPENBLAS|MKL)_NUM_THREADS"
 )
+KEEPER = "keeper"
 _REFERENCE = re.compile(r"\$\{(directory|secret|secret-file|port):([\w-]+)\}")
 
 
@@ -37,12 +40,14 @@ class Launch:
         environment: all of it; no secret in it.
         log: file that takes stdout and stderr.
         stop_signal: asks it to end gracefully.
+        inherits: ``api`` or ``keeper``: which sockets it gets along, "" for none.
     """
 
     argv: list[str]
     environment: dict[str, str]
     log: Path
     stop_signal: signal.Signals = signal.SIGTERM
+    inherits: str = ""
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
@@ -58,6 +63,11 @@ def is_service(resource: Resource) -> bool:
 def service_key(resource: Resource) -> str:
     """Slot of a service; releases that want it just the same share it."""
     return f"service-{fingerprint(dict(resource.properties))[:8]}/{resource.id}/0"
+
+
+def keeper_slot(release: Release) -> Slot:
+    """Slot of the process that keeps a release's port; releases on one port share it."""
+    return Slot(f"service-port-{release.port}/port/0", KEEPER, release.id, port=release.port)
 
 
 def expand(text: str, layout: Layout, release: Release, state: State) -> str:
@@ -105,9 +115,12 @@ def launch(layout: Layout, release: Release, state: State, slot: Slot) -> Launch
     Raises:
         EngineError: a file it needs is gone.
     """
-    resource = release.resource(slot.resource)
     log = layout.log(slot.component)
     base = inherited(os.environ)
+    if slot.resource == KEEPER:
+        argv = [sys.executable, "-I", "-S", str(keeper.__file__)]
+        return Launch(argv, base, log, inherits=KEEPER)
+    resource = release.resource(slot.resource)
     if container_steps.is_container(release):
         return Launch(container_steps.argv(layout, release, slot), base, log)
     name = slot.key.split("/")[1]
@@ -131,7 +144,10 @@ def launch(layout: Layout, release: Release, state: State, slot: Slot) -> Launch
     )
     if not command:
         raise EngineError(f"release {release.id} has no command for {name}")
-    return Launch(command, environment(layout, release, state, resource, slot.port), log)
+    variables = environment(layout, release, state, resource, slot.port)
+    if name == "worker":
+        command = [*command, "--heartbeat", str(heartbeat(layout.state / "run", slot))]
+    return Launch(command, variables, log, inherits="api" if name == "api" else "")
 
 
 def render_secret(layout: Layout, release: Release, state: State, resource: Resource) -> str:

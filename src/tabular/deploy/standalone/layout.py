@@ -90,6 +90,11 @@ class Layout:
         return self.state / "wake"
 
     @property
+    def successor(self) -> Path:
+        """How to start the supervisor that shall take over."""
+        return self.state / "successor.json"
+
+    @property
     def reserve(self) -> Path:
         """Takes up room that an operation on a full disk gives back to itself."""
         return self.state / "reserve"

@@ -24,12 +24,14 @@ class Release:
         stack: what was compiled.
         commands: argument vectors by name: ``api``, ``worker``, ``migrate``, ``create-key`` …
         port: of the API.
+        program: code that it was deployed with, "" where that was not written down.
     """
 
     id: str
     stack: Stack
     commands: Mapping[str, list[str]]
     port: int
+    program: str = ""
 
     def resource(self, name: str) -> Resource:
         """A resource of this release by id."""
@@ -46,12 +48,14 @@ class Release:
             "stack": self.stack.as_dict(),
             "commands": dict(self.commands),
             "port": self.port,
+            "program": self.program,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Release:
         """Read back what :meth:`to_dict` wrote."""
-        return cls(data["id"], Stack.from_dict(data["stack"]), data["commands"], data["port"])
+        stack, code = Stack.from_dict(data["stack"]), data.get("program", "")
+        return cls(data["id"], stack, data["commands"], data["port"], code)
 
 
 @dataclass(slots=True)
@@ -67,6 +71,7 @@ class Slot:
         pid: of the present process; None between intent and start, or when it is dead.
         born: identity of that pid, see `identity.birth`.
         port: on which it listens; 0 where it does not.
+        probe: port on which this process alone answers; 0 where there is none.
         restarts: starts after a death, since the release went into service.
         reason: why it died last.
         failing: it died several times in a row.
@@ -80,6 +85,7 @@ class Slot:
     pid: int | None = None
     born: str = ""
     port: int = 0
+    probe: int = 0
     restarts: int = 0
     reason: str = ""
     failing: bool = False

@@ -26,6 +26,7 @@ from tabular.deploy.standalone.model import (
 )
 from tabular.deploy.standalone.model import State as Record
 from tabular.deploy.standalone.ports import LOCALHOST
+from tabular.deploy.standalone.program import code_note
 from tabular.deploy.target import Target
 
 
@@ -86,7 +87,7 @@ def _resource_status(
     words += [f"pid {slot.pid}" for slot in up]
     restarts = sum(slot.restarts for slot in slots if slot)
     words += [f"{restarts} restart(s)"] if restarts else []
-    words += [slot.reason for slot in slots if slot and slot.reason and slot not in up]
+    words += [slot.reason for slot in slots if slot and slot.reason]
     failing = any(slot and slot.failing for slot in slots)
     state = "running" if len(up) == len(slots) else "failed"
     return ResourceStatus(
@@ -158,6 +159,7 @@ def status(
         problems.append("no supervisor looks after it")
     notes = [f"the last operation failed: {record.failure}"] if record.failure else []
     notes += [f"{busy.kind} runs"] if busy else []
+    notes += [text for text in (code_note(release),) if text]
     state = State.DEGRADED if problems else State.READY
     return Status(
         target,

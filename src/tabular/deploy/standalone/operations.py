@@ -11,7 +11,7 @@ from tabular.deploy.events import Event, EventStatus, utc_now
 from tabular.deploy.standalone import vault
 from tabular.deploy.standalone.children import Children
 from tabular.deploy.standalone.journal import LineLog, read_as, write_json
-from tabular.deploy.standalone.launch import service_key
+from tabular.deploy.standalone.launch import keeper_slot, service_key
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.model import Operation, Release, Slot, State
 from tabular.errors import ApplyError, EngineError, NotFoundError, TabularError, WaitTimeoutError
@@ -154,7 +154,8 @@ class Context:
         """Slots of the services a release stands on."""
         if release is None:
             return set()
-        return {service_key(r) for r in release.stack.resources if r.properties.get("engine")}
+        found = {service_key(r) for r in release.stack.resources if r.properties.get("engine")}
+        return found | {keeper_slot(release).key}
 
 
 _KINDS: tuple[tuple[str, type[TabularError]], ...] = (

@@ -104,25 +104,3 @@ def require_free(port: int, host: str = LOCALHOST) -> None:
         hint=hint,
         code="engine.port-in-use",
     )
-
-
-class Reservation:
-    """Holds a port for the API while none of its processes does, e.g. between two restarts.
-
-    A socket that is bound and not listening takes no connections; with SO_REUSEPORT processes
-    of the same user may listen beside it, and nobody else can take the port.
-    """
-
-    def __init__(self, port: int, host: str = LOCALHOST) -> None:
-        self.port = port
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            self._socket.bind((host, port))
-        except OSError:
-            self._socket.close()
-            raise
-
-    def close(self) -> None:
-        """Give the port back."""
-        self._socket.close()

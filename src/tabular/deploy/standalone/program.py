@@ -10,6 +10,7 @@ import functools
 import hashlib
 from pathlib import Path
 
+from tabular.deploy.standalone.model import Release
 from tabular.version import __version__
 
 
@@ -23,3 +24,18 @@ def program() -> str:
     for module in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(module.name.encode() + b"\0" + module.read_bytes())
     return f"{__version__}+{digest.hexdigest()[:12]}"
+
+
+def code_note(release: Release) -> str:
+    """What to say of a release deployed with other code than this; "" where it is the same.
+
+    A release keeps its spec and settings. The code belongs to the installed package: a container
+    has its own in its image, a process is started from whatever is installed.
+    """
+    if release.stack.template["runtime"] != "process" or release.program in ("", program()):
+        return ""
+    return (
+        f"{release.id} was deployed with code {release.program}, installed is {program()}: "
+        "a rollback brings back the spec, not the code; to go back to that code, install it "
+        "and deploy again"
+    )

@@ -16,7 +16,12 @@ from tabular.deploy.stack import Resource, Stack
 from tabular.deploy.standalone import cache, postgres, vault
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.journal import digest, read_as, write_json
-from tabular.deploy.standalone.launch import is_service, render_secret, service_key
+from tabular.deploy.standalone.launch import (
+    is_service,
+    keeper_slot,
+    render_secret,
+    service_key,
+)
 from tabular.deploy.standalone.layout import remove_empty, remove_tree
 from tabular.deploy.standalone.model import (
     DESCRIPTION,
@@ -28,6 +33,7 @@ from tabular.deploy.standalone.model import (
 )
 from tabular.deploy.standalone.operations import Context
 from tabular.deploy.standalone.ports import free_port, require_free
+from tabular.deploy.standalone.program import program
 from tabular.errors import EngineError
 
 SERVICE_TIMEOUT = 60.0
@@ -51,7 +57,7 @@ def make_release(context: Context) -> Release:
     state.ports["api"] = port
     context.save()
     name = f"r{state.sequence:04d}-{stack.fingerprint[:8]}"
-    release = Release(name, stack, operation.commands, port)
+    release = Release(name, stack, operation.commands, port, program())
     write_json(context.layout.release(name), release.to_dict())
     state.digests[name] = digest(context.layout.release(name))
     context.save()
@@ -200,15 +206,17 @@ def switch(context: Context, release: Release) -> None:
     for resource in release.stack.resources:
         if resource.id in resources:
             announce(context, resource, EventStatus.IN_PROGRESS)
+    keeper = keeper_slot(release)
+    context.children.ensure(context.state.slots.get(keeper.key) or keeper)
     slots = [context.children.ensure(slot) for slot in process_slots(release)]
     begun = time.monotonic()
-    unseen = {slot.pid for slot in slots if slot.port}
+    unseen = {slot.key: slot.probe for slot in slots if slot.port}
 
     def answering() -> bool:
-        for _ in range(8 * len(unseen)):
-            answer = ask(release.port, "/health")
-            if answer.body.get("release") == release.id:
-                unseen.discard(answer.body.get("pid"))
+        for key, probe in list(unseen.items()):
+            # On the shared port any of them may answer, and an old one as well.
+            if ask(probe, "/health").body.get("release") == release.id:
+                del unseen[key]
         return not unseen and time.monotonic() - begun >= SETTLE
 
     what = f"{release.id} does not answer on port {release.port}"

@@ -81,9 +81,13 @@ def ensure_supervisor(layout: Layout) -> None:
     if journal.is_locked(layout.supervisor_lock):
         if state is None or state.program in ("", program()):
             return
+        # It may be in the middle of an operation, and leave long after this command has ended.
+        journal.write_json(layout.successor, {"argv": _supervisor_argv(layout)})
         wake(layout, b"q")
         deadline = time.monotonic() + LOCK_TIMEOUT
         while journal.is_locked(layout.supervisor_lock) and time.monotonic() < deadline:
+            if (read_state(layout) or state).program == program():
+                return
             time.sleep(0.05)
     for _ in range(_STARTS):
         try:
@@ -114,10 +118,14 @@ def _refuse_copy(layout: Layout, state: State | None) -> None:
         )
 
 
+def _supervisor_argv(layout: Layout) -> list[str]:
+    folders = [str(layout.state), str(layout.data)]
+    return [sys.executable, "-m", "tabular.deploy.standalone.supervisor", *folders]
+
+
 def _start_supervisor(layout: Layout) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "tabular.deploy.standalone.supervisor",
-         str(layout.state), str(layout.data)],
+        _supervisor_argv(layout),
         env=inherited(os.environ), stdin=subprocess.DEVNULL, capture_output=True, check=False,
         cwd="/", timeout=60,
     )  # fmt: skip

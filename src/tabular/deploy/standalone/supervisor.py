@@ -22,14 +22,14 @@ from uuid import uuid4
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.carry_out import carry_out
 from tabular.deploy.standalone.children import Children
-from tabular.deploy.standalone.journal import read_as, write_json
-from tabular.deploy.standalone.launch import Launch, launch
+from tabular.deploy.standalone.journal import read_as, read_json, write_json
+from tabular.deploy.standalone.launch import Launch, inherited, launch
 from tabular.deploy.standalone.layout import Layout, remove_tree
 from tabular.deploy.standalone.logs import rotate
 from tabular.deploy.standalone.model import Operation, Release, Slot, State
 from tabular.deploy.standalone.operations import Context
-from tabular.deploy.standalone.ports import Reservation
 from tabular.deploy.standalone.program import program
+from tabular.deploy.standalone.programs import run
 from tabular.errors import EngineError, TabularError
 
 ALREADY_RUNS = 17
@@ -54,7 +54,6 @@ class Supervisor:
         self.state = known or State(uid=uuid4().hex)
         self.state.program, self.state.pid = program(), os.getpid()
         self.state.place = str(layout.state)
-        self._reservation: Reservation | None = None
         self._releases: dict[str, Release] = {}
         self.children = Children(layout, self.state, self._save, self._launch)
 
@@ -85,7 +84,6 @@ class Supervisor:
             self._guarded(self._operate)
             if not self.state.slots and not self._processes():
                 return
-            self._reserve()
             self._guarded(self.children.tick)
             ticks += 1
             if ticks % _ROTATE_EVERY == 0:
@@ -112,6 +110,7 @@ class Supervisor:
             words = b""
         if b"q" in words:
             _log.info("another version takes over; the processes go on")
+            self._hand_over()
             return True
         if not journal.is_locked(self.layout.supervisor_lock):
             # Somebody removed the folder by hand: end what would have no owner any more.
@@ -121,22 +120,19 @@ class Supervisor:
             return True
         return False
 
+    def _hand_over(self) -> None:
+        """Start whoever shall take over: the client that asked may have ended long ago."""
+        said = read_json(self.layout.successor)
+        if said is None:
+            return
+        os.close(self._lock)
+        try:
+            run(said["argv"], what="the next supervisor", timeout=60.0, env=inherited(os.environ))
+        except TabularError as error:
+            _log.error("%s; the next command starts one", error)
+
     def _save_nothing(self) -> None:
         self.children = Children(self.layout, self.state, lambda: None, self._launch)
-
-    def _reserve(self) -> None:
-        port = self.state.ports.get("api") if self._processes() else None
-        if self._reservation:
-            if self._reservation.port == port:
-                return
-            self._reservation.close()
-            self._reservation = None
-        if port is None:
-            return
-        try:
-            self._reservation = Reservation(port)
-        except OSError as error:
-            _log.warning("port %d cannot be reserved: %s", port, error)
 
     def _operate(self) -> None:
         operation = read_as(self.layout.operation_file, Operation.from_dict)
@@ -145,7 +141,6 @@ class Supervisor:
         if operation.done:
             self._clean_up(operation)
             return
-        self._reserve()
         context = Context(self.layout, self.state, self.children, operation, self._save)
         _log.info("%s %s, attempt %d", operation.kind, operation.id, operation.attempts + 1)
         carry_out(context)
