@@ -27,6 +27,10 @@ def test_the_seed_compiles_with_reductions() -> None:
     stack = _compile(describe("tabular-production", **SEED))
     assert {r.field: (r.asked, r.given) for r in stack.reductions} == {
         "spec.compute.instances": ("3", "3 processes on one host"),
+        "spec.cache.type": (
+            "one rate limit for a key",
+            "each of 3 processes counts alone, so up to that many times",
+        ),
         "spec.compute.cpu": ("4", "what this host has"),
         "spec.compute.memory": ("16Gi", "what this host has"),
         "spec.storage.size": ("1Ti", "what this host's disk has"),

@@ -216,7 +216,12 @@ def _reduced(path: str, want: str, given: str, reason: str) -> Reduction:
 
 
 def _compute_reductions(deployment: Deployment, runtime: str) -> Iterator[Reduction]:
-    compute = deployment.spec.compute
+    compute, cache = deployment.spec.compute, deployment.spec.cache
+    counted_apart = cache is None or cache.type == "memory"
+    if compute.instances > 1 and counted_apart and runtime == "process":
+        given = f"each of {compute.instances} processes counts alone, so up to that many times"
+        mend = "a cache in memory is not shared; set cache.type: redis for one count"
+        yield _reduced("cache.type", "one rate limit for a key", given, mend)
     shared = "shared by all processes of this one host"
     if compute.instances > 1:
         given = f"{compute.instances} processes on one host"
