@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.platform import finished, fitted, platform, submit, upload
+from tests.platform import (
+    Processes,
+    environment,
+    finished,
+    fitted,
+    platform,
+    submit,
+    upload,
+)
 from tests.testbed import disk
 
 
@@ -45,3 +55,43 @@ def test_a_full_disk_refuses_fails_and_goes_on(small_disk: Path, tmp_path: Path)
             client, submit(client, "/v1/generate", {"model_id": model, "rows": 9})["id"]
         )
         assert good["status"] == "succeeded"
+
+
+@pytest.mark.root
+def test_processes_on_a_full_disk_answer_and_come_back(tmp_path: Path) -> None:
+    with disk.small_disk(tmp_path / "small", "6m") as folder:
+        shared = folder / "metrics"
+        shared.mkdir()
+        env = environment(folder, PROMETHEUS_MULTIPROC_DIR=str(shared))
+        one = Processes(tmp_path, env)
+        one.run("tabular.api", "migrate")
+        key = one.run("tabular.api", "create-key", "--name", "x", "--scopes", "admin").strip()
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "text/csv"}
+        client = httpx.Client(base_url=one.url, headers=headers, timeout=30)
+        try:
+            process = one.api()
+            assert client.post("/v1/datasets", content=b"a\n1\n2\n").status_code == 201
+            filler = disk.fill(folder)
+            for _ in range(20):
+                for path in ("/health", "/metrics", "/v1/datasets", "/v1/jobs", "/nowhere"):
+                    assert client.get(path).status_code < 500 or path.startswith("/v1"), path
+                refused = client.post("/v1/datasets", content=b"a\n1\n2\n")
+                assert refused.status_code == 503, refused.text
+                assert refused.headers["content-type"] == "application/problem+json"
+            assert client.get("/ready").json()["checks"]["storage"]["status"] == "failed"
+            assert process.poll() is None
+
+            process.kill()
+            process.wait()
+            again = one.api()  # it starts without room, too
+            assert client.get("/metrics").status_code == 200
+            assert client.post("/v1/datasets", content=b"a\n1\n2\n").status_code == 503
+            filler.unlink()
+            assert client.post("/v1/datasets", content=b"a\n1\n2\n").status_code == 201
+            time.sleep(1.1)  # the answer of /ready counts that long
+            assert client.get("/ready").status_code == 200
+            assert 'route="/v1/datasets",status="201"' in client.get("/metrics").text
+            assert again.poll() is None
+        finally:
+            client.close()
+            one.close()

@@ -4,17 +4,19 @@ Several processes answer for one deployment, and a scrape reaches any one of the
 ``PROMETHEUS_MULTIPROC_DIR`` names a folder that they share (prometheus_client's own
 convention; it must be set before the process starts), every process writes its samples there
 and each scrape gives the sum of all, the workers' included. Without it a process tells of
-itself alone.
+itself alone, and a worker does so on a port of its own (see `worker.exposed`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 from prometheus_client import (
@@ -26,25 +28,40 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client import multiprocess as prometheus_multiprocess
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from tabular.infra.logs import JsonFormatter, Redactor, configure_logging, log_context
+from tabular.infra.metrics import CATALOGUE, Described
+from tabular.infra.metrics import catalogue as c
+from tabular.infra.metrics.blocks import FOLDER, Blocks, give_back
 
 __all__ = [
     "CONTENT_TYPE",
     "Generation",
     "JsonFormatter",
     "Metrics",
+    "Observed",
     "Redactor",
     "configure_logging",
     "log_context",
 ]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_LOG = logging.getLogger(__name__)
 _multiprocess: Any = prometheus_multiprocess  # the package leaves this module untyped
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _RATE_WINDOW = 1.0  # seconds of generation over which a rate is measured
-_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
-_REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_FILES = {"counter": "counter", "gauge": "gauge_livesum", "histogram": "histogram"}
+
+# What was found out for one scrape: a metric, the values of its own labels, its value.
+Observed = Iterable[tuple[Described, tuple[str, ...], float]]
+
+
+class Mirror(Protocol):
+    """Takes the same numbers another way, such as OTLP."""
+
+    def tell(self, metric: Described, labels: Mapping[str, str], value: float) -> None:
+        """An increase of a counter, a change of a gauge, or one observation of a histogram."""
 
 
 class Metrics:
@@ -56,6 +73,7 @@ class Metrics:
         registry: where they are registered; a fresh one by default, so that a test or a
             second application in the process starts from zero.
         clock: monotonic seconds.
+        mirror: is told every number too.
     """
 
     def __init__(
@@ -65,111 +83,151 @@ class Metrics:
         region: str,
         registry: CollectorRegistry | None = None,
         clock: Callable[[], float] = time.monotonic,
+        mirror: Mirror | None = None,
     ) -> None:
         self._registry = registry if registry is not None else CollectorRegistry()
         self._clock = clock
+        self._mirror = mirror
         self._place = (provider, region)
-        place = ("provider", "region")
-        self._rows = Counter(
-            "tabular_rows_generated",
-            "Synthetic rows generated.",
-            place,
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "tabular_generation_seconds",
-            "Seconds that one generation took, from its first to its last row.",
-            place,
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self._rate = Gauge(
-            "synthdata_generation_rate",
-            "Synthetic rows a second being generated now.",
-            place,
-            registry=self._registry,
-            multiprocess_mode="livesum",
-        )
-        self._active = Gauge(
-            "tabular_active_jobs",
-            "Jobs that run now.",
-            (*place, "kind"),
-            registry=self._registry,
-            multiprocess_mode="livesum",
-        )
-        self._jobs = Counter(
-            "tabular_jobs_finished",
-            "Jobs that ended, by how.",
-            (*place, "kind", "status"),
-            registry=self._registry,
-        )
-        self._errors = Counter(
-            "tabular_errors", "Errors, by kind.", (*place, "kind"), registry=self._registry
-        )
-        self._requests = Histogram(
-            "tabular_request_seconds",
-            "Seconds to answer an HTTP request, by route template.",
-            (*place, "method", "route", "status"),
-            buckets=_REQUEST_SECONDS,
-            registry=self._registry,
-        )
-        self._rows.labels(*self._place)
-        self._rate.labels(*self._place)
+        folder = os.environ.get(FOLDER)
+        self._folder = Path(folder) if folder else None
+        self._blocks = Blocks(self._folder)
+        self._made = {
+            metric.name: _instrument(metric, self._registry)
+            for metric in CATALOGUE
+            if not metric.when_asked
+        }
+        self._series: dict[tuple[str, ...], Any] = {}
+        self._lock = threading.Lock()
+        self._find(c.ROWS)
+        self._find(c.RATE)
 
     @contextlib.contextmanager
     def job(self, kind: str) -> Iterator[None]:
         """Count a job as active for the time of the block."""
-        gauge = self._active.labels(*self._place, kind)
-        gauge.inc()
+        self._tell(c.ACTIVE_JOBS, (kind,), 1)
         try:
             yield
         finally:
-            gauge.dec()
+            self._tell(c.ACTIVE_JOBS, (kind,), -1)
 
     def job_finished(self, kind: str, status: str) -> None:
         """Count a job that ended as ``succeeded``, ``failed`` or ``cancelled``."""
-        self._jobs.labels(*self._place, kind, status).inc()
+        self._tell(c.JOBS_FINISHED, (kind, status), 1)
 
     @contextlib.contextmanager
     def generation(self) -> Iterator[Generation]:
         """Measure one generation; tell it of the rows as they come."""
-        rate = self._rate.labels(*self._place)
-        rows = self._rows.labels(*self._place)
-        running = Generation(rows.inc, rate.inc, self._clock)
+        running = Generation(
+            lambda rows: self._tell(c.ROWS, (), rows),
+            lambda change: self._tell(c.RATE, (), change),
+            self._clock,
+        )
         start = self._clock()
         try:
             yield running
         finally:
             running.end()
-            self._seconds.labels(*self._place).observe(self._clock() - start)
+            self._tell(c.GENERATION_SECONDS, (), self._clock() - start)
 
     def error(self, kind: str) -> None:
         """Count an error; `kind` is an error code or a short word, never a message."""
-        self._errors.labels(*self._place, kind).inc()
+        self._tell(c.ERRORS, (kind,), 1)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answered request; `route` is the template (``/v1/jobs/{id}``)."""
-        self._requests.labels(*self._place, method, route, str(status)).observe(seconds)
+        self._tell(c.REQUEST_SECONDS, (method, route, str(status)), seconds)
 
-    def render(self) -> bytes:
-        """The text that ``GET /metrics`` answers, of content type `CONTENT_TYPE`."""
-        folder = os.environ.get(_FOLDER)
-        if not folder:
-            return generate_latest(self._registry)
-        self._forget_the_dead(Path(folder))
+    def render(self, observed: Observed = ()) -> bytes:
+        """The text that ``GET /metrics`` answers, of content type `CONTENT_TYPE`.
+
+        Args:
+            observed: what was found out for this scrape.
+        """
+        asked = _Asked(self._place, observed)
         merged = CollectorRegistry()
-        _multiprocess.MultiProcessCollector(merged, path=folder)
+        merged.register(asked)
+        if self._folder is None:
+            return generate_latest(self._registry) + generate_latest(merged)
+        _forget_the_dead(self._folder)
+        _multiprocess.MultiProcessCollector(merged, path=str(self._folder))
         return generate_latest(merged)
 
-    @staticmethod
-    def _forget_the_dead(folder: Path) -> None:
-        """Take the gauges of processes that ended out of the sums; their counters stay.
+    def _tell(self, metric: Described, own: tuple[str, ...], value: float) -> None:
+        if self._mirror is not None:
+            labels = dict(zip(metric.labels, (*self._place, *own), strict=True))
+            self._mirror.tell(metric, labels, value)
+        series = self._find(metric, own)
+        if series is None:
+            return
+        if metric.kind == "histogram":
+            series.observe(value)
+        else:
+            series.inc(value)
 
-        A process that was killed cannot do so itself, and would be counted as active for ever.
-        """
-        for pid in {int(path.stem.rsplit("_", 1)[1]) for path in folder.glob("gauge_live*.db")}:
-            if not psutil.pid_exists(pid):
-                _multiprocess.mark_process_dead(pid, str(folder))
+    def _find(self, metric: Described, own: tuple[str, ...] = ()) -> Any:
+        """The series of these labels, or None while the disk has no room for a new one."""
+        key = (metric.name, *own)
+        found = self._series.get(key)
+        if found is not None:
+            return found
+        with self._lock:
+            if key not in self._series and self._blocks.taken(_FILES[metric.kind]):
+                self._series[key] = self._made[metric.name].labels(*self._place, *own)
+            return self._series.get(key)
+
+
+class _Asked(Collector):
+    """Gauges of one scrape."""
+
+    def __init__(self, place: tuple[str, str], observed: Observed) -> None:
+        self._families: dict[str, GaugeMetricFamily] = {}
+        for metric, own, value in observed:
+            family = self._families.get(metric.name)
+            if family is None:
+                family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+                self._families[metric.name] = family
+            family.add_metric((*place, *own), value)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """As the library wants it."""
+        yield from self._families.values()
+
+
+def _instrument(metric: Described, registry: CollectorRegistry) -> Any:
+    if metric.kind == "counter":
+        return Counter(metric.name, metric.help, metric.labels, registry=registry)
+    if metric.kind == "gauge":
+        return Gauge(
+            metric.name,
+            metric.help,
+            metric.labels,
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+    return Histogram(
+        metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=registry
+    )
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Take the gauges of processes that ended out of the sums; their counters stay.
+
+    A process that was killed cannot do so itself, and would be counted as active for ever.
+    """
+    for file in folder.glob("*.db"):
+        pid = int(file.stem.rsplit("_", 1)[1])
+        if psutil.pid_exists(pid):
+            continue
+        if file.stem.startswith("gauge_live"):
+            file.unlink(missing_ok=True)
+            continue
+        try:
+            give_back(file)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            _LOG.warning("metrics of a process that ended: %s: %s", file, error.strerror)
 
 
 class Generation:
