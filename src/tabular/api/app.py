@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from tabular.api import problems
 from tabular.api.gate import Gate
 from tabular.api.health import Readiness, checks_of
-from tabular.api.routes import PROGRESS, ROUTERS, SYSTEM
+from tabular.api.routes import CONSOLE, PROGRESS, ROUTERS, SYSTEM
 from tabular.api.service import Service, open_service
 from tabular.errors import TabularError
 from tabular.infra.config import Settings
@@ -76,6 +76,7 @@ def create_app(settings: Settings, *, service: Service | None = None) -> FastAPI
         app.include_router(router)
     app.include_router(PROGRESS)
     app.include_router(SYSTEM)
+    app.include_router(CONSOLE)
     app.add_exception_handler(TabularError, problems.on_error)
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tabular.api.routes import (
     audit,
+    console,
     datasets,
     evaluations,
     generate,
@@ -25,4 +26,5 @@ ROUTERS = (
     audit.router,
 )
 SYSTEM = system.router
+CONSOLE = console.router
 PROGRESS = jobs.progress
