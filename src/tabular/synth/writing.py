@@ -20,9 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabular.errors import TableError
-
-GROUP_ROWS = 1 << 18
-"""Rows gathered for one Parquet row group."""
+from tabular.synth.partition import GROUP_ROWS
 
 
 class _Sink(Protocol):
