@@ -46,6 +46,7 @@ def landing(settings: Settings) -> HTMLResponse:
 <h1>inferloop-tabular</h1>
 <p>Synthetic tables: upload a real one, fit a model, generate rows, see how good they are.</p>
 <ul>
+<li><a href="/console">The console</a>, to do so in this browser</li>
 <li><a href="/docs">The API</a>, also <a href="/openapi.json">as an OpenAPI document</a></li>
 <li><a href="/health">health</a>, <a href="/ready">readiness</a>, <a href="/metrics">metrics</a>
 </li>

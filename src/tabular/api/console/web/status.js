@@ -6,7 +6,7 @@ import { moment, size, value } from "./format.js";
 import { facts, page, section, table } from "./ui.js";
 
 export async function status(context) {
-  const [health, ready, usage] = await Promise.all([get("health", context.signal), readiness(context.signal), used(context.signal)]);
+  const [health, ready, usage] = await Promise.all([get("health", context.signal), readiness(context.signal), used(context)]);
   const checks = Object.entries(ready.checks).map(([name, check]) => ({ name, ...check }));
   const state = (check) => (check.status === "ok"
     ? h("span", { class: "badge succeeded" }, "✓ answers")
@@ -33,12 +33,13 @@ async function readiness(signal) {
   return answer.json();
 }
 
-async function used(signal) {
+async function used(context) {
+  if (!context.settings.usage) return null; // a service that does not count
   try {
-    return await get("v1/usage", signal);
+    return await get("v1/usage", context.signal);
   } catch (problem) {
-    if (problem.name === "AbortError" || (problem.status !== 404 && problem.status !== 403)) throw problem;
-    return null; // a service that does not count
+    if (problem.status === 404 || problem.status === 403) return null;
+    throw problem;
   }
 }
 
