@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -13,8 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabular.errors import ConfigError, UnavailableError
-from tabular.infra.ratelimit import RateLimiter, client_address, open_limiter, parse_rules
+from tabular.infra.client_address import client_address, counted_as
+from tabular.infra.ratelimit import RateLimiter, open_limiter, parse_rules
+from tests.testbed import parts
 from tests.testbed.ports import free_port
+from tests.testbed.valkey import valkey_server
+
+_ALLOWED = (
+    "import sys; from tabular.infra.ratelimit import open_limiter\n"
+    "limiter = open_limiter(sys.argv[1])\n"
+    "print(sum(limiter.hit('100/minute', 'me').allowed for _ in range(60)))"
+)
 
 
 @pytest.fixture(params=["memory", "valkey"])
@@ -76,13 +88,8 @@ def test_exact_between_threads(limiter: RateLimiter) -> None:
 
 
 def test_exact_across_four_processes(valkey_url: str) -> None:
-    script = (
-        "import sys; from tabular.infra.ratelimit import open_limiter\n"
-        "limiter = open_limiter(sys.argv[1])\n"
-        "print(sum(limiter.hit('100/minute', 'me').allowed for _ in range(60)))"
-    )
     asking = [
-        subprocess.Popen([sys.executable, "-c", script, valkey_url], stdout=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", _ALLOWED, valkey_url], stdout=subprocess.PIPE)
         for _ in range(4)
     ]
     assert sum(int(process.communicate()[0]) for process in asking) == 100
@@ -175,3 +182,91 @@ def test_only_trusted_proxies_name_the_client(peer: str, header: str | None, cli
 
 def test_without_trusted_proxies_the_header_is_ignored() -> None:
     assert client_address("10.1.1.1", "1.2.3.4", []) == "10.1.1.1"
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::9", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9", "203.0.113.9"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_clients_of_one_ipv6_network_count_as_one(address: str, counted: str) -> None:
+    assert counted_as(address) == counted
+
+
+def test_both_forms_of_the_headers_name_every_rule(limiter: RateLimiter) -> None:
+    headers = limiter.hit("10/minute;50/2 hour", "me").headers()
+    assert headers["RateLimit-Policy"] == '"per-minute";q=10;w=60, "per-2-hour";q=50;w=7200'
+    assert headers["RateLimit"] == '"per-minute";r=9;t=60, "per-2-hour";r=49;t=7200'
+    assert headers["RateLimit-Limit"] == "10"
+
+
+def test_a_refused_request_is_charged_to_no_rule(limiter: RateLimiter) -> None:
+    for _ in range(5):
+        limiter.hit("100/hour;2/second", "me")
+    left = limiter.hit("100/hour;2/second", "me").headers()["RateLimit"]
+    assert left.startswith('"per-hour";r=98;'), left
+
+
+def test_a_limit_that_is_lowered_keeps_its_count(limiter: RateLimiter) -> None:
+    for _ in range(5):
+        assert limiter.hit("10/minute", "me").allowed
+    lowered = limiter.hit("3/minute", "me")
+    assert not lowered.allowed
+    assert 55 < lowered.retry_after <= 60
+
+
+@pytest.mark.debian
+def test_processes_whose_clocks_differ_count_alike(valkey_url: str) -> None:
+    faketime = parts.debian("faketime", package="faketime")
+    asking = [
+        subprocess.Popen(
+            [faketime, "-f", offset, sys.executable, "-c", _ALLOWED, valkey_url],
+            stdout=subprocess.PIPE,
+        )
+        for offset in ("-1h", "+0s", "+30s", "+1d")
+    ]
+    assert sum(int(process.communicate()[0]) for process in asking) == 100
+
+
+def test_a_store_that_hangs_slows_one_request_down_and_not_all(tmp_path: Path) -> None:
+    with valkey_server(tmp_path) as server:
+        limiter = open_limiter(server.url())
+        assert not limiter.hit("5/minute", "me").store_failed
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            assert limiter.hit("5/minute", "me").store_failed
+            start = time.monotonic()
+            assert all(limiter.hit("5/minute", "me").store_failed for _ in range(100))
+            assert time.monotonic() - start < 0.5
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        deadline = time.monotonic() + 10
+        while limiter.hit("5/minute", "me").store_failed:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("future", [30_000_000, 90_000_000])
+def test_a_clock_of_the_store_that_went_back_forgives_at_most_a_period(
+    valkey_url: str, future: int
+) -> None:
+    import redis
+
+    limiter = open_limiter(valkey_url)
+    limiter.hit("3/minute", "me")
+    with redis.Redis.from_url(valkey_url) as client:
+        (key,) = client.keys("tabular:limit:*")
+        moment = int(client.lpop(key))
+        client.lpush(key, *[moment + future] * 3)
+    refused = limiter.hit("3/minute", "me")
+    if future > 60_000_000:
+        assert refused.allowed, "such a log is of a future that never came"
+    else:
+        assert not refused.allowed
+        assert refused.retry_after <= 60

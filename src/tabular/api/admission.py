@@ -10,6 +10,7 @@ from anyio import to_thread
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from tabular.api.console import ASSETS
 from tabular.api.credentials import (
     SESSION,
     Credential,
@@ -27,6 +28,7 @@ from tabular.errors import (
 )
 from tabular.infra.auth import Principal
 from tabular.infra.auth.audit import DATASET_DELETED, MODEL_DELETED, Asked, log_decision
+from tabular.infra.client_address import counted_as
 from tabular.infra.ratelimit import Decision
 
 PROBES = ("/health", "/ready", "/metrics")
@@ -53,8 +55,8 @@ class Admission:
         Raises:
             UnauthenticatedError, ForbiddenError, RateLimitedError, UnavailableError: not admitted.
         """
-        if scope["path"] in PROBES:
-            return
+        if scope["path"] in PROBES or scope["path"].startswith(f"{ASSETS}/"):
+            return  # answered from memory, to anybody
         state = scope["state"]
         state["client"] = client_of(scope, headers, self._service.settings.trusted_proxies)
         signs_in = needs_sign_in(scope)
@@ -93,7 +95,8 @@ class Admission:
             else:
                 # An id of its own for each kind of credential would multiply the limit.
                 return principal, limiter.hit(settings.rate_limit, "key", principal.id), None
-        return None, limiter.hit(settings.client_rate_limit, "client", client), refusal
+        rules = settings.client_rate_limit
+        return None, limiter.hit(rules, "client", counted_as(client)), refusal
 
     def log(self, scope: Scope) -> None:
         """Write down what was decided about a request whose answer begins."""

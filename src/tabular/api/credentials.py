@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from tabular.errors import ForbiddenError
+from tabular.infra.client_address import client_address
 from tabular.infra.loopback import is_loopback
-from tabular.infra.ratelimit import client_address
 
 SESSION = "/v1/session"
 BEARER_PROTOCOL = "tabular.bearer."  # a browser's websocket can send no header but this list

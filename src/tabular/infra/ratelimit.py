@@ -1,36 +1,34 @@
 """Limits on requests, by key and by client, exact across every process that shares a store.
 
-A moving window, not fixed ones: at no moment do more than N requests of the last period pass,
-where fixed windows let 2 N through around their border. In Redis the count is one script, so
-four API processes cannot each let the last request through. Memcached has no scripts: there the
-window is estimated from two counters, which is as near as it gets.
+How requests are counted stands in `moving_window`; here it becomes a decision and its headers.
 
 When the store does not answer, the default is to let requests through (``open``): a limit
 protects the platform from overload, keys are still checked against the database, and an
 outage of the cache should not become an outage of everything. ``closed`` is there for who must
-hold a limit at any price. Either way the failure is counted and logged by the caller.
+hold a limit at any price. Either way the failure is counted and logged by the caller, and the
+store is left alone for a second, so that one which hangs does not slow every request down.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from tabular.errors import ConfigError, UnavailableError
 from tabular.infra.cache import SCHEMES
+from tabular.infra.moving_window import Counted, Counter, Estimated, InMemory, InRedis
 from tabular.infra.urls import options, public, split
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
-    from limits.storage import Storage
 
-_NAMESPACE = "tabular:limit"
 _PERIODS = ("second", "minute", "hour", "day")
+PAUSE = 1.0  # seconds for which a store that failed is not asked
+_RETRY = 5.0  # seconds that are told to wait while it is down
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Decision:
         reset_after: seconds until the oldest request counted leaves the window.
         retry_after: seconds until the next request would pass; 0 when allowed.
         store_failed: the store did not answer; `allowed` is then the configured answer.
+        policies: every rule: its name, requests, seconds, requests left, seconds to its reset.
     """
 
     allowed: bool
@@ -52,12 +51,20 @@ class Decision:
     reset_after: float
     retry_after: float
     store_failed: bool = False
+    policies: tuple[tuple[str, int, int, int, float], ...] = ()
 
     def headers(self) -> dict[str, str]:
-        """``RateLimit-*`` of the IETF draft in its widely read form, and ``Retry-After``."""
+        """``RateLimit`` and ``RateLimit-Policy`` of draft-ietf-httpapi-ratelimit-headers-10.
+
+        With them its widely read older form, ``RateLimit-Limit`` and so on, and ``Retry-After``.
+        """
         if self.store_failed:
             return {} if self.allowed else {"Retry-After": _seconds(self.retry_after)}
         found = {
+            "RateLimit-Policy": ", ".join(f'"{n}";q={q};w={w}' for n, q, w, _, _ in self.policies),
+            "RateLimit": ", ".join(
+                f'"{n}";r={r};t={_seconds(t)}' for n, _, _, r, t in self.policies
+            ),
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
             "RateLimit-Reset": _seconds(self.reset_after),
@@ -89,27 +96,33 @@ def parse_rules(text: str) -> tuple[RateLimitItem, ...]:
 
 
 class RateLimiter:
-    """Counts hits in one store. Safe to use from several threads."""
+    """Counts hits in one store. Safe to use from several threads.
+
+    Args:
+        counter: the store.
+        where: its address, without credentials.
+        on_failure: what `hit` answers while the store is down.
+        clock: monotonic seconds.
+    """
 
     def __init__(
         self,
-        storage: Storage,
+        counter: Counter,
         *,
         where: str,
         on_failure: Literal["open", "closed"] = "open",
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        from limits.storage import MovingWindowSupport
-        from limits.strategies import MovingWindowRateLimiter, SlidingWindowCounterRateLimiter
-
-        moves = isinstance(storage, MovingWindowSupport)
-        self._storage = storage
-        self._strategy = (
-            MovingWindowRateLimiter(storage) if moves else SlidingWindowCounterRateLimiter(storage)
-        )
+        self._counter = counter
         self._where = where
         self._on_failure = on_failure
         self._clock = clock
+        self._not_before = float("-inf")
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether a hit waits for nothing, and so needs no thread."""
+        return isinstance(self._counter, InMemory)
 
     def hit(self, rules: str, *identity: str, cost: int = 1) -> Decision:
         """Count one request of `identity` and decide.
@@ -123,10 +136,14 @@ class RateLimiter:
             ConfigError: `rules` cannot be read.
         """
         items = parse_rules(rules)
-        try:
-            return self._decide(items, identity, cost)
-        except _storage_errors():
+        if self._clock() < self._not_before:
             return self._failed(items)
+        try:
+            passes, counted = self._counter.hit(items, identity, cost)
+        except _storage_errors():
+            self._not_before = self._clock() + PAUSE
+            return self._failed(items)
+        return _decided(items, passes, counted)
 
     def ping(self) -> None:
         """Return when the store answers.
@@ -135,45 +152,37 @@ class RateLimiter:
             UnavailableError: it does not.
         """
         try:
-            healthy = self._storage.check()
+            self._counter.ping()
         except _storage_errors() as error:
-            raise self._unavailable() from error
-        if not healthy:
-            raise self._unavailable()
+            raise UnavailableError(
+                "the rate-limit store does not answer", where=self._where
+            ) from error
 
     def reset(self) -> None:
         """Forget every count."""
-        self._storage.reset()
-
-    def _decide(
-        self, items: Sequence[RateLimitItem], identity: Sequence[str], cost: int
-    ) -> Decision:
-        decision: Decision | None = None
-        for item in items:
-            allowed = self._strategy.hit(item, *identity, cost=cost)
-            stats = self._strategy.get_window_stats(item, *identity)
-            oldest_leaves = max(0.0, stats.reset_time - self._clock())
-            current = Decision(
-                allowed=allowed,
-                limit=item.amount,
-                remaining=0 if not allowed else max(0, stats.remaining),
-                reset_after=oldest_leaves,
-                retry_after=0.0 if allowed else oldest_leaves,
-            )
-            if decision is None or not allowed or current.remaining < decision.remaining:
-                decision = current
-            if not allowed:
-                break  # a refused request is not charged to the rules after this one
-        assert decision is not None  # parse_rules gives at least one rule
-        return decision
+        self._counter.reset()
 
     def _failed(self, items: Sequence[RateLimitItem]) -> Decision:
-        allowed = self._on_failure == "open"
-        limit = items[0].amount
-        return Decision(allowed, limit, limit if allowed else 0, 0.0, 0.0 if allowed else 5.0, True)
+        allowed, limit = self._on_failure == "open", items[0].amount
+        wait = 0.0 if allowed else _RETRY
+        return Decision(allowed, limit, limit if allowed else 0, 0.0, wait, True)
 
-    def _unavailable(self) -> UnavailableError:
-        return UnavailableError("the rate-limit store does not answer", where=self._where)
+
+def _decided(items: Sequence[RateLimitItem], passes: bool, counted: Sequence[Counted]) -> Decision:
+    """The decision, in the words of the rule that refuses for longest or has least left."""
+    lefts = [max(0, item.amount - c.count) for item, c in zip(items, counted, strict=True)]
+    tightest = min(range(len(items)), key=lambda i: (-counted[i].retry_after, lefts[i]))
+    return Decision(
+        allowed=passes,
+        limit=items[tightest].amount,
+        remaining=lefts[tightest] if passes else 0,
+        reset_after=max(0.0, counted[tightest].reset_after),
+        retry_after=0.0 if passes else max(0.0, counted[tightest].retry_after),
+        policies=tuple(
+            (_name(item), item.amount, item.get_expiry(), left, c.reset_after)
+            for item, left, c in zip(items, lefts, counted, strict=True)
+        ),
+    )
 
 
 def open_limiter(url: str, *, on_failure: Literal["open", "closed"] = "open") -> RateLimiter:
@@ -187,80 +196,46 @@ def open_limiter(url: str, *, on_failure: Literal["open", "closed"] = "open") ->
         ConfigError: no driver for the URL, or its extra is not installed.
     """
     parts = split(url, SCHEMES, what="rate-limit")
+    counter: Counter
     if parts.scheme == "memcached":
-        return RateLimiter(_in_memcached(url), where=public(url), on_failure=on_failure)
-    if parts.scheme == "memory":
-        from limits.storage import MemoryStorage
-
+        counter = _in_memcached(url)
+    elif parts.scheme == "memory":
         options(parts, (), what="rate-limit")
-        return RateLimiter(MemoryStorage(), where="memory://", on_failure=on_failure)
-    from tabular.infra.redis_client import check_url, connection_options, explained
+        counter = InMemory()
+    else:
+        from tabular.infra.redis_client import check_url
 
-    check_url(url, what="rate-limit")
-    settings = connection_options()
-    from limits.storage import RedisStorage
-
-    with explained(url, "rate-limit store"):
-        storage = RedisStorage(url, wrap_exceptions=True, key_prefix=_NAMESPACE, **settings)
-    return RateLimiter(storage, where=public(url), on_failure=on_failure)
+        check_url(url, what="rate-limit")
+        counter = InRedis(url)
+    return RateLimiter(counter, where=public(url), on_failure=on_failure)
 
 
-def _in_memcached(url: str) -> Storage:
+def _in_memcached(url: str) -> Estimated:
     from tabular.infra.memcached_client import Servers, servers
 
     clients: Any = Servers(servers(url, what="rate-limit"))
     from limits.storage import MemcachedStorage
 
     # The client knows the servers; the address here is only one that can be read.
-    return MemcachedStorage(
-        "memcached://localhost:11211", wrap_exceptions=True, client_getter=lambda *_: clients
+    return Estimated(
+        MemcachedStorage(
+            "memcached://localhost:11211", wrap_exceptions=True, client_getter=lambda *_: clients
+        )
     )
 
 
-def client_address(peer: str, forwarded_for: str | None, trusted: Iterable[str]) -> str:
-    """The address of the client behind proxies that we trust, and no further.
-
-    ``X-Forwarded-For`` is read from its right end: each address was added by the one to its
-    right, so the walk stops at the first that is not a trusted proxy. What a client wrote into
-    the header itself stands left of that and is never believed.
-
-    Args:
-        peer: address of the connection.
-        forwarded_for: the header, all its lines joined by commas.
-        trusted: addresses or networks of our own proxies.
-    """
-    networks = [ipaddress.ip_network(item, strict=False) for item in trusted]
-    client = peer
-    hops = [] if forwarded_for is None else [hop.strip() for hop in forwarded_for.split(",")]
-    while hops and _inside(client, networks):
-        candidate = _address(hops.pop())
-        if candidate is None:
-            break  # not an address: the last one that we could verify stands
-        client = candidate
-    return client
-
-
-def _address(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
-
-
-def _inside(text: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in networks)
-
-
+@lru_cache(maxsize=1)
 def _storage_errors() -> tuple[type[Exception], ...]:
     from limits.errors import StorageError
 
-    return (StorageError, OSError)
+    from tabular.infra.redis_client import client_errors
+
+    return (StorageError, OSError, *client_errors())
+
+
+def _name(item: RateLimitItem) -> str:
+    every = "" if item.multiples == 1 else f"{item.multiples}-"
+    return f"per-{every}{item.GRANULARITY.name}"
 
 
 def _seconds(value: float) -> str:

@@ -63,13 +63,25 @@ def connection_options() -> dict[str, Any]:
     }
 
 
-def connect(url: str) -> Any:
+def connect(url: str, **changed: Any) -> Any:
     """A synchronous client; it connects at its first command.
+
+    Args:
+        url: of the server.
+        **changed: instead of what `connection_options` says.
 
     Raises:
         ConfigError: the package is missing.
     """
-    return redis_module().Redis.from_url(url, **connection_options())
+    return redis_module().Redis.from_url(url, **{**connection_options(), **changed})
+
+
+def client_errors() -> tuple[type[Exception], ...]:
+    """What the client raises of a server; nothing when the package is not installed."""
+    try:
+        return (redis_module().RedisError,)
+    except ConfigError:
+        return ()
 
 
 @contextlib.contextmanager
