@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tabular.errors import ConflictError, TabularError
 from tabular.infra.database import Database
-from tabular.infra.database.models import Garbage
+from tabular.infra.database.models import Garbage, Hold
 from tabular.infra.storage import ObjectStore
 
 _LOG = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class GarbageBin:
         self.empty(folder)
 
     def empty(self, folder: str | None = None) -> int:
-        """Remove what is named and not pending, or pending for too long.
+        """Remove what is named and not pending, or pending for too long; nothing under a hold.
 
         Args:
             folder: only this one.
@@ -89,7 +89,9 @@ class GarbageBin:
             due = due.where(Garbage.prefix == folder)
         with self._database.session() as session:
             folders = list(session.scalars(due))
-        return sum(map(self._remove, folders))
+            # Asked after the folders: what a holder may still read was named after it held on.
+            held = session.scalar(select(Hold.id).where(Hold.expires_at > self._clock()).limit(1))
+        return 0 if held is not None else sum(map(self._remove, folders))
 
     def _remove(self, folder: str) -> bool:
         """Remove one folder; one that cannot be removed now must not keep the others."""
@@ -97,7 +99,10 @@ class GarbageBin:
         try:
             with self._database.transaction() as session:
                 # First of all, an upload that still runs loses its right to commit.
-                session.execute(update(Garbage).where(named).values(pending=False))
+                row = session.scalar(select(Garbage).where(named).with_for_update())
+                if row is None:
+                    return False  # it committed just now, or another one was faster
+                row.pending = False
             for info in self._store.list(folder):
                 self._store.delete(info.key)
             with self._database.transaction() as session:

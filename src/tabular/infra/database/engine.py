@@ -33,6 +33,10 @@ POOL_TIMEOUT = 10.0  # seconds a request waits for a free connection
 RECYCLE = 1800  # seconds; below the idle limits of common proxies
 
 _BEGIN = "tabular_begin"
+_SNAPSHOT: dict[str, dict[str, Any]] = {  # a transaction of SQLite is one by itself
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+    "mysql": {"isolation_level": "REPEATABLE READ"},
+}
 
 
 class Database:
@@ -84,6 +88,20 @@ class Database:
         """A plain connection in a writing transaction, for schema changes."""
         with self._explained(), self._writing.begin() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection whose reads all see the database as it was at the first of them.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        with (
+            self._explained(),
+            self._engine.connect() as plain,
+            plain.execution_options(**_SNAPSHOT.get(self.backend, {})).begin() as begun,
+        ):
+            yield begun.connection
 
     def ping(self) -> None:
         """Return when the database answers.

@@ -43,8 +43,8 @@ def migrate(database: Database, *, to: str = "head") -> str | None:
 
     with database.connection() as connection, _alone(database, connection):
         config = _config(connection)
-        current = _current(connection)
-        if to == "head" and current is not None and not _known(current):
+        current = revision_of(connection)
+        if to == "head" and current is not None and not is_known(current):
             return current  # a newer release migrated it; going down would lose its data
         if database.backend == "mysql":
             _migrate_mysql(connection, config, current, head() if to == "head" else to)
@@ -52,7 +52,7 @@ def migrate(database: Database, *, to: str = "head") -> str | None:
             command.downgrade(config, to)
         else:
             command.upgrade(config, to)
-        return _current(connection)
+        return revision_of(connection)
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def _migrate_mysql(connection: Connection, config: Config, current: str | None, 
 def revision(database: Database) -> str | None:
     """The revision the schema is at; None when there is no schema."""
     with database.session() as session:
-        return _current(session.connection())
+        return revision_of(session.connection())
 
 
 @cache
@@ -108,7 +108,7 @@ def check_schema(database: Database) -> str:
         UnavailableError: there is no schema, or an older one.
     """
     current = revision(database)
-    if current == head() or (current is not None and not _known(current)):
+    if current == head() or (current is not None and not is_known(current)):
         return current
     raise UnavailableError(
         f"the database schema is {'missing' if current is None else f'at revision {current}'}; "
@@ -128,7 +128,8 @@ def _config(connection: Connection) -> Config:
     return config
 
 
-def _current(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """The revision that a connection sees; None when there is no schema."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -141,7 +142,8 @@ def _revisions() -> frozenset[str]:
     return frozenset(file.name.partition("_")[0] for file in files)
 
 
-def _known(wanted: str) -> bool:
+def is_known(wanted: str) -> bool:
+    """Whether this release has the revision."""
     return wanted in _revisions()
 
 

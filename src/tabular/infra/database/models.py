@@ -150,8 +150,10 @@ class Job(Base):
         attempt: how often it was claimed; the fencing token: only the holder of the present
             number may change the row.
         tries: claims that count against `max_tries` (one given back unharmed does not).
-        beat: raised by each heartbeat; whoever sees it stand still for the length of a lease,
+        beat: raised by each heartbeat and each change, and never lowered, so that it puts the
+            states of a job in order; whoever sees it stand still for the length of a lease,
             by a clock that cannot be set, may take the job away.
+        parts: into how many parts the job was split, see `JobPart`; it has no worker then.
         not_before, requeued_at: a courtesy delay after a failed try; see `worker.jobs`.
         outage: seconds that tries and delays took which ended because the store or the
             database did not answer; such a try does not count, and this bounds them.
@@ -176,6 +178,7 @@ class Job(Base):
     tries: Mapped[int] = mapped_column(default=0)
     max_tries: Mapped[int]
     beat: Mapped[int] = mapped_column(Sequence, default=0)
+    parts: Mapped[int | None]
     worker: Mapped[str | None] = mapped_column(String(200))
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     progress: Mapped[float] = mapped_column(default=0.0)
@@ -189,6 +192,47 @@ class Job(Base):
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
     created_by: Mapped[str] = mapped_column(String(40))
+
+
+class JobPart(Base):
+    """A piece of a job that any worker may do, as long as the job runs; see `worker.parts`.
+
+    What a job has by the same name means the same here. The rows go when the job ends.
+
+    Attributes:
+        job_attempt: the attempt of the job that was split.
+        number: its place among the parts, from 0.
+        place: its place among everything that waits, counted like the `seq` of jobs.
+        start, rows: which rows; no rows for the last part, which joins the others.
+    """
+
+    __tablename__ = "job_parts"
+    __table_args__ = (
+        UniqueConstraint("job_id", "number"),
+        Index("ix_job_parts_status_tries_place", "status", "tries", "place"),
+    )
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    job_id: Mapped[str] = mapped_column(String(40))
+    job_attempt: Mapped[int]
+    number: Mapped[int]
+    place: Mapped[int] = mapped_column(Sequence)
+    start: Mapped[int] = mapped_column(Sequence)
+    rows: Mapped[int] = mapped_column(Sequence)
+    status: Mapped[str] = mapped_column(String(16))
+    attempt: Mapped[int] = mapped_column(default=0)
+    tries: Mapped[int] = mapped_column(default=0)
+    max_tries: Mapped[int]
+    beat: Mapped[int] = mapped_column(Sequence, default=0)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    progress: Mapped[float] = mapped_column(default=0.0)
+    error: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    result: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    not_before: Mapped[datetime | None] = mapped_column(Moment)
+    requeued_at: Mapped[datetime | None] = mapped_column(Moment)
+    outage: Mapped[float] = mapped_column(Double, default=0.0, server_default="0")
+    started_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class Evaluation(Base):
@@ -235,3 +279,19 @@ class Garbage(Base):
     prefix: Mapped[str] = mapped_column(String(512), unique=True)
     pending: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Hold(Base):
+    """Somebody copies the objects that rows of one moment refer to: until then, none is removed.
+
+    Attributes:
+        expires_at: when it ends by itself; who holds on moves it further.
+    """
+
+    __tablename__ = "holds"
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(40), unique=True)
+    reason: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
