@@ -7,10 +7,12 @@ the deployed service and not of the engine) is written here once.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 import httpx
 
@@ -19,7 +21,7 @@ from tabular.deploy.cost import check_budget, estimate
 from tabular.deploy.events import Event
 from tabular.deploy.plan import Action, Plan
 from tabular.deploy.policy import check, require_allowed
-from tabular.deploy.provider import Provider, State, Status
+from tabular.deploy.provider import DataAccess, Provider, State, Status
 from tabular.deploy.spec import Deployment
 from tabular.deploy.target import Target
 from tabular.errors import (
@@ -29,6 +31,7 @@ from tabular.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from tabular.infra.config import Settings
 
 READY_TIMEOUT = 60.0
 _PAUSE = 0.5  # seconds between two questions
@@ -159,6 +162,36 @@ class Orchestrator:
         """Create an administrator's key; with ``only_first`` None if the platform has one."""
         with self._audit.action("issue-key", target, name=name):
             return self.provider.engine.issue_api_key(target, name, only_first=only_first)
+
+    def service_settings(self, target: Target) -> Settings:
+        """The settings of the platform at a target, secrets included; never to be shown.
+
+        Raises:
+            UnsupportedError: the provider gives no way to its data.
+        """
+        return self._data_access.service_settings(target)
+
+    @contextlib.contextmanager
+    def recorded(self, action: str, target: Target, **details: Any) -> Iterator[None]:
+        """Put what the block does into the audit log, as this class does with its own actions."""
+        with self._audit.action(action, target, **details):
+            yield
+
+    def adopt_secret_key(self, target: Target, secret: str) -> None:
+        """Let the platform go by another secret key, and wait until it is ready again."""
+        with self._audit.action("adopt-secret-key", target):
+            self._data_access.adopt_secret_key(target, secret)
+            self.verify(target)
+
+    @property
+    def _data_access(self) -> DataAccess:
+        engine = self.provider.engine
+        if not isinstance(engine, DataAccess):
+            raise UnsupportedError(
+                f"{self.provider.name} gives no way to a deployment's data from here",
+                hint="run `python -m tabular.transfer` with the settings of the service, there",
+            )
+        return engine
 
     def find(self, name: str | None, environment: str | None) -> Status:
         """The one deployment these words mean.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
@@ -22,6 +22,7 @@ from tabular.deploy.plan import Plan, PropertyChange
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
 from tabular.deploy.target import Target
+from tabular.infra.config import Settings
 
 
 class State(StrEnum):
@@ -161,6 +162,24 @@ class Engine(Protocol):
 
         With ``only_first``, None where the platform has a key already.
         """
+        ...
+
+
+@runtime_checkable
+class DataAccess(Protocol):
+    """What an engine may offer besides: the way to the data of what it runs, for backups."""
+
+    def service_settings(self, target: Target) -> Settings:
+        """The settings of the platform there, whose URLs lead to its data from here.
+
+        Raises:
+            NotFoundError: nothing is deployed there.
+            UnsupportedError: its data cannot be reached from here.
+        """
+        ...
+
+    def adopt_secret_key(self, target: Target, secret: str) -> None:
+        """Give the platform another secret key; returns when nobody goes by the old one."""
         ...
 
 

@@ -13,7 +13,16 @@ from tabular.deploy.events import Event, utc_now
 from tabular.deploy.plan import Plan, diff_resources
 from tabular.deploy.provider import Drift, LogLine, State, Status
 from tabular.deploy.stack import Resource, Stack, fingerprint
-from tabular.deploy.standalone import cache, logs, observe, postgres, requests, revival, vault
+from tabular.deploy.standalone import (
+    cache,
+    data_access,
+    logs,
+    observe,
+    postgres,
+    requests,
+    revival,
+    vault,
+)
 from tabular.deploy.standalone.container_steps import container_logs, find_commands, is_container
 from tabular.deploy.standalone.launch import environment
 from tabular.deploy.standalone.layout import Home, Layout
@@ -23,6 +32,7 @@ from tabular.deploy.standalone.ports import require_free
 from tabular.deploy.standalone.programs import run
 from tabular.deploy.target import Target
 from tabular.errors import ConflictError, EngineError, NotFoundError
+from tabular.infra.config import Settings
 
 KEY_TIMEOUT = 60.0
 
@@ -189,11 +199,7 @@ class ProcessEngine:
             EngineError: the platform did not, or not in time.
         """
         layout = self._home.of(target)
-        record, release = self._require(layout, target)
-        if release is None:
-            raise EngineError(
-                f"the description of release {record.current} is gone", hint="deploy again"
-            )
+        record, release = self._require_release(layout, target)
         command, variables = _in_platform(layout, record, release, "create-key")
         done = run(
             [*command, "--name", name, "--scopes", "admin", "--json",
@@ -217,6 +223,18 @@ class ProcessEngine:
             )
         return None if key is None else str(key)
 
+    def service_settings(self, target: Target) -> Settings:
+        """The settings of the platform there; see `data_access`."""
+        layout = self._home.of(target)
+        record, release = self._require_release(layout, target)
+        return data_access.service_settings(layout, release, record)
+
+    def adopt_secret_key(self, target: Target, secret: str) -> None:
+        """Give the platform another secret key; see `data_access`."""
+        layout = self._home.of(target)
+        record, release = self._require_release(layout, target)
+        data_access.adopt_secret_key(layout, release, record, secret, timeout=self._ready_timeout)
+
     def _look(self, layout: Layout) -> tuple[Record | None, Release | None]:
         record = requests.read_state(layout)
         return record, observe.read_release(layout, record.current) if record else None
@@ -227,6 +245,14 @@ class ProcessEngine:
             raise nothing_at(target)
         if record.runtime == "process":
             requests.ensure_supervisor(layout)
+        return record, release
+
+    def _require_release(self, layout: Layout, target: Target) -> tuple[Record, Release]:
+        record, release = self._require(layout, target)
+        if release is None:
+            raise EngineError(
+                f"the description of release {record.current} is gone", hint="deploy again"
+            )
         return record, release
 
     def _running(

@@ -1,0 +1,292 @@
+"""Puts a backup into an empty platform, compares what is there then, and says so.
+
+Objects come first, each by itself; rows come in one transaction, so that they are there all or
+not at all. A marker in the target's store says which backup is being restored: a run that was
+killed is started again and goes on, and nobody else's data is taken for the rest of it.
+
+Jobs that ran at the moment of the backup have no worker here. They wait again, with the try that
+was interrupted given back, or are cancelled where somebody had asked for it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from tabular.errors import IntegrityError, NotFoundError, RefusedError
+from tabular.infra.database import Database, head, migrate, revision
+from tabular.infra.database.migrate import is_known
+from tabular.infra.database.models import Dataset, Evaluation, Job, Model
+from tabular.infra.storage import ObjectStore
+from tabular.transfer.backup import Point, Progress, nowhere
+from tabular.transfer.copying import copy_objects, has
+from tabular.transfer.journal import Journal
+from tabular.transfer.manifest import Manifest, Table
+from tabular.transfer.place import Place
+from tabular.transfer.tables import clear, dump, load, number_on
+
+_FOLDER = "transfer"
+_MARKER = f"{_FOLDER}/restore.json"
+_JOURNAL = f"{_FOLDER}/restored"
+_CONTENT = (Dataset, Model, Job, Evaluation)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored, compared.
+
+    Attributes:
+        backup: its id.
+        rows: by table; read again from the target and compared, before they were committed.
+        objects, size: read again from the target and compared.
+        copied: objects that this run copied; the others were there.
+        requeued, cancelled: jobs that ran at the moment of the backup.
+        migrated: from which schema revision, where that was older.
+    """
+
+    backup: str
+    rows: dict[str, int]
+    objects: int
+    size: int
+    copied: int
+    requeued: int
+    cancelled: int
+    migrated: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {**vars(self), "compared": True}
+
+
+@dataclass
+class Restore:
+    """One run of restoring.
+
+    Args:
+        place: where the backup is.
+        manifest: of the backup.
+        database: of the target; made or emptied as needed.
+        store: of the target.
+        replace: let what is in the target be replaced.
+        progress: told the fraction of objects done.
+        at: called with the name of each point passed; tests stop there.
+    """
+
+    place: Place
+    manifest: Manifest
+    database: Database
+    store: ObjectStore
+    replace: bool = False
+    progress: Progress = lambda fraction: None
+    at: Point = nowhere
+
+    def run(self) -> Restored:
+        """Restore it, whole, and compare.
+
+        Raises:
+            RefusedError: the backup is newer than this release, or the target has data.
+            IntegrityError: the backup is damaged, or the target has other data afterwards.
+            UnavailableError: one of the places does not answer or is full.
+        """
+        stage = self._begin()
+        self.at("begun")
+        journal = Journal(self.store, _JOURNAL)
+        copied = self._copy(journal)
+        self.at("objects")
+        ended = stage.get("ended")
+        if ended is None:
+            ended = self._load()
+            self.at("loaded")
+            self._mark(ended=ended)
+        self.at("rows")
+        migrate(self.database)
+        self.at("migrated")
+        self._compare()
+        journal.remove()
+        self.store.delete(_MARKER)
+        older = self.manifest.summary.revision
+        return Restored(
+            backup=self.manifest.summary.id,
+            rows={table.name: table.rows for table in self.manifest.tables},
+            objects=len(self.manifest.objects),
+            size=sum(entry.size for entry in self.manifest.objects),
+            copied=copied,
+            requeued=ended["requeued"],
+            cancelled=ended["cancelled"],
+            migrated=None if older == head() else older,
+        )
+
+    def _begin(self) -> dict[str, Any]:
+        """Whether this goes on with a run that was killed, and how far that was."""
+        if not is_known(self.manifest.summary.revision):
+            raise RefusedError(
+                f"the backup has schema revision {self.manifest.summary.revision}; "
+                f"this release knows up to {head()}",
+                hint=f"restore it with release {self.manifest.summary.release} or a later one",
+                code="refused.newer-backup",
+            )
+        before = self._marker()
+        if before is not None and before["backup"] == self.manifest.summary.id:
+            self.replace = before["replace"]
+            return before
+        if not self.replace:
+            self._require_empty(before)
+        Journal(self.store, _JOURNAL).remove()
+        self._mark()
+        return {}
+
+    def _marker(self) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads(b"".join(self.store.get(_MARKER))))
+        except NotFoundError:
+            return None
+
+    def _mark(self, **more: Any) -> None:
+        text = {"backup": self.manifest.summary.id, "replace": self.replace, **more}
+        self.store.put(_MARKER, json.dumps(text).encode())
+
+    def _require_empty(self, before: dict[str, Any] | None) -> None:
+        found = "" if before is None else f"the rest of a restore of {before['backup']}"
+        if not found:
+            first = next(iter(self.store.list()), None)
+            found = "" if first is None else f"the object {first.key}"
+        if not found and revision(self.database) is not None:
+            with self.database.session() as session:
+                names = (
+                    table.__tablename__
+                    for table in _CONTENT
+                    if session.scalar(select(table.seq).limit(1)) is not None
+                )
+                found = next((f"rows in {name}" for name in names), "")
+        if found:
+            raise RefusedError(
+                f"the target is not empty: it has {found}",
+                where=self.database.where,
+                hint="restore into a new deployment, or --replace what it has",
+                code="refused.not-empty",
+            )
+
+    def _copy(self, journal: Journal) -> int:
+        entries = {entry.key: entry for entry in self.manifest.objects}
+        done = 0
+
+        def each(info: Any) -> None:
+            nonlocal done
+            done += 1
+            self.progress(done / len(entries))
+            self.at(f"object {info.key}")
+
+        result = copy_objects(
+            lambda info: self.place.get(entries[info.key]),
+            self.store,
+            (entry.info(entry.key) for entry in self.manifest.objects),
+            journal=journal,
+            each=each,
+        )
+        return result.objects
+
+    def _load(self) -> dict[str, int]:
+        """All rows, in one transaction, compared before it is committed."""
+        summary = self.manifest.summary
+        if revision(self.database) != summary.revision:
+            found = revision(self.database)
+            if found is not None and not is_known(found):
+                raise RefusedError(
+                    f"the target's schema is at revision {found}, which this release does not know",
+                    where=self.database.where,
+                    hint="use the release that made it",
+                )
+            migrate(self.database, to=summary.revision)
+        shapes = [table.shape for table in self.manifest.tables]
+        with self.database.connection() as connection:
+            clear(connection, shapes)
+            for table in self.manifest.tables:
+                for chunk in table.chunks:
+                    load(connection, table.shape, b"".join(self.place.get(chunk)))
+                    self.at(f"table {table.name}")
+                _compare_rows(connection, table)
+            number_on(connection, shapes)
+            ended = _let_go(connection)
+            if self.replace:
+                self._remove_others()
+            self.at("uncommitted")
+        return ended
+
+    def _remove_others(self) -> None:
+        """What a platform had before it was replaced.
+
+        Nobody can add to it meanwhile: who wants to write rows waits for our transaction, and
+        the jobs of the backup, whose results could have the same keys, are not seen before.
+        """
+        wanted = {entry.key for entry in self.manifest.objects}
+        for info in list(self.store.list()):
+            if info.key not in wanted and not info.key.startswith(f"{_FOLDER}/"):
+                self.store.delete(info.key)
+
+    def _compare(self) -> None:
+        """Ask the target for each object once more.
+
+        Raises:
+            IntegrityError: it is not what the backup says.
+        """
+        entries = (entry.info(entry.key) for entry in self.manifest.objects)
+        wrong = [info.key for info in entries if not has(self.store, info)]
+        if wrong:
+            raise IntegrityError(
+                f"{len(wrong)} objects are not as restored, {wrong[0]} among them",
+                where=self.store.where,
+                hint="run the same restore again",
+            )
+
+
+def _compare_rows(connection: Connection, table: Table) -> None:
+    said = [(chunk.sha256, chunk.rows) for chunk in table.chunks]
+    found = [(chunk.sha256, chunk.rows) for chunk in dump(connection, table.shape)]
+    if said != found:
+        raise IntegrityError(
+            f"the rows of {table.name} came back other than they were written; nothing was kept",
+            hint="verify the backup; where it is whole, report this as a fault of the program",
+            code="unavailable.rows-differ",
+        )
+
+
+def _let_go(connection: Connection) -> dict[str, int]:
+    """Jobs that ran wait again, as if their worker had given them back."""
+    running = Job.__table__.c.status == "running"
+    jobs = update(Job.__table__)  # type: ignore[arg-type]
+    asked = Job.__table__.c.cancel_requested.is_(True)
+    now = datetime.now(UTC)
+    ended = {"worker": None, "progress": 0.0}
+    cancelled = connection.execute(
+        jobs.where(running, asked).values(status="cancelled", finished_at=now, **ended)
+    )
+    tries = Job.__table__.c.tries - 1
+    requeued = connection.execute(
+        jobs.where(running).values(
+            status="queued", tries=tries, requeued_at=now, not_before=now, **ended
+        )
+    )
+    return {"requeued": requeued.rowcount, "cancelled": cancelled.rowcount}
+
+
+def restore_into(
+    place: Place, manifest: Manifest, database_url: str, store: ObjectStore, *,
+    replace: bool = False, progress: Progress = lambda fraction: None, at: Point = nowhere,
+) -> Restored:  # fmt: skip
+    """Restore a backup into the place that a URL and a store name.
+
+    Args:
+        place: where the backup is.
+        manifest: of the backup.
+        database_url, store: of the target.
+        replace, progress, at: see `Restore`.
+    """
+    database = Database(database_url)
+    try:
+        return Restore(place, manifest, database, store, replace, progress, at).run()
+    finally:
+        database.close()
