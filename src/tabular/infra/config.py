@@ -177,6 +177,22 @@ class Settings(SignInSettings):
         "stay.",
         shown="`forever`",
     )
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = setting(
+        0,
+        "Port on which a worker answers /metrics and /health, at TABULAR_HOST; 0: it does not, and "
+        "the API tells of it where both share PROMETHEUS_MULTIPROC_DIR.",
+    )
+    otlp_endpoint: str = setting(
+        "",
+        "URL of an OpenTelemetry collector for traces and metrics (OTLP over HTTP), such as "
+        "`http://otel.internal:4318`. Needs the extra `otel`. The standard `OTEL_*` variables are "
+        "honoured too; see [observability.md](observability.md). Empty: as those say.",
+    )
+    trace_sample: Annotated[float, Field(ge=0, le=1)] = setting(
+        1.0,
+        "Share of new traces that is recorded; a caller's decision on its own trace is kept. "
+        "OTEL_TRACES_SAMPLER wins.",
+    )
     inline_rows: Annotated[int, Field(ge=0)] = setting(
         10_000, "Up to this many rows are generated within the request; more become a job."
     )
@@ -218,6 +234,17 @@ class Settings(SignInSettings):
                 {"text": repr(value)},
             )
         return timedelta(seconds=int(form[1]) * _UNITS[form[2]])
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", value):
+            raise PydanticCustomError(
+                "url",
+                "the endpoint is no http:// or https:// URL; write such as {example}",
+                {"example": "http://otel.internal:4318"},
+            )
+        return value
 
     @field_validator("rate_limit", "client_rate_limit")
     @classmethod

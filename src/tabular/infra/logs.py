@@ -125,6 +125,11 @@ def configure_logging(
         logger.propagate = True
 
 
+def logged_ids() -> dict[str, str]:
+    """The ids that every log has just now, for another process that goes on with the work."""
+    return dict(_context.get())
+
+
 @contextlib.contextmanager
 def log_context(**ids: str) -> Iterator[None]:
     """Add ids such as ``request_id`` and ``job_id`` to every log within the block."""

@@ -23,6 +23,7 @@ from tabular.infra.storage.digest import BlockDigest, checked
 from tabular.infra.storage.keys import check_key, check_prefix
 from tabular.infra.storage.reader import ObjectReader, read_blocks
 from tabular.infra.storage.record import ObjectInfo, Record
+from tabular.infra.tracing import subspan
 
 _REF = "ref"
 _REREADS = 10  # an overwrite deletes the old data; a reader caught between looks again
@@ -54,6 +55,10 @@ class ObjectStore:
             ConflictError: `if_absent`, and the object exists.
             UnavailableError: the store is full, unreachable or refuses.
         """
+        with subspan("storage.put"):
+            return self._put(key, chunks, if_absent=if_absent)
+
+    def _put(self, key: str, chunks: bytes | Iterable[bytes], *, if_absent: bool) -> ObjectInfo:
         check_key(key)
         old = self._record(key)
         if if_absent and old is not None:
@@ -87,6 +92,10 @@ class ObjectStore:
             IntegrityError: the bytes are not those that were written.
             UnavailableError: the store does not answer, or the object was replaced meanwhile.
         """
+        with subspan("storage.get"):
+            return self._found(key)
+
+    def _found(self, key: str) -> Iterator[bytes]:
         for _ in range(_REREADS):
             record = self._existing(key)
             chunks = self._backend.stream(_data_name(key, record.version))
@@ -119,7 +128,8 @@ class ObjectStore:
         Raises:
             NotFoundError: no such object. Reads raise IntegrityError and UnavailableError.
         """
-        record = self._existing(key)
+        with subspan("storage.open"):
+            record = self._existing(key)
         return io.BufferedReader(ObjectReader(self._block_source(key, record), record))
 
     def head(self, key: str) -> ObjectInfo:
