@@ -214,6 +214,7 @@ def test_two_apis_share_the_port_and_a_stranger_does_not(
 ) -> None:
     import socket
 
+    processes.share()
     first, second = processes.api(), processes.api()
     pids = {httpx.get(f"{processes.url}/health").json()["pid"] for _ in range(60)}
     assert pids == {first.pid, second.pid}
