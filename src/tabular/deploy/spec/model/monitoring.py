@@ -40,8 +40,8 @@ class Panel(Block):
     """One chart of a dashboard."""
 
     metric: Metric = key(..., "Metric to draw.", "synthdata_generation_rate")
-    aggregation: Literal["sum", "avg", "min", "max", "count"] = key(
-        "sum", "How series are put together.", "sum"
+    aggregation: Literal["sum", "avg", "min", "max", "count", "p50", "p90", "p95", "p99"] = key(
+        "sum", "How series are put together; p50 to p99 are quantiles of a histogram.", "sum"
     )
     group_by: Annotated[tuple[MetricLabel, ...], AsTuple] = key(
         (), "One line for each value of these labels.", ["provider", "region"], alias="groupBy"
