@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tabular.errors import TabularError
-from tabular.infra.logs import configure_logging
+from tabular.infra import tracing
+from tabular.infra.logs import configure_logging, log_context
 from tabular.infra.storage import open_store
 from tabular.worker import scratch, wire
 from tabular.worker.handlers import HANDLERS, Workbench
@@ -70,9 +71,16 @@ def _reporter(send: Callable[[dict[str, Any]], None]) -> Callable[[float, int], 
 
 
 def _answer(task: dict[str, Any], bench: Workbench) -> dict[str, Any]:
-    """Do one task; the message that ends it."""
+    """Do one task; the message that ends it, with what it took its time for."""
+    spans = tracing.Recording(task["traceparent"] or "")
+    with tracing.active(spans), log_context(**task["logged"]):
+        return {**_done(task, bench), "spans": spans.spans}
+
+
+def _done(task: dict[str, Any], bench: Workbench) -> dict[str, Any]:
     try:
-        result = HANDLERS[task["kind"]](task, bench)
+        with tracing.subspan(task["kind"], pid=str(os.getpid())):
+            result = HANDLERS[task["kind"]](task, bench)
     except TabularError as error:
         return _failed(error)
     except MemoryError:

@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tabular.errors import TabularError, UnavailableError
+from tabular.infra import tracing
+from tabular.infra.logs import logged_ids
 from tabular.worker import scratch, wire
 from tabular.worker.wire import Task
 
@@ -109,9 +111,9 @@ class ChildProcess:
             folder = scratch.make()
             finished = False
             try:
-                result = self._converse(
-                    {**task, "scratch": folder}, on_progress, timed_tick, interval
-                )
+                told = {**task, "scratch": folder, "logged": logged_ids()}
+                told["traceparent"] = tracing.traceparent()
+                result = self._converse(told, on_progress, timed_tick, interval)
                 finished = True
                 return result
             except TaskError as failure:
@@ -137,6 +139,7 @@ class ChildProcess:
             beat.if_due()
             if message is None:
                 continue
+            tracing.replay(tracing.as_spans(message.get("spans")))
             if message["event"] == wire.PROGRESS:
                 on_progress(message["fraction"], message["rows"])
             elif message["event"] == wire.ERROR:
