@@ -96,7 +96,7 @@ class Backup:
             self._put(kept, lambda data=chunk.data: iter([data]))  # type: ignore[misc]
             self.at(f"table {shape.name}")
             chunks.append(kept)
-        return Table(name=shape.name, columns=dict(shape.columns), chunks=tuple(chunks))
+        return Table(name=shape.name, columns=shape.pairs(), chunks=tuple(chunks))
 
     def _objects(self, keys: list[str]) -> tuple[Entry, ...]:
         store = open_store(self.settings.storage_url)

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from tabular.errors import ConfigError, IntegrityError, RefusedError
 from tabular.infra.storage import ObjectInfo
-from tabular.transfer.tables import Shape
+from tabular.transfer.tables import Kind, Shape
 
 FORMAT = 1
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class _Strict(BaseModel):
@@ -47,19 +48,16 @@ class TableChunk(Blob):
 
 
 class Table(_Strict):
-    """A table, whole."""
+    """A table, whole; its rows have their values in the order of its columns."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    columns: dict[
-        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
-        Literal["text", "integer", "float", "boolean", "moment", "document"],
-    ] = Field(min_length=1)
+    name: Name
+    columns: tuple[tuple[Name, Kind], ...] = Field(min_length=1)
     chunks: tuple[TableChunk, ...]
 
     @property
     def shape(self) -> Shape:
         """Its columns."""
-        return Shape(self.name, self.columns)
+        return Shape(self.name, dict(self.columns))
 
     @property
     def rows(self) -> int:

@@ -27,7 +27,7 @@ from tabular.transfer.copying import copy_objects, has
 from tabular.transfer.journal import Journal
 from tabular.transfer.manifest import Manifest, Table
 from tabular.transfer.place import Place
-from tabular.transfer.tables import clear, dump, load, number_on
+from tabular.transfer.tables import Shape, clear, dump, load, number_on
 
 _FOLDER = "transfer"
 _MARKER = f"{_FOLDER}/restore.json"
@@ -210,7 +210,7 @@ class Restore:
                     self.at(f"table {table.name}")
                 _compare_rows(connection, table)
             number_on(connection, shapes)
-            ended = _let_go(connection)
+            ended = _let_go(connection, next(s for s in shapes if s.name == "jobs"))
             if self.replace:
                 self._remove_others()
             self.at("uncommitted")
@@ -254,21 +254,19 @@ def _compare_rows(connection: Connection, table: Table) -> None:
         )
 
 
-def _let_go(connection: Connection) -> dict[str, int]:
-    """Jobs that ran wait again, as if their worker had given them back."""
-    running = Job.__table__.c.status == "running"
-    jobs = update(Job.__table__)  # type: ignore[arg-type]
-    asked = Job.__table__.c.cancel_requested.is_(True)
+def _let_go(connection: Connection, shape: Shape) -> dict[str, int]:
+    """Jobs that ran wait again, as if their worker had given them back; from the beginning."""
+    jobs = shape.clause()
+    running = jobs.c.status == "running"
     now = datetime.now(UTC)
-    ended = {"worker": None, "progress": 0.0}
-    cancelled = connection.execute(
-        jobs.where(running, asked).values(status="cancelled", finished_at=now, **ended)
-    )
-    tries = Job.__table__.c.tries - 1
+    ended: dict[str, Any] = {"worker": None, "progress": 0.0}
+    if "parts" in shape.columns:
+        ended["parts"] = None  # what was done of them is in no backup
+    asked = update(jobs).where(running, jobs.c.cancel_requested.is_(True))
+    cancelled = connection.execute(asked.values(status="cancelled", finished_at=now, **ended))
+    again = {"status": "queued", "requeued_at": now, "not_before": now, **ended}
     requeued = connection.execute(
-        jobs.where(running).values(
-            status="queued", tries=tries, requeued_at=now, not_before=now, **ended
-        )
+        update(jobs).where(running).values(tries=jobs.c.tries - 1, **again)
     )
     return {"requeued": requeued.rowcount, "cancelled": cancelled.rowcount}
 

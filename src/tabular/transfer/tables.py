@@ -2,7 +2,7 @@
 
 A dump of the vendor's own restores only at that vendor, and what runs on SQLite today may move to
 PostgreSQL tomorrow. So a table is written as JSON lines, one array a row, whose columns have one
-of six types. The text is canonical: the same rows give the same bytes on every kind of database,
+of seven types. The text is canonical: the same rows give the same bytes on every kind of database,
 so that a restored table is compared by the checksums of its chunks.
 """
 
@@ -12,8 +12,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -22,11 +22,14 @@ from tabular.errors import IntegrityError
 from tabular.infra.database.columns import Document, Moment
 from tabular.infra.database.models import Base, Hold
 
+Kind = Literal["text", "integer", "float", "boolean", "moment", "day", "document"]
 CHUNK_ROWS = 10_000
 CHUNK_BYTES = 8 * 1024 * 1024
 _BATCH = 500
 _EXACT = 1e16  # from here on, databases write whole floats as whole numbers
-_LEFT_OUT = {Hold.__tablename__}  # of this moment and of no other
+# Of this moment and of no other: who is at work, and what is half done.
+_MOMENTARY = ("workers", "job_parts", "usage_reservations")
+_LEFT_OUT = {Hold.__tablename__, *_MOMENTARY}
 
 _TYPES: dict[str, Any] = {
     "text": sa.String(),
@@ -34,6 +37,7 @@ _TYPES: dict[str, Any] = {
     "float": sa.Double(),
     "boolean": sa.Boolean(),
     "moment": Moment(),
+    "day": sa.Date(),
     "document": Document,
 }
 
@@ -43,7 +47,11 @@ class Shape:
     """A table's name, and its columns with their types, in order."""
 
     name: str
-    columns: Mapping[str, str]
+    columns: Mapping[str, Kind]
+
+    def pairs(self) -> tuple[tuple[str, Kind], ...]:
+        """Its columns in a form that keeps their order in JSON."""
+        return tuple(self.columns.items())
 
     def clause(self) -> sa.TableClause:
         """The table, as far as statements need it."""
@@ -121,8 +129,10 @@ def clear(connection: Connection, some: Sequence[Shape]) -> None:
     if connection.dialect.name == "postgresql":
         names = ", ".join(shape.name for shape in some)
         connection.execute(sa.text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
-    for shape in reversed(some):
-        connection.execute(sa.delete(shape.clause()))
+    there = sa.inspect(connection).get_table_names()
+    momentary = [name for name in _MOMENTARY if name in there]
+    for name in (*momentary, *(shape.name for shape in reversed(some))):
+        connection.execute(sa.delete(sa.table(name)))
 
 
 def number_on(connection: Connection, some: Iterable[Shape]) -> None:
@@ -150,9 +160,10 @@ def _rows(shape: Shape, data: bytes) -> Iterator[dict[str, Any]]:
         yield dict(zip(shape.columns, given, strict=True))
 
 
-def _kind(column: sa.Column[Any]) -> str:
-    kinds: tuple[tuple[Any, str], ...] = (
+def _kind(column: sa.Column[Any]) -> Kind:
+    kinds: tuple[tuple[Any, Kind], ...] = (
         (Moment, "moment"),
+        (sa.Date, "day"),
         (sa.JSON, "document"),
         (sa.Boolean, "boolean"),
         (sa.Integer, "integer"),
@@ -183,6 +194,10 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "float": float,
     "boolean": bool,
     "moment": _moment_text,
+    "day": date.isoformat,
     "document": _plain,
 }
-_READERS: dict[str, Callable[[Any], Any]] = {"moment": datetime.fromisoformat}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "moment": datetime.fromisoformat,
+    "day": date.fromisoformat,
+}

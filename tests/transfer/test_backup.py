@@ -1,0 +1,355 @@
+"""What a backup promises: made while the service runs, restored anywhere, the same as before."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyrage
+import pytest
+from sqlalchemy import select
+
+from tabular.errors import ConfigError, NotFoundError, RefusedError, UsageError
+from tabular.infra.database import Database, head, migrate, revision
+from tabular.infra.database.models import Garbage, Hold, Job
+from tabular.infra.storage import ObjectStore, open_store
+from tabular.transfer.backup import Backup
+from tabular.transfer.drill import check
+from tabular.transfer.manifest import Manifest, Table, TableChunk
+from tabular.transfer.place import Place, create_place, look, open_place
+from tabular.transfer.restore import Restored, restore_into
+from tabular.transfer.sealing import Keys, keygen
+from tabular.transfer.tables import Shape, dump
+from tabular.transfer.verify import prune, verify
+from tabular.worker.garbage import GarbageBin
+from tabular.worker.jobs import GENERATE, Jobs
+from tests.platform import SECRET, finished, platform, submit, upload
+from tests.testbed.s3 import S3
+from tests.transfer.conftest import PHRASE, PLAIN, Filled, fill
+
+
+def restored(place: Place, folder: Path, database_url: str | None = None) -> Restored:
+    """The newest backup of a place, in a folder of its own."""
+    manifest, _ = place.read(place.latest(None), secret=SECRET)
+    url = database_url or f"sqlite:///{folder}/tabular.db"
+    return restore_into(place, manifest, url, open_store(f"{folder.as_uri()}/objects"))
+
+
+def assert_serves_the_same(folder: Path, source: Filled, database_url: str | None = None) -> None:
+    """A platform on restored data takes the same key and gives the same rows."""
+    with platform(folder, database_url) as one:
+        client = one.client
+        client.headers["Authorization"] = f"Bearer {source.key}"
+        assert client.get(f"/v1/datasets/{source.dataset}").status_code == 200
+        assert client.get(f"/v1/jobs/{source.job}/result").content == source.rows
+        asked = {"model_id": source.model, "rows": 500, "seed": 7, "format": "csv"}
+        with one.worker():
+            again = finished(client, submit(client, "/v1/generate", asked)["id"])
+        assert client.get(f"/v1/jobs/{again['id']}/result").content == source.rows
+
+
+def test_a_restored_platform_takes_the_same_keys_and_draws_the_same_rows(
+    source: Filled, store: ObjectStore, tmp_path: Path
+) -> None:
+    made = Backup(source.settings, create_place(store, PHRASE)).run()
+    assert made.objects >= 7
+    done = restored(open_place(store, PHRASE), tmp_path / "new")
+    assert done.rows["datasets"] == done.rows["models"] == 1
+    assert done.objects == done.copied == made.objects
+    assert_serves_the_same(tmp_path / "new", source)
+
+
+def test_nothing_readable_lies_in_an_encrypted_backup(
+    source: Filled, store: ObjectStore, tmp_path: Path
+) -> None:
+    Backup(source.settings, create_place(store, PHRASE)).run()
+    stored = b"".join(f.read_bytes() for f in (tmp_path / "backups").rglob("*") if f.is_file())
+    for secret in (SECRET, source.dataset, source.key.split("_")[-1], "table.csv", "colour"):
+        assert secret.encode() not in stored
+    assert source.rows[:200] not in stored
+
+
+def test_an_unencrypted_backup_holds_no_secret_key(
+    source: Filled, plain: Place, tmp_path: Path
+) -> None:
+    made = Backup(source.settings, plain).run()
+    stored = b"".join(f.read_bytes() for f in (tmp_path / "backups").rglob("*") if f.is_file())
+    assert SECRET.encode() not in stored
+    assert b"colour" in stored
+    with pytest.raises(ConfigError, match="not made with this secret key"):
+        plain.read(made.id, secret="another secret key that is long enough")
+    assert not verify(plain, made.id).sealed
+    assert verify(plain, made.id, secret=SECRET).sealed
+
+
+def test_the_command_of_age_opens_each_file(source: Filled, store: ObjectStore) -> None:
+    text, public = keygen()
+    place = create_place(store, Keys(recipients=(public,)))
+    made = Backup(source.settings, place).run()
+    identity = pyrage.x25519.Identity.from_str(text.splitlines()[1])
+    raw = b"".join(store.get(f"backups/{made.id}/manifest"))
+    inside = json.loads(json.loads(pyrage.decrypt(raw, [identity]))["manifest"])
+    assert inside["secret_key"] == SECRET
+    rows = next(entry for entry in inside["objects"] if entry["key"].endswith("rows.csv"))
+    blob = b"".join(store.get(f"blobs/{rows['blob'][:2]}/{rows['blob']}"))
+    assert pyrage.decrypt(blob, [identity]) == source.rows
+    with pytest.raises(UsageError, match="opens with the secret key"):
+        place.read(made.id)
+    assert open_place(store, Keys(identity=text)).read(made.id)[1]
+    with pytest.raises(ConfigError, match="does not open"):
+        open_place(store, Keys(identity=keygen()[0])).read(made.id)
+
+
+def test_encryption_is_said_or_nothing_is_written(source: Filled, store: ObjectStore) -> None:
+    with pytest.raises(ConfigError, match="nothing says how to encrypt"):
+        create_place(store, Keys())
+    with pytest.raises(UsageError, match="fewer than 12"):
+        create_place(store, Keys(passphrase="short"))
+    assert list(store.list()) == []
+    create_place(store, PHRASE)
+    with pytest.raises(ConfigError, match="does not open"):
+        open_place(store, Keys(passphrase="another phrase altogether"))
+    with pytest.raises(ConfigError, match="age-passphrase"):
+        create_place(store, PLAIN)
+
+
+def test_a_folder_of_other_things_is_left_alone(store: ObjectStore) -> None:
+    store.put("mine.txt", b"mine")
+    with pytest.raises(RefusedError, match=r"mine\.txt"):
+        create_place(store, PLAIN)
+    with pytest.raises(NotFoundError, match="no backups"):
+        look(store)
+
+
+def test_the_second_backup_stores_only_what_is_new(store: ObjectStore, tmp_path: Path) -> None:
+    with platform(tmp_path / "platform") as one:
+        upload(one.client, b"a,b\n" + b"1,2\n" * 5000)
+        first = Backup(one.settings, create_place(store, PHRASE)).run()
+        before = {info.key for info in store.list("blobs")}
+        upload(one.client, b"a,b\n" + b"3,4\n" * 50)
+        second = Backup(one.settings, create_place(store, PHRASE)).run()
+    assert first.added == first.size
+    assert 0 < second.added < first.size / 2
+    after = {info.key for info in store.list("blobs")}
+    assert before < after
+    place = open_place(store, PHRASE)
+    gone, files = prune(place, keep=1)
+    assert gone == [first.id]
+    assert files > 0
+    assert verify(place, second.id).ok
+    assert verify(place, second.id).unreferenced == 0
+
+
+def test_a_drill_is_noted_beside_the_backup(source: Filled, store: ObjectStore) -> None:
+    made = Backup(source.settings, create_place(store, PHRASE)).run()
+    assert look(store).known()[0].checks == ()
+    found = check(open_place(store, PHRASE), made.id, restore=True)
+    assert found["ok"], found
+    assert found["restored"]["objects"] == made.objects
+    assert sum(found["restored"]["rows"].values()) == made.rows
+    listed = look(store).known()[0]
+    assert listed.summary == made
+    assert [note["kind"] for note in listed.checks] == ["drill"]
+
+
+def test_a_platform_with_data_is_not_restored_into(
+    source: Filled, plain: Place, tmp_path: Path
+) -> None:
+    Backup(source.settings, plain).run()
+    manifest, _ = plain.read(plain.latest(None), secret=SECRET)
+    with platform(tmp_path / "other") as one:
+        other = upload(one.client, b"x,y\n1,2\n3,4\n")
+        url, store = one.settings.database_url, open_store(one.settings.storage_url)
+        before = [info.key for info in store.list()]
+        with pytest.raises(RefusedError, match="not empty"):
+            restore_into(plain, manifest, url, store)
+        assert [info.key for info in store.list()] == before
+        assert one.client.get(f"/v1/datasets/{other}").status_code == 200
+        restore_into(plain, manifest, url, store, replace=True)
+        assert {info.key for info in store.list()} == {e.key for e in manifest.objects}
+    assert_serves_the_same(tmp_path / "other", source)
+
+
+def test_jobs_that_ran_wait_again(plain: Place, tmp_path: Path) -> None:
+    with platform(tmp_path / "platform") as one:
+        database = one.service.database
+        jobs = Jobs(database, max_tries=3)
+        with database.transaction() as session:
+            for _ in range(3):
+                jobs.submit(session, GENERATE, {}, created_by="key")
+        ran, asked = jobs.claim("w"), jobs.claim("w")
+        assert ran
+        assert asked
+        jobs.cancel(asked.job.id)
+        Backup(one.settings, plain).run()
+        assert jobs.beat(ran, 0.5) is False
+    done = restored(plain, tmp_path / "new")
+    assert (done.requeued, done.cancelled) == (1, 1)
+    there = Database(f"sqlite:///{tmp_path}/new/tabular.db")
+    with there.session() as session:
+        rows = {job.id: job for job in session.scalars(select(Job))}
+    assert sorted(job.status for job in rows.values()) == ["cancelled", "queued", "queued"]
+    again = rows[ran.job.id]
+    assert (again.status, again.tries, again.attempt, again.worker) == ("queued", 0, 1, None)
+    assert rows[asked.job.id].finished_at is not None
+    assert Jobs(there, max_tries=3).claim("w")
+
+
+def test_what_is_deleted_meanwhile_is_kept_until_the_backup_has_it(
+    plain: Place, tmp_path: Path
+) -> None:
+    with platform(tmp_path / "platform") as one:
+        dataset = upload(one.client, b"a,b\n1,2\n3,4\n")
+        store = open_store(one.settings.storage_url)
+        objects = [info.key for info in store.list()]
+
+        def delete(point: str) -> None:
+            if point == "tables":
+                assert one.client.delete(f"/v1/datasets/{dataset}").status_code == 204
+                assert GarbageBin(one.service.database, store).empty() == 0
+
+        made = Backup(one.settings, plain, at=delete).run()
+        assert made.objects == len(objects)
+        assert one.client.get(f"/v1/datasets/{dataset}").status_code == 404
+        assert GarbageBin(one.service.database, store).empty() == 1
+        assert list(store.list()) == []
+    restored(plain, tmp_path / "new")
+    with platform(tmp_path / "new") as one:
+        assert one.client.get(f"/v1/datasets/{dataset}").status_code == 200
+    assert verify(plain, made.id).ok
+
+
+def test_a_hold_whose_holder_died_ends_by_itself(tmp_path: Path) -> None:
+    with platform(tmp_path) as one:
+        now = datetime.now(UTC)
+        with one.service.database.transaction() as session:
+            ends = now + timedelta(minutes=5)
+            session.add(Hold(id="h", reason="backup", created_at=now, expires_at=ends))
+            session.add(Garbage(prefix="jobs/x", pending=False, created_at=now))
+        store = open_store(one.settings.storage_url)
+        assert GarbageBin(one.service.database, store).empty() == 0
+        later = now + timedelta(minutes=6)
+        assert GarbageBin(one.service.database, store, clock=lambda: later).empty() == 1
+
+
+def test_under_load_every_backup_is_whole(plain: Place, tmp_path: Path) -> None:
+    """Uploads and deletions all the time; what each backup says is there, together."""
+    with platform(tmp_path / "platform") as one:
+        stop = threading.Event()
+        failures: list[str] = []
+
+        def churn() -> None:
+            mine: list[str] = []
+            number = 0
+            while not stop.is_set():
+                number += 1
+                data = b"a,b\n" + f"{number},{number}\n".encode() * 20
+                mine.append(upload(one.client, data))
+                if len(mine) > 3:
+                    gone = one.client.delete(f"/v1/datasets/{mine.pop(0)}")
+                    if gone.status_code != 204:
+                        failures.append(gone.text)
+                GarbageBin(one.service.database, open_store(one.settings.storage_url)).empty()
+
+        thread = threading.Thread(target=churn)
+        thread.start()
+        try:
+            made = [Backup(one.settings, plain).run() for _ in range(3)]
+        finally:
+            stop.set()
+            thread.join()
+    assert failures == []
+    for number, summary in enumerate(made):
+        folder = tmp_path / f"new-{number}"
+        manifest, _ = plain.read(summary.id, secret=SECRET)
+        store = open_store(f"{folder.as_uri()}/objects")
+        done = restore_into(plain, manifest, f"sqlite:///{folder}/t.db", store)
+        assert done.objects == 3 * done.rows["datasets"]
+
+
+def test_an_older_schema_is_migrated_and_a_newer_one_refused(
+    source: Filled, plain: Place, tmp_path: Path
+) -> None:
+    Backup(source.settings, plain).run()
+    manifest, _ = plain.read(plain.latest(None), secret=SECRET)
+    older = as_of(manifest, "0002", plain, source)
+    folder = tmp_path / "older"
+    url = f"sqlite:///{folder}/tabular.db"
+    done = restore_into(plain, older, url, open_store(f"{folder.as_uri()}/objects"))
+    assert done.migrated == "0002"
+    assert revision(Database(url)) == head()
+    assert_serves_the_same(folder, source)
+    newer = manifest.model_copy(
+        update={"summary": manifest.summary.model_copy(update={"revision": "9999"})}
+    )
+    with pytest.raises(RefusedError, match="revision 9999"):
+        restore_into(plain, newer, f"sqlite:///{tmp_path}/n.db", open_store("memory://newer"))
+
+
+def as_of(manifest: Manifest, wanted: str, place: Place, source: Filled) -> Manifest:
+    """The manifest that the release of that schema would have written."""
+    database = Database(source.settings.database_url)
+    tables = []
+    for table in manifest.tables:
+        later = ("outage", "expired_at") if table.name == "jobs" else ()
+        columns = {name: kind for name, kind in table.columns if name not in later}
+        shape = Shape(table.name, columns)
+        chunks = []
+        with database.snapshot() as connection:
+            for chunk in dump(connection, shape):
+                blob = TableChunk(
+                    blob=chunk.sha256, size=len(chunk.data), sha256=chunk.sha256, rows=chunk.rows
+                )
+                place.put(blob, iter([chunk.data]))
+                chunks.append(blob)
+        tables.append(Table(name=table.name, columns=shape.pairs(), chunks=tuple(chunks)))
+    summary = manifest.summary.model_copy(update={"revision": wanted})
+    return manifest.model_copy(update={"summary": summary, "tables": tuple(tables)})
+
+
+def test_a_schema_of_another_release_is_not_backed_up(plain: Place, tmp_path: Path) -> None:
+    with platform(tmp_path) as one:
+        migrate(one.service.database, to="0003")
+        migrate(one.service.database)
+        with one.service.database.connection() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
+        with pytest.raises(RefusedError, match="revision 0999"):
+            Backup(one.settings, plain).run()
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
+def test_rows_move_between_postgresql_with_s3_and_sqlite_with_files(
+    way: str,
+    s3: S3,
+    bucket_url: str,
+    postgres_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in s3.environ.items():
+        monkeypatch.setenv(name, value)
+    servers = (postgres_url, {"TABULAR_STORAGE_URL": bucket_url})
+    files: tuple[str | None, dict[str, str]] = (None, {})
+    (first_url, first), (second_url, second) = (
+        (servers, files) if way == "there" else (files, servers)
+    )
+    backups = create_place(open_store(bucket_url.replace("/test-", "/backups-")), PHRASE)
+    with platform(tmp_path / "one", first_url, **first) as one:
+        with one.worker():
+            source = fill(one)
+        made = Backup(one.settings, backups).run()
+    manifest, _ = backups.read(made.id)
+    folder = tmp_path / "two"
+    url = second_url or f"sqlite:///{folder}/tabular.db"
+    to = second.get("TABULAR_STORAGE_URL", f"{folder.as_uri()}/objects")
+    done = restore_into(backups, manifest, url, open_store(to))
+    assert done.objects == made.objects
+    with platform(folder, second_url, **second) as one:
+        one.client.headers["Authorization"] = f"Bearer {source.key}"
+        assert one.client.get(f"/v1/jobs/{source.job}/result").content == source.rows
+        upload(one.client, b"a,b\n1,2\n3,4\n")  # rows are numbered on after the restored ones
+        again = Backup(one.settings, backups).run()
+    assert again.added < made.size
+    assert check(backups, again.id, restore=True)["ok"]
