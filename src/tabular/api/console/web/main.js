@@ -69,6 +69,7 @@ async function show({ focus = true } = {}) {
 
 function draw(main, content, focus) {
   main.replaceChildren(content);
+  main.dataset.view = who === null ? "sign-in" : location.hash.replace(/^#\/?/, "");
   if (!focus) return;
   scrollTo(0, 0);
   main.querySelector("h1")?.focus({ preventScroll: true });

@@ -1,0 +1,470 @@
+"""What people do in the console: a real browser, a real API, a real worker."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.platform import Processes, environment, finished, submit, table, upload
+from tests.testbed.browser import Scheme, Watched, accessibility, chromium, watched
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.debian
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = ROOT / "test-output" / "console"
+CENSUS = ROOT / "examples" / "data" / "census.csv"
+HOLDOUT = ROOT / "examples" / "data" / "census-holdout.csv"
+HOSTILE_NAME = "<img src=x onerror=alert(1)>.csv"
+HOSTILE_COLUMN = '"><script>alert(2)</script>'
+HOSTILE_VALUE = "<svg onload=alert(3)>"
+JOB_TIME = 45_000  # milliseconds
+
+
+@dataclass
+class Served:
+    """A platform as its users know it."""
+
+    processes: Processes
+    key: str
+    client: httpx.Client
+    browser: Browser
+
+    def watched(
+        self, scheme: Scheme = "light", width: int = 1200
+    ) -> AbstractContextManager[Watched]:
+        return watched(self.browser, self.processes.url, scheme=scheme, width=width)
+
+    def open(self, page: Page, view: str = "") -> None:
+        page.goto(f"{self.processes.url}/console#/{view}")
+
+    def issue(self, role: str, name: str = "someone") -> tuple[str, str]:
+        """Id and text of a key of this role."""
+        answer = self.client.post("/v1/keys", json={"name": name, "role": role}).json()
+        return answer["id"], answer["key"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("console")
+    processes = Processes(folder, environment(folder))
+    try:
+        processes.run("tabular.api", "migrate")
+        made = processes.run(
+            "tabular.api", "create-key", "--name", "ada", "--scopes", "admin", "--json"
+        )
+        key = json.loads(made)["key"]
+        processes.api()
+        processes.worker()
+        with httpx.Client(
+            base_url=processes.url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=60,
+            trust_env=False,
+        ) as client:
+            yield Served(processes, key, client, browser)
+    finally:
+        processes.close()
+
+
+@pytest.fixture(scope="module")
+def hostile(one: Served) -> dict[str, str]:
+    """Addresses of views about a table whose names are meant to become markup."""
+    rows = [f"{HOSTILE_VALUE if i % 3 else 'plain'},{i * 7 % 53},{i % 11}" for i in range(600)]
+    quoted = HOSTILE_COLUMN.replace('"', '""')
+    data = "\n".join([f'kind,"{quoted}",<b>bold</b>', *rows]).encode()
+    dataset = upload(one.client, data, HOSTILE_NAME)
+    fit = finished(one.client, submit(one.client, "/v1/models", {"dataset_id": dataset})["id"])
+    body = {
+        "model_id": fit["model_id"],
+        "rows": 500,
+        "where": [f"kind={HOSTILE_VALUE}"],
+    }
+    rows_job = finished(one.client, submit(one.client, "/v1/generate", body)["id"])
+    body = {"dataset_id": dataset, "job_id": rows_job["id"]}
+    judged = finished(one.client, submit(one.client, "/v1/evaluations", body)["id"])
+    assert judged["status"] == "succeeded", judged
+    return {
+        "dataset": f"datasets/{dataset}",
+        "model": f"models/{fit['model_id']}",
+        "job": f"jobs/{rows_job['id']}",
+        "comparison": f"comparisons/{judged['evaluation_id']}",
+    }
+
+
+def sign_in(one: Served, page: Page, key: str | None = None) -> None:
+    one.open(page)
+    page.get_by_label("API key", exact=True).fill(key or one.key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()
+
+
+def heading(page: Page, name: str | re.Pattern[str], level: int = 1) -> None:
+    page.get_by_role("heading", name=name, level=level).wait_for(timeout=JOB_TIME)
+
+
+def settled(page: Page, view: str) -> None:
+    """The view is drawn."""
+    page.locator(f'main[data-view="{view}"]:not([aria-busy])').wait_for(timeout=JOB_TIME)
+
+
+def shot(page: Page, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+def test_the_whole_way(one: Served, tmp_path: Path) -> None:
+    upload(one.client, HOLDOUT.read_bytes(), "census-holdout.csv")
+    with one.watched() as seen:
+        page = seen.page
+        sign_in(one, page)
+        assert one.key not in page.content()
+        assert one.key not in json.dumps(page.evaluate("[{...localStorage}, location.href]"))
+        assert page.evaluate("document.cookie") == ""  # scripts cannot read the session
+
+        heading(page, "Datasets")
+        page.locator("#file").set_input_files(CENSUS)
+        heading(page, "census.csv")
+        page.get_by_role("row", name=re.compile("^age integer")).wait_for()
+        page.get_by_role("button", name="Show the first rows").click()
+        first = page.get_by_role("region", name="The first 100 rows")
+        first.wait_for()
+        assert first.get_by_role("row").count() == 101
+
+        page.get_by_text("Engine, seed and name").click()
+        page.get_by_label("Seed").fill("7")
+        page.get_by_role("button", name="Fit the model").click()
+        heading(page, "census")
+        heading(page, "Generate rows", level=2)
+        assert page.get_by_role("definition").filter(has_text=re.compile("^7$")).count() == 1
+
+        page.get_by_label("Rows", exact=True).fill("3000")
+        page.get_by_role("button", name="Add a condition").click()
+        group = page.get_by_role("group", name="Condition")
+        group.get_by_label("Column").select_option("age")
+        group.get_by_label("Comparison").select_option(">=")
+        group.get_by_label("Value").fill("30")
+        page.get_by_role("button", name="Generate").click()
+        heading(page, "3,000 rows, csv")
+        heading(page, "Download", level=2)
+        with page.expect_download() as coming:
+            page.get_by_role("link", name="Download csv").click()
+        coming.value.save_as(tmp_path / "rows.csv")
+        made = (tmp_path / "rows.csv").read_bytes()
+        assert hashlib.sha256(made).hexdigest() in page.locator("main").inner_text()
+        rows = list(csv.DictReader(made.decode().splitlines()))
+        assert len(rows) == 3000
+        assert min(int(row["age"]) for row in rows) >= 30
+
+        assert page.get_by_label("Holdout").input_value()  # a table with the same columns
+        page.get_by_role("button", name="Compare").click()
+        heading(page, "Real and synthetic")
+        heading(page, "Verdict", level=2)
+        columns = len(rows[0])
+        assert page.get_by_role("img", name=re.compile("^Distribution of ")).count() == columns
+        for name in ("Real", "Synthetic", "Change"):
+            map_ = page.get_by_role("img", name=re.compile(rf"^{name}\."))
+            assert map_.locator("rect[fill-opacity]").count() == columns * (columns - 1)
+        page.get_by_text("As numbers").first.click()
+        page.get_by_role("region", name=re.compile("share of the rows")).wait_for()
+        with page.context.expect_page() as opening:
+            page.get_by_role("link", name="Full report").click()
+        assert opening.value.get_by_role("heading", level=1).inner_text()
+        opening.value.close()
+
+        page.get_by_role("button", name="Sign out").click()
+        heading(page, "Sign in")
+        assert page.context.cookies() == []
+        page.go_back()
+        heading(page, "Sign in")
+        assert len(seen.sockets) >= 3  # fit, generate and compare were followed live
+
+
+def test_with_the_keyboard_alone(one: Served) -> None:
+    data = table(400)
+    with one.watched() as seen:
+        page, press = seen.page, seen.page.keyboard.press
+
+        def tab_to(name: str, most: int = 25) -> None:
+            for _ in range(most):
+                press("Tab")
+                focused = page.evaluate(
+                    "(e => (e.labels?.[0] ?? e).textContent.trim() || e.ariaLabel)"
+                    "(document.activeElement)"
+                )
+                if focused == name:
+                    ring = page.evaluate(
+                        "getComputedStyle(document.activeElement.closest('.unseen') "
+                        "? document.activeElement.previousElementSibling "
+                        ": document.activeElement).outlineStyle"
+                    )
+                    assert ring != "none", name
+                    return
+            raise AssertionError(f"the focus does not come to {name!r}")
+
+        one.open(page)
+        heading(page, "Sign in")
+        press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        tab_to("API key")
+        page.keyboard.type(one.key)
+        press("Enter")
+        heading(page, "Datasets")
+        assert page.evaluate("document.activeElement.tagName") == "H1"
+        tab_to("Choose a file")
+        with page.expect_file_chooser() as choosing:
+            press("Enter")
+        choosing.value.set_files({"name": "keys.csv", "mimeType": "text/csv", "buffer": data})
+        heading(page, "keys.csv")
+        tab_to("BalancedRare people are not copied; rare values are left out.")
+        press("ArrowUp")
+        assert page.get_by_role("radio", name=re.compile("^Fidelity")).is_checked()
+        tab_to("Fit the model")
+        press("Enter")
+        heading(page, "Generate rows", level=2)
+        tab_to("Rows")
+        press("Control+A")
+        page.keyboard.type("250")
+        press("Enter")
+        heading(page, "250 rows, csv")
+        heading(page, "Download", level=2)
+        tab_to("Jobs")
+        press("Enter")
+        heading(page, "Jobs")
+        tab_to("Sign out")
+        press("Enter")
+        heading(page, "Sign in")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible(one: Served, hostile: dict[str, str], scheme: Scheme) -> None:
+    with one.watched(scheme) as seen:
+        page = seen.page
+        one.open(page)
+        heading(page, "Sign in")
+        assert accessibility(page) == []
+        shot(page, f"{scheme}-sign-in")
+        sign_in(one, page)
+        views = {
+            name: name for name in ("datasets", "models", "jobs", "comparisons", "keys", "status")
+        }
+        for name, view in {**views, **hostile}.items():
+            one.open(page, view)
+            settled(page, view)
+            assert page.get_by_role("heading", level=1).count() == 1, name
+            assert accessibility(page) == [], name
+            shot(page, f"{scheme}-{name}")
+
+
+def test_nothing_overflows_a_small_screen(one: Served, hostile: dict[str, str]) -> None:
+    with one.watched(width=360) as seen:
+        page = seen.page
+        sign_in(one, page)
+        for name, view in {
+            "datasets": "datasets",
+            "keys": "keys",
+            "jobs": "jobs",
+            **hostile,
+        }.items():
+            one.open(page, view)
+            settled(page, view)
+            over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert over <= 0, name
+            shot(page, f"narrow-{name}")
+
+
+def test_names_and_values_stay_text(one: Served, hostile: dict[str, str]) -> None:
+    with one.watched() as seen:  # fails when a dialog opens, or a policy is violated
+        page = seen.page
+        sign_in(one, page)
+        for view in ("datasets", "models", "jobs", "comparisons"):
+            one.open(page, view)
+            page.get_by_text(HOSTILE_NAME).first.wait_for()
+        one.open(page, hostile["dataset"])
+        heading(page, HOSTILE_NAME)
+        page.get_by_role("button", name="Show the first rows").click()
+        page.get_by_role("cell", name=HOSTILE_VALUE).first.wait_for()
+        page.get_by_role("button", name="Delete…").click()
+        page.get_by_role("dialog").get_by_text(HOSTILE_NAME).wait_for()
+        page.get_by_role("button", name="Keep it").click()
+        one.open(page, hostile["model"])
+        page.get_by_role("button", name="Add a condition").click()
+        page.get_by_label("Column", exact=True).select_option(HOSTILE_COLUMN)
+        one.open(page, hostile["job"])
+        page.get_by_text(f"kind={HOSTILE_VALUE}").wait_for()
+        one.open(page, hostile["comparison"])
+        page.get_by_role("img", name=f"Distribution of {HOSTILE_COLUMN}").wait_for()
+        assert (
+            page.evaluate(
+                "document.querySelectorAll('main script, main [onerror], main [onload]').length"
+            )
+            == 0
+        )
+        page.evaluate("document.body.setAttribute('style', 'color: red')")  # the policy is alive
+        assert page.evaluate("window.violations.splice(0)") != []
+        seen.errors.clear()
+
+
+def test_a_viewer_sees_what_a_viewer_may(one: Served, hostile: dict[str, str]) -> None:
+    _, key = one.issue("viewer")
+    with one.watched() as seen:
+        page = seen.page
+        sign_in(one, page, key)
+        sections = page.get_by_role("navigation", name="Sections").get_by_role("link")
+        assert sections.all_inner_texts() == ["Datasets", "Models", "Jobs", "Status"]
+        assert page.locator("#file").count() == 0
+        one.open(page, hostile["dataset"])
+        heading(page, HOSTILE_NAME)
+        assert page.get_by_role("button").all_inner_texts() == ["Sign out", "Show the first rows"]
+        one.open(page, hostile["model"])
+        heading(page, "Columns", level=2)
+        assert page.get_by_role("button", name="Generate").count() == 0
+        one.open(page, hostile["job"])
+        heading(page, re.compile("500 rows"))
+        assert page.get_by_role("link", name=re.compile("Download")).count() == 0
+        seen.expected = (403,)
+        one.open(page, "keys")
+        heading(page, "You may not see this")
+        page.get_by_text("admin").first.wait_for()
+
+
+def test_what_goes_wrong_is_said_with_what_to_do(one: Served) -> None:
+    with one.watched() as seen:
+        seen.expected = (401, 422)
+        page = seen.page
+        one.open(page)
+        page.get_by_label("API key", exact=True).fill("ift.wrong")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("alert").wait_for()
+        assert page.get_by_label("API key", exact=True).input_value() == ""
+
+        key_id, key = one.issue("user")
+        sign_in(one, page, key)
+        page.locator("#file").set_input_files(
+            {"name": "bad.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n1,2,3\n"}
+        )
+        alert = page.get_by_role("alert")
+        alert.get_by_text("bad.csv:3").wait_for()
+
+        one.open(page, "jobs")
+        heading(page, "Jobs")
+        one.client.delete(f"/v1/keys/{key_id}").raise_for_status()
+        one.open(page, "models")
+        page.get_by_text("Your session has ended").first.wait_for()
+        page.get_by_label("API key", exact=True).fill(one.key)
+        page.get_by_role("button", name="Sign in").click()
+        heading(page, "Models")  # where one was
+
+
+def test_a_file_can_be_dropped(one: Served) -> None:
+    with one.watched() as seen:
+        page = seen.page
+        sign_in(one, page)
+        heading(page, "Datasets")
+        page.evaluate(
+            """text => {
+              const data = new DataTransfer();
+              data.items.add(new File([text], "dropped.csv"));
+              const zone = document.querySelector(".drop");
+              for (const type of ["dragover", "drop"])
+                zone.dispatchEvent(new DragEvent(type, {dataTransfer: data, cancelable: true}));
+            }""",
+            table(50).decode(),
+        )
+        heading(page, "dropped.csv")
+
+
+def test_limits_and_what_is_gone(one: Served, hostile: dict[str, str]) -> None:
+    with one.watched() as seen:
+        seen.expected = (410, 429, 503)
+        page = seen.page
+        sign_in(one, page)
+        answers = [429]
+
+        def limited(route: object) -> None:
+            if answers:
+                body = {"title": "Too many requests", "status": answers.pop()}
+                route.fulfill(status=429, json=body, headers={"Retry-After": "1"})  # type: ignore[attr-defined]
+            else:
+                route.continue_()  # type: ignore[attr-defined]
+
+        page.route("**/v1/models*", limited)
+        one.open(page, "models")
+        heading(page, "Models")  # came by itself, after the second that was asked for
+        assert answers == []
+        gone = {
+            "title": "Gone",
+            "detail": "the rows were removed",
+            "hint": "generate them again",
+            "status": 410,
+        }
+        page.route("**/v1/jobs/*/result", lambda route: route.fulfill(status=410, json=gone))
+        one.open(page, hostile["job"])
+        page.get_by_role("link", name="Download csv").click()
+        page.get_by_role("alert").get_by_text("generate them again").wait_for()
+        down = {
+            "status": "unavailable",
+            "checks": {
+                "queue": {"status": "failed", "code": "unavailable.timeout", "milliseconds": 3000}
+            },
+        }
+        page.route("**/ready", lambda route: route.fulfill(status=503, json=down))
+        one.open(page, "status")
+        page.get_by_text("A part does not answer").wait_for()
+        page.get_by_text("unavailable.timeout").wait_for()
+
+
+def test_without_websockets_it_asks(one: Served, hostile: dict[str, str]) -> None:
+    with one.watched() as seen:
+        page = seen.page
+        page.route_web_socket("**/progress", lambda socket: socket.close())
+        sign_in(one, page)
+        one.open(page, hostile["model"])
+        page.get_by_label("Rows", exact=True).fill("2000000")
+        page.get_by_role("button", name="Generate", exact=True).click()
+        page.get_by_text("asking every few seconds").wait_for()
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_text("This job was cancelled").wait_for()
+
+
+def test_a_key_is_shown_once_and_revoked(one: Served) -> None:
+    with one.watched() as seen:
+        page = seen.page
+        sign_in(one, page)
+        one.open(page, "keys")
+        page.get_by_label("Name").fill("for a test")
+        page.get_by_label("Role").select_option("viewer")
+        page.get_by_role("button", name="Make a key").click()
+        key = page.locator(".copy code").inner_text()
+        headers = {"Authorization": f"Bearer {key}"}
+        asked = httpx.get(f"{one.processes.url}/v1/whoami", headers=headers, trust_env=False)
+        assert asked.json()["roles"] == ["viewer"]
+        page.get_by_role("button", name="I have kept it").click()
+        revoke = page.get_by_role("button", name="Revoke for a test")
+        revoke.wait_for()
+        assert key not in page.content()
+        revoke.click()
+        page.get_by_role("button", name="Revoke", exact=True).click()
+        page.get_by_role("row", name=re.compile("for a test")).get_by_text("revoked").wait_for()
+        asked = httpx.get(f"{one.processes.url}/v1/whoami", headers=headers, trust_env=False)
+        assert asked.status_code == 401
