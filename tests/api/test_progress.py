@@ -35,10 +35,12 @@ def test_a_job_is_followed_to_its_end(one: Platform) -> None:
     _, model = fitted(one.client)
     job = submit(one.client, "/v1/generate", {"model_id": model, "rows": 400_000})
     seen = states(one, job["id"])
+    numbers = [int(str(state.pop("event_id"))) for state in seen]
+    assert numbers == sorted(set(numbers))
     assert seen[-1] == {"id": job["id"], "status": "succeeded", "progress": 1.0, "error": None}
     progress = [float(str(state["progress"])) for state in seen]
     assert progress == sorted(progress)
-    assert states(one, job["id"]) == [seen[-1]]
+    assert states(one, job["id"]) == [{**seen[-1], "event_id": numbers[-1]}]
 
 
 def test_a_failed_job_ends_with_its_error(one: Platform) -> None:

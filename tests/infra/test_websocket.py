@@ -156,14 +156,14 @@ def test_follow_is_woken_by_events_but_believes_the_database_about_the_end(hub: 
         async for state in follow(hub, "a", read_state, is_final=is_final, interval=30):
             found.append(state)
             if len(found) == 1:
-                hub.publish("a", {"rows": 3})
+                hub.publish("a", {"rows": 3, "event_id": 7})
             elif len(found) == 2:
                 hub.publish("a", {"rows": 99, "status": "done"})  # before it is so
                 database.update(rows=4, status="done")
         return found, time.monotonic() - start
 
     found, seconds = asyncio.run(run())
-    assert found == [{"rows": 0}, {"rows": 3}, {"rows": 4, "status": "done"}]
+    assert found == [{"rows": 0}, {"rows": 3, "event_id": 7}, {"rows": 4, "status": "done"}]
     assert seconds < 5
 
 

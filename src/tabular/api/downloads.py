@@ -1,4 +1,4 @@
-"""An object as a download: streamed, verified on the way, whole or one range of it."""
+"""A stored file as a download: streamed, verified on the way, whole or one range of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from tabular.infra.storage import ObjectInfo, ObjectStore
+from tabular.infra.storage.pieces import StoredFile
+from tabular.worker.results import file_of_object
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -33,15 +35,20 @@ def headers_of(sha256: str, filename: str) -> dict[str, str]:
 
 
 def download(
-    store: ObjectStore, info: ObjectInfo, *, media_type: str, filename: str, wanted: str | None
+    store: ObjectStore,
+    info: ObjectInfo | StoredFile,
+    *,
+    media_type: str,
+    filename: str,
+    wanted: str | None,
 ) -> Response:
-    """The answer with an object's bytes.
+    """The answer with a file's bytes.
 
-    A damaged object is never delivered whole: the connection breaks before its end.
+    A damaged file is never delivered whole: the connection breaks before its end.
 
     Args:
         store: where it is.
-        info: which one.
+        info: an object, or a file in pieces.
         media_type: of the whole.
         filename: suggested to the client.
         wanted: the ``Range`` header.
@@ -50,15 +57,16 @@ def download(
         NotFoundError, UnavailableError: of the store, before anything is sent.
         HTTPException: 416, a range outside of the object.
     """
+    file = info if isinstance(info, StoredFile) else file_of_object(info)
     headers = {**headers_of(info.sha256, filename), "Accept-Ranges": "bytes"}
     span = _span(wanted, info.size)
     if span is None:
         headers["Content-Length"] = str(info.size)
-        return StreamingResponse(store.get(info.key), 200, headers, media_type)
+        return StreamingResponse(file.read(store), 200, headers, media_type)
     start, stop = span
     headers["Content-Length"] = str(stop - start)
     headers["Content-Range"] = f"bytes {start}-{stop - 1}/{info.size}"
-    chunks = store.get_range(info.key, start, stop - start)
+    chunks = file.read_range(store, start, stop - start)
     return StreamingResponse(chunks, 206, headers, media_type)
 
 

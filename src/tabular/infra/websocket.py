@@ -24,6 +24,7 @@ from tabular.errors import InputError, UnavailableError
 from tabular.infra.cache import SCHEMES
 from tabular.infra.urls import options, public, split
 
+EVENTS_PER_BEAT = 1000
 MAX_EVENT = 64 * 1024
 KEPT_EVENTS = 64
 
@@ -75,6 +76,16 @@ class Hub(Protocol):
     def close(self) -> None:
         """Give connections back."""
         ...
+
+
+def event_id(beat: int, count: int = 0) -> int:
+    """The number of a state: it grows with each change of a job, in every process.
+
+    Args:
+        beat: of the job's row.
+        count: of what was told since the row said so, below `EVENTS_PER_BEAT`.
+    """
+    return beat * EVENTS_PER_BEAT + count
 
 
 def encode(event: Mapping[str, Any]) -> bytes:
@@ -223,29 +234,43 @@ async def follow(
     *,
     is_final: Callable[[Event], bool],
     interval: float = 1.0,
+    after: int | None = None,
 ) -> AsyncIterator[Event]:
     """The states of a job as they change, up to and including its final one.
 
     Args:
-        hub: where its events are published.
+        hub: where its events are published. One with an ``event_id`` is a state; any other
+            says that the database knows more.
         job_id: the job.
         read_state: reads the job's present state from the database.
         is_final: whether nothing comes after a state.
         interval: seconds between looks into the database while no event comes.
+        after: the ``event_id`` of the last state that is known already.
 
     Yields:
-        States that differ from the one before. A final state is always read from the
-        database, so an event cannot end a job that the database does not know as ended.
+        States that differ from the one before and are not older. A final state is always read
+        from the database, so an event cannot end a job that the database does not know as
+        ended, and always yielded.
     """
     async with _subscribed(hub, job_id) as subscription:
-        last = await read_state()
-        yield last
-        while not is_final(last):
-            event = await _next(subscription, interval)
-            state = event if event is not None and not is_final(event) else await read_state()
-            if state != last:
+        known = -1 if after is None else after
+        last: Event = {}
+        state = await read_state()
+        while True:
+            number = state.get("event_id", known + 1)
+            if is_final(state) or (number > known and not _same(state, last)):
                 last = state
                 yield state
+                if is_final(state):
+                    return
+            known = max(known, number)
+            event = await _next(subscription, interval)
+            told = event is not None and "event_id" in event and not is_final(event)
+            state = event if event is not None and told else await read_state()
+
+
+def _same(state: Event, other: Event) -> bool:
+    return {**state, "event_id": None} == {**other, "event_id": None}
 
 
 @contextlib.asynccontextmanager

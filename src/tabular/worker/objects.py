@@ -20,3 +20,8 @@ def job_folder(job_id: str) -> str:
 def attempt_folder(job_id: str, attempt: int) -> str:
     """The objects of one attempt."""
     return f"{job_folder(job_id)}/{attempt}"
+
+
+def part_folder(job_id: str, job_attempt: int, number: int, attempt: int) -> str:
+    """The objects of one attempt at one part of a job that was split."""
+    return f"{attempt_folder(job_id, job_attempt)}/{number}-{attempt}"

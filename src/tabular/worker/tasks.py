@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from tabular.errors import ConflictError, NotFoundError
 from tabular.infra.database import Database
-from tabular.infra.database.models import Dataset, Job, Model
+from tabular.infra.database.models import Dataset, Job, JobPart, Model
+from tabular.worker import parts
 from tabular.worker.jobs import EVALUATE, FIT, GENERATE, SUCCEEDED, Lease, find
-from tabular.worker.objects import attempt_folder
 from tabular.worker.retention import require_kept
 from tabular.worker.wire import Task
 
@@ -29,11 +29,13 @@ def task_of(database: Database, lease: Lease) -> Task:
         ConflictError: the generation that it is to evaluate gave no rows.
     """
     job = lease.job
-    folder = attempt_folder(job.id, lease.attempt)
     builders = {FIT: _fit, GENERATE: _generate, EVALUATE: _evaluate}
     with database.session() as session:
-        details = builders[job.kind](session, job)
-    return {"kind": job.kind, "folder": folder, **details}
+        if lease.part is not None:
+            details = _part(session, job, lease.part)
+        else:
+            details = builders[job.kind](session, job)
+    return {"kind": job.kind, "folder": lease.folder, **details}
 
 
 def generation_task(model: Model, params: dict[str, Any]) -> Task:
@@ -72,6 +74,13 @@ def _generate(session: Session, job: Job) -> Task:
     return generation_task(_model(session, job.model_id), job.params)
 
 
+def _part(session: Session, job: Job, part: JobPart) -> Task:
+    if parts.is_join(part):
+        made = parts.results(session, job.id)
+        return {"kind": "join", "parts": made, "format": job.params["format"], "rows": part.start}
+    return {**_generate(session, job), "part": True, "start": part.start, "rows": part.rows}
+
+
 def _evaluate(session: Session, job: Job) -> Task:
     source = find(session, job.params["job_id"])
     if source.status != SUCCEEDED or source.result is None:
@@ -81,7 +90,7 @@ def _evaluate(session: Session, job: Job) -> Task:
     return {
         "real": _table(session, job.dataset_id),
         "synthetic": {
-            "key": source.result["key"],
+            **{name: source.result[name] for name in ("key", "pieces") if name in source.result},
             "format": source.result["format"],
             "name": f"the rows of {source.id}",
         },

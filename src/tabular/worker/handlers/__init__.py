@@ -10,6 +10,7 @@ from tabular.worker.handlers.evaluate import evaluate
 from tabular.worker.handlers.fit import fit
 from tabular.worker.handlers.generate import generate
 from tabular.worker.handlers.inspect import inspect
+from tabular.worker.handlers.join import join_parts
 from tabular.worker.wire import Task
 
 __all__ = ["HANDLERS", "Workbench"]
@@ -20,5 +21,6 @@ HANDLERS: Mapping[str, Handler] = {
     "inspect": inspect,
     "fit": fit,
     "generate": generate,
+    "join": join_parts,
     "evaluate": evaluate,
 }

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from tabular.errors import TableError, TooLargeError
 from tabular.infra.storage import ObjectInfo, ObjectStore
+from tabular.infra.storage.pieces import Piece, StoredFile
 from tabular.synth.tables import read_table
 
 _CHUNK = 1024 * 1024
@@ -31,23 +32,30 @@ class Workbench:
     scratch: Path
     report: Callable[[float, int], None]
 
-    def table(self, source: dict[str, str]) -> pa.Table:
-        """The table in an object.
+    def table(self, source: dict[str, Any]) -> pa.Table:
+        """The table in an object, or in pieces of several.
 
         Args:
-            source: its ``key``, ``format`` and ``name``.
+            source: its ``key`` or ``pieces``, ``format`` and ``name``.
 
         Raises:
             TableError: it cannot be read as one.
             NotFoundError, UnavailableError: of the store.
         """
         try:
-            with self.store.reader(source["key"]) as stream:
+            with self._opened(source) as stream:
                 return read_table(stream, source["format"])
         except (TableError, TooLargeError) as error:
             # The reader knows a stream; the user knows a name.
             error.where = f"{source['name']}{(error.where or '').removeprefix('the table')}"
             raise
+
+    def _opened(self, source: dict[str, Any]) -> BinaryIO:
+        if "pieces" not in source:
+            return self.store.reader(source["key"])
+        pieces = [Piece(*piece) for piece in source["pieces"]]
+        size = sum(piece.size for piece in pieces)
+        return StoredFile(pieces, size, "").open(self.store)
 
     def fetch(self, key: str) -> Path:
         """An object as a file in the scratch folder."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tabular.infra.pipe import streamed
+from tabular.synth.joining import head_of
 from tabular.synth.synthesizer import Synthesizer
 from tabular.worker.handlers.bench import Workbench
 from tabular.worker.wire import Task
@@ -13,6 +14,8 @@ from tabular.worker.wire import Task
 
 def generate(task: Task, bench: Workbench) -> dict[str, Any]:
     """Draw rows; into an object below ``folder``, or into the file ``path`` of this machine.
+
+    They begin with the row ``start``; what is ``part`` of a larger file says how it is joined.
 
     Raises:
         ConstraintError: no row fulfils the conditions.
@@ -34,13 +37,15 @@ def generate(task: Task, bench: Workbench) -> dict[str, Any]:
             rows,
             seed=task["seed"],
             where=task["where"],
+            start=task.get("start", 0),
             format=kind,
             progress=report,
         )
 
+    more = {"head": head_of(synthesizer.schema, kind)} if task.get("part") else {}
     if "path" in task:
         write(Path(task["path"]))
-        return {"format": kind, "rows": rows}
+        return {"format": kind, "rows": rows, **more}
     info = bench.store.put(f"{task['folder']}/rows.{kind}", streamed(write))
     return {
         "key": info.key,
@@ -48,4 +53,5 @@ def generate(task: Task, bench: Workbench) -> dict[str, Any]:
         "sha256": info.sha256,
         "format": kind,
         "rows": rows,
+        **more,
     }
