@@ -79,6 +79,9 @@ def list_backups(*, source: FromFlag, as_json: JsonFlag = False) -> None:
         shown.add_column(column)
     for known in found:
         made = known.summary
+        if made is None:
+            shown.add_row(known.id, *[""] * 6, "damaged")
+            continue
         shown.add_row(
             made.id, f"{made.finished:%Y-%m-%d %H:%M:%S}", _size(made.size), _size(made.added),
             str(made.rows), str(made.objects), made.encryption, escape(_checked(known)),
@@ -208,7 +211,8 @@ def _opened(source: str, keys: Keys) -> Backups:
 
 def _listed(known: Known) -> dict[str, Any]:
     last = known.checks[-1] if known.checks else None
-    return {**known.summary.model_dump(mode="json"), "checked": last}
+    made = known.summary.model_dump(mode="json") if known.summary else {"id": known.id}
+    return {**made, "damaged": known.summary is None, "checked": last}
 
 
 def _checked(known: Known) -> str:

@@ -41,10 +41,12 @@ class Known:
     """A backup as a list shows it.
 
     Attributes:
+        summary: None where it is damaged.
         checks: results of verifications and drills, the last one last.
     """
 
-    summary: Summary
+    id: str
+    summary: Summary | None
     checks: tuple[dict[str, Any], ...]
 
 
@@ -103,7 +105,7 @@ class Place:
 
     def blobs(self) -> set[str]:
         """The name of every blob that is there."""
-        return {info.key.rpartition("/")[2] for info in self.store.list("blobs")}
+        return {key.rpartition("/")[2] for key in self.store.keys_below("blobs")}
 
     def drop(self, name: str) -> None:
         """Remove a blob."""
@@ -133,17 +135,11 @@ class Place:
 
     def known(self) -> list[Known]:
         """Every whole backup, the oldest first."""
-        found = []
-        for backup in self.ids():
-            folder = f"backups/{backup}/checks"
-            infos = list(self.store.list(folder))
-            checks = tuple(json.loads(b"".join(self.store.get(info.key))) for info in infos)
-            found.append(Known(self._summary(backup), checks))
-        return found
+        return [self._known(backup) for backup in self.ids()]
 
     def ids(self) -> list[str]:
         """The id of every whole backup, the oldest first."""
-        keys = (info.key.split("/") for info in self.store.list("backups"))
+        keys = (key.split("/") for key in self.store.keys_below("backups"))
         return sorted(parts[1] for parts in keys if parts[2:] == ["manifest"])
 
     def latest(self, wanted: str | None) -> str:
@@ -169,12 +165,20 @@ class Place:
     def forget(self, backup: str) -> None:
         """Remove a backup, its manifest first, so that it is never seen in part."""
         self.store.delete(f"backups/{backup}/manifest")
-        for info in list(self.store.list(f"backups/{backup}")):
-            self.store.delete(info.key)
+        for key in self.store.keys_below(f"backups/{backup}"):
+            self.store.delete(key)
 
     def strangers(self) -> list[str]:
         """Keys that are none of a place of backups."""
-        return [info.key for info in self.store.list() if not _is_ours(info.key.split("/"))]
+        return [key for key in self.store.keys_below() if not _is_ours(key.split("/"))]
+
+    def _known(self, backup: str) -> Known:
+        keys = self.store.keys_below(f"backups/{backup}/checks")
+        try:
+            checks = tuple(json.loads(b"".join(self.store.get(key))) for key in keys)
+            return Known(backup, self._summary(backup), checks)
+        except IntegrityError:
+            return Known(backup, None, ())  # it must not hide the others
 
     def _summary(self, backup: str) -> Summary:
         key = f"backups/{backup}/summary.json"
@@ -198,7 +202,7 @@ def create_place(store: ObjectStore, keys: Keys) -> Place:
             code="config.no-encryption",
         )
     if not store.exists(_PLACE):
-        stranger = next((info.key for info in store.list() if info.key != _KEY), None)
+        stranger = next((key for key in store.keys_below() if key != _KEY), None)
         if stranger is not None:
             raise RefusedError(
                 f"something else lies there: {stranger}",

@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import secrets
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tabular.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
 from tabular.infra.storage.backend import Backend, BlobExistsError
@@ -151,14 +151,21 @@ class ObjectStore:
             prefix: a folder such as ``datasets/7`` (with or without a last slash); whole
                 segments, so ``datasets/7`` does not match ``datasets/70``. Empty for all.
         """
-        folder = check_prefix(prefix)
-        suffix = f"@{_REF}"
-        names = (name for name, _ in self._backend.names(folder))
-        keys = [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
-        for key in sorted(keys):
+        for key in self.keys_below(prefix):
             record = self._record(key)
             if record is not None:
                 yield _info(key, record)
+
+    def keys_below(self, prefix: str = "") -> Sequence[str]:
+        """The keys that `list` goes through, without a look at what they name.
+
+        Args:
+            prefix: as for `list`.
+        """
+        folder = check_prefix(prefix)
+        suffix = f"@{_REF}"
+        names = (name for name, _ in self._backend.names(folder))
+        return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
 
     def delete(self, key: str) -> None:
         """Remove an object; no error when there is none."""
