@@ -170,7 +170,15 @@ def test_ready_asks_every_part_and_health_says_where_it_runs(tmp_path: Path) -> 
     with platform(tmp_path, **place) as one:
         ready = one.client.get("/ready")
         assert ready.status_code == 200
-        assert set(ready.json()["checks"]) == {"database", "storage", "cache", "queue"}
+        assert set(ready.json()["checks"]) == {
+            "database",
+            "storage",
+            "cache",
+            "queue",
+            "workers",
+        }
+        assert ready.json()["status"] == "degraded"  # no worker has been seen
+        assert ready.json()["checks"]["workers"]["code"] == "unavailable.workers"
         health = one.client.get("/health").json()
         assert (health["release"], health["region"], health["environment"]) == (
             "r-17",
@@ -186,15 +194,15 @@ def test_ready_does_not_wait_for_a_part_that_hangs() -> None:
 
     from tabular.api.health import Readiness
 
-    async def ask() -> tuple[bool, dict[str, object]]:
+    async def ask() -> tuple[str, dict[str, object]]:
         readiness = Readiness({"slow": lambda: time.sleep(2), "good": lambda: None}, limit=0.2)
         begun = time.monotonic()
         answer = await readiness.report()
         assert time.monotonic() - begun < 1.0
         return answer
 
-    well, checks = asyncio.run(ask())
-    assert not well
+    state, checks = asyncio.run(ask())
+    assert state == "unavailable"
     assert checks["slow"]["code"] == "unavailable.timeout"  # type: ignore[index]
     assert checks["good"]["status"] == "ok"  # type: ignore[index]
 

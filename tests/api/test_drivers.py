@@ -45,8 +45,11 @@ def test_jobs_end_with_and_without_cache_and_queue(mariadb_url: str, tmp_path: P
 
         servers.close()
         found = parts_of(client)
-        assert found == {"database": "ok", "storage": "ok", "cache": "failed", "queue": "failed"}
-        assert client.get("/ready").status_code == 503
+        away = {name for name, status in found.items() if status == "degraded"}
+        assert away == {"cache", "queue"}
+        assert set(found.values()) == {"ok", "degraded"}
+        answer = client.get("/ready")
+        assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
         answer = client.get("/v1/jobs")
         assert answer.status_code == 200, "requests pass uncounted"
         assert "RateLimit-Remaining" not in answer.headers

@@ -1,4 +1,4 @@
-"""A receiver of OTLP over HTTP, which reads what comes by the published messages of the protocol."""
+"""A receiver of OTLP over HTTP, which reads what comes by the protocol's published messages."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from tabular.api import problems
 from tabular.api.gate import Gate
-from tabular.api.health import Readiness, checks_of
+from tabular.api.health import readiness_of
 from tabular.api.routes import CONSOLE, PROGRESS, ROUTERS, SYSTEM
 from tabular.api.service import Service, open_service
 from tabular.errors import TabularError
@@ -35,6 +35,7 @@ TAGS = [
     },
     {"name": "session", "description": "Signing in and out."},
     {"name": "keys", "description": "API keys, their scopes and roles."},
+    {"name": "usage", "description": "What was used, and what plans allow."},
     {"name": "audit", "description": "Sign-ins, changes of keys, deletions."},
     {"name": "system", "description": "Probes and metrics; no key is needed."},
 ]
@@ -58,7 +59,7 @@ def create_app(settings: Settings, *, service: Service | None = None) -> FastAPI
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.readiness = Readiness(checks_of(parts))
+        app.state.readiness = readiness_of(parts)
         yield
         parts.close()
 

@@ -19,6 +19,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
+
+from tabular.infra.metrics.blocks import FOLDER, Blocks, give_back
+
+if not os.environ.get(FOLDER):
+    # The library takes an empty variable for the present folder, and asks when it is imported.
+    os.environ.pop(FOLDER, None)
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -34,7 +41,6 @@ from prometheus_client.registry import Collector
 from tabular.infra.logs import JsonFormatter, Redactor, configure_logging, log_context
 from tabular.infra.metrics import CATALOGUE, Described
 from tabular.infra.metrics import catalogue as c
-from tabular.infra.metrics.blocks import FOLDER, Blocks, give_back
 
 __all__ = [
     "CONTENT_TYPE",

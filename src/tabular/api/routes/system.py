@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from tabular.api import pages
 from tabular.api.dependencies import Parts
+from tabular.api.health import UNAVAILABLE
+from tabular.api.observing import observe
 from tabular.infra.monitoring import CONTENT_TYPE
 from tabular.version import __version__
 
@@ -32,16 +35,20 @@ def health(service: Parts) -> dict[str, str | int]:
 
 @router.get("/ready", responses={503: {"description": "A part does not answer."}})
 async def ready(request: Request) -> JSONResponse:
-    """Whether this process can serve: database, storage, cache and queue are asked."""
-    well, checks = await request.app.state.readiness.report()
-    body = {"status": "ready" if well else "unavailable", "checks": checks}
-    return JSONResponse(body, 200 if well else 503)
+    """Whether this process can serve: database, storage, cache, queue and workers are asked.
+
+    `ready` and `degraded` are 200: requests are answered. `unavailable` is 503.
+    """
+    state, checks = await request.app.state.readiness.report()
+    return JSONResponse({"status": state, "checks": checks}, 503 if state == UNAVAILABLE else 200)
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(service: Parts) -> Response:
+async def metrics(request: Request, service: Parts) -> Response:
     """Prometheus metrics."""
-    return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+    _, checks = await request.app.state.readiness.report()
+    text = await to_thread.run_sync(lambda: service.metrics.render(observe(service, checks)))
+    return Response(text, media_type=CONTENT_TYPE)
 
 
 @router.get("/", include_in_schema=False)

@@ -28,7 +28,7 @@ _MANAGED = frozenset(
     variable(name)
     for name in (
         "host", "port", "provider", "environment", "release", "database_url", "storage_url",
-        "cache_url", "queue_url", "secret_key",
+        "cache_url", "queue_url", "secret_key", "metrics_port",
     )
 )  # fmt: skip
 _CHOICES = {

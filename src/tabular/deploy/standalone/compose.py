@@ -20,6 +20,11 @@ POSTGRES_IMAGE = "docker.io/library/postgres:18"
 VALKEY_IMAGE = "docker.io/valkey/valkey:9"
 API_PORT = 8000
 DEFAULT_PORT = 8000
+METRICS_PORT = 9464
+_HEALTHCHECK = {"interval": "10s", "timeout": "5s", "start_period": "60s", "retries": 3}
+_ASK_WORKER = (
+    f"import urllib.request as r; r.urlopen('http://127.0.0.1:{METRICS_PORT}/health', timeout=4)"
+)
 USER = "10001:10001"
 # The password comes from a file through a pipe, so that no process list shows it.
 _VALKEY = (
@@ -115,7 +120,7 @@ def _services(wanted: Wanted, image: str) -> list[tuple[str, dict[str, Any]]]:
     if wanted.cache:
         found.append(("cache", _valkey(wanted.cache_memory)))
     needed = [key for key, _ in found]
-    common = {
+    common: dict[str, Any] = {
         **_hardened(),
         "image": image,
         "user": USER,
@@ -129,8 +134,15 @@ def _services(wanted: Wanted, image: str) -> list[tuple[str, dict[str, Any]]]:
     api = {**common, "command": ["python", "-m", "tabular.api", "serve"]}
     found.append(("api", {**api, "ports": [f"127.0.0.1:{port}:{API_PORT}"]}))
     worker = {**common, "command": ["python", "-m", "tabular.worker"]}
-    # Only the API answers HTTP; a worker is alive as long as its container runs.
-    worker["healthcheck"] = {"test": ["NONE"]}
+    # No folder is shared with the API, so each worker tells of itself.
+    worker["environment"] = {
+        **common["environment"],
+        "TABULAR_METRICS_PORT": str(METRICS_PORT),
+    }
+    worker["healthcheck"] = {
+        **_HEALTHCHECK,
+        "test": ["CMD", "python", "-c", _ASK_WORKER],
+    }
     found += [(f"worker-{number}", worker) for number in range(wanted.workers)]
     return found
 

@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool
 from tabular.errors import ConfigError, UnavailableError
 from tabular.infra.database import mysql
 from tabular.infra.optional import require
+from tabular.infra.tracing import subspan
 from tabular.infra.urls import DATABASE_SCHEMES, public, split
 
 BUSY_TIMEOUT = 15.0  # seconds a SQLite writer waits for the one before it
@@ -118,7 +119,12 @@ class Database:
 
     @contextlib.contextmanager
     def _session(self, engine: Engine) -> Iterator[Session]:
-        with self._explained(), Session(engine, expire_on_commit=False) as session:
+        name = "database.transaction" if engine is self._writing else "database.read"
+        with (
+            subspan(name),
+            self._explained(),
+            Session(engine, expire_on_commit=False) as session,
+        ):
             session.connection()  # begin now: a writer takes its lock before it reads anything
             yield session
 

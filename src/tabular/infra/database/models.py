@@ -158,6 +158,7 @@ class Job(Base):
         outage: seconds that tries and delays took which ended because the store or the
             database did not answer; such a try does not count, and this bounds them.
         expired_at: when its result was removed for its age; what it was is still known.
+        traceparent: the trace that it is part of, as W3C Trace Context writes it.
     """
 
     __tablename__ = "jobs"
@@ -188,6 +189,7 @@ class Job(Base):
     requeued_at: Mapped[datetime | None] = mapped_column(Moment)
     outage: Mapped[float] = mapped_column(Double, default=0.0, server_default="0")
     expired_at: Mapped[datetime | None] = mapped_column(Moment)
+    traceparent: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Moment)
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -279,6 +281,17 @@ class Garbage(Base):
     prefix: Mapped[str] = mapped_column(String(512), unique=True)
     pending: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Worker(Base):
+    """A worker process and when it last gave a sign of life; see `worker.presence`."""
+
+    __tablename__ = "workers"
+
+    seq: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    started_at: Mapped[datetime] = mapped_column(Moment)
+    seen_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class Hold(Base):

@@ -1,0 +1,78 @@
+"""What the API finds out for each scrape: how the parts are, what waits, who works, what room is.
+
+These are facts of the platform and not of one process, so they are asked for and not counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
+
+from tabular.api.service import Service
+from tabular.errors import UnavailableError
+from tabular.infra.database.models import Job
+from tabular.infra.metrics import Described
+from tabular.infra.metrics import catalogue as c
+from tabular.infra.urls import local_path, split
+from tabular.worker import presence
+from tabular.worker.jobs import QUEUED
+
+_LOG = logging.getLogger(__name__)
+_Sample = tuple[Described, tuple[str, ...], float]
+
+
+def observe(service: Service, checks: Mapping[str, Any]) -> list[_Sample]:
+    """The samples of one scrape; what cannot be found out is left out.
+
+    Args:
+        service: the parts.
+        checks: what `health.Readiness` found.
+    """
+    found: list[_Sample] = [
+        (c.PART_UP, (part,), float(state["status"] == "ok")) for part, state in checks.items()
+    ]
+    if checks["database"]["status"] == "ok":
+        try:
+            found += _work(service)
+        except UnavailableError as error:
+            _LOG.warning("what waits is not known: %s", error.message)
+    found += _room(service)
+    return found
+
+
+def _work(service: Service) -> Iterator[_Sample]:
+    now = datetime.now(UTC)
+    with service.database.session() as session:
+        query = select(func.count(), func.min(Job.created_at)).where(Job.status == QUEUED)
+        waiting, oldest = session.execute(query).one()
+        workers = presence.count(session, now=now)
+    since = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+    yield c.JOBS_WAITING, (), float(waiting)
+    yield c.OLDEST_WAITING, (), since
+    yield c.WORKERS, (), float(workers)
+
+
+def _room(service: Service) -> Iterator[_Sample]:
+    """The disks that this machine has something of ours on."""
+    settings = service.settings
+    places: dict[str, Path] = {}
+    if settings.storage_url.startswith("file:"):
+        parts = split(settings.storage_url, ("file",), what="storage")
+        places["storage"] = local_path(parts, what="storage")
+    if service.database.is_sqlite:
+        places["database"] = Path(str(make_url(settings.database_url).database)).parent
+    for part, folder in places.items():
+        try:
+            room = shutil.disk_usage(folder)
+        except OSError as error:
+            _LOG.warning("the room of %s is not known: %s", part, error.strerror)
+            continue
+        yield c.DISK_FREE, (part,), float(room.free)
+        yield c.DISK_SIZE, (part,), float(room.total)
