@@ -61,7 +61,9 @@ def main() -> None:
         )
     summary(url, fit, generation, report, time.monotonic() - started)
     if is_first:
-        console.print(f"your key          {key}  (shown this once)")
+        console.print(f"your key          {key}  (shown this once; the console asks for it)")
+    else:
+        console.print(f"a key to sign in  {shown(COMMAND)} keys create NAME")
 
 
 def deploy() -> tuple[str, str, bool]:
@@ -185,6 +187,7 @@ def summary(
     )
     table.add_row("all of it", f"{seconds:.0f} s", "", "from deploy to report")
     console.print(table)
+    console.print(f"console           {url}/console")
     console.print(f"API and its docs  {url}/docs")
     console.print(f"synthetic rows    {shown(OUT / 'census-synthetic.csv')}")
     console.print(f"report            {shown(OUT / 'census-report.html')}")

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from tests.api.test_signin_directory import settings_of
 from tests.platform import Processes, environment, finished, submit, table, upload
 from tests.testbed.browser import Scheme, Watched, accessibility, chromium, watched
+from tests.testbed.slapd import password_of, slapd_server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, WebSocketRoute
 
 pytestmark = pytest.mark.debian
 
@@ -437,7 +439,7 @@ def test_limits_and_what_is_gone(one: Served, hostile: dict[str, str]) -> None:
 def test_without_websockets_it_asks(one: Served, hostile: dict[str, str]) -> None:
     with one.watched() as seen:
         page = seen.page
-        page.route_web_socket("**/progress", lambda socket: socket.close())
+        page.route_web_socket("**/progress*", lambda socket: socket.close())
         sign_in(one, page)
         one.open(page, hostile["model"])
         page.get_by_label("Rows", exact=True).fill("2000000")
@@ -445,6 +447,57 @@ def test_without_websockets_it_asks(one: Served, hostile: dict[str, str]) -> Non
         page.get_by_text("asking every few seconds").wait_for()
         page.get_by_role("button", name="Cancel").click()
         page.get_by_text("This job was cancelled").wait_for()
+
+
+def test_a_broken_websocket_is_taken_up_where_it_ended(
+    one: Served, hostile: dict[str, str]
+) -> None:
+    asked: list[str] = []
+
+    def breaking(socket: WebSocketRoute) -> None:
+        asked.append(socket.url)
+        if len(asked) == 1:
+            socket.send(json.dumps({"status": "running", "progress": 0.25, "event_id": 7}))
+            socket.close()
+        else:
+            socket.connect_to_server()
+
+    with one.watched() as seen:
+        page = seen.page
+        page.route_web_socket("**/progress*", breaking)
+        sign_in(one, page)
+        one.open(page, hostile["model"])
+        page.get_by_label("Rows", exact=True).fill("4000000")
+        page.get_by_role("button", name="Generate", exact=True).click()
+        page.get_by_text("live", exact=True).wait_for()
+        heading(page, "Download", level=2)
+    assert asked[0].endswith("/progress")
+    assert asked[1].endswith("/progress?last_event_id=7")
+
+
+def test_people_of_the_directory_sign_in(browser: Browser, tmp_path: Path) -> None:
+    with slapd_server(tmp_path) as slapd:
+        processes = Processes(tmp_path, environment(tmp_path, **settings_of(slapd, tmp_path)))
+        try:
+            processes.run("tabular.api", "migrate")
+            processes.api()
+            with watched(browser, processes.url) as seen:
+                seen.expected = (401,)
+                page = seen.page
+                page.goto(f"{processes.url}/console")
+                card = page.get_by_role("region", name="With your account")
+                card.get_by_label("User name").fill("alice")
+                for password in ("not hers", password_of("alice")):
+                    card.get_by_label("Password").fill(password)
+                    card.get_by_role("button", name="Sign in").click()
+                    if password == "not hers":
+                        card.get_by_role("alert").wait_for()
+                        assert card.get_by_label("User name").input_value() == "alice"
+                heading(page, "Datasets")
+                page.get_by_role("link", name="Status").click()
+                page.get_by_role("definition").get_by_text("account", exact=True).wait_for()
+        finally:
+            processes.close()
 
 
 def test_a_key_is_shown_once_and_revoked(one: Served) -> None:

@@ -6,7 +6,7 @@ import { count, moment, percent } from "./format.js";
 import { known } from "./names.js";
 import { distribution, heatmap, legend, scale } from "./plots.js";
 import { isEnded } from "./progress.js";
-import { card, empty, facts, field, jobError, jobPanel, listing, liveBadge, notice, page, removal, rowsOf, section, select, table } from "./ui.js";
+import { empty, facts, field, jobError, jobPanel, listing, liveBadge, notice, page, removal, rowsOf, section, select, table } from "./ui.js";
 
 const LEVELS = { good: "✓ good", fair: "~ fair", poor: "✕ poor", unknown: "? not judged" };
 const FIRST = 24; // plots that are drawn at once; the rest when asked for
@@ -117,7 +117,7 @@ function ties(report) {
   const worst = table("Pairs whose tie changed most", [
     { label: "Columns", cell: (row) => `${row.first} and ${row.second}` },
     { label: "Change", number: true, cell: (row) => `${row.value > 0 ? "+" : ""}${row.value.toFixed(3)}` },
-  ], association.worst, { shown: true });
+  ], association.worst);
   const alike = pairs.measured === false ? "" : ` Taken together, pairs are alike to ${pairs.mean.toFixed(3)} on the average, the least alike to ${pairs.minimum.toFixed(3)}.`;
   return section("Columns, two by two",
     h("p", { class: "lead" }, `How strongly each column is tied to each other: correlation of ranks between numbers, association between categories.${alike}`),
@@ -125,7 +125,7 @@ function ties(report) {
       map("Real", "ties in the real table", association.real, "strength"),
       map("Synthetic", "ties in the generated rows", association.synthetic, "strength"),
       map("Change", `${association.mean_difference.toFixed(3)} on the average, ${association.max_difference.toFixed(3)} at most`, association.difference, "change"),
-      association.worst.length > 0 && card(worst)),
+      association.worst.length > 0 && h("figure", { class: "card plot" }, h("figcaption", null, h("b", null, "Changed most"), h("span", { class: "hint" }, "the pairs whose tie moved most, synthetic minus real")), worst)),
     names.length > kept.length && h("p", { class: "hint" }, `The ${kept.length} columns whose ties changed most, of ${names.length}; the full report has more.`));
 }
 

@@ -25,10 +25,14 @@ export async function follow(jobId, onState, signal, onSource = () => {}) {
     last = shown;
   };
   let failures = 0;
+  let seen = null; // number of the last state that came, so that only newer ones are sent again
   while (!ended) {
     if (failures < TRIES) {
-      const heard = await listen(jobId, note, signal, () => onSource("live"));
-      failures = heard ? 0 : failures + 1;
+      const opened = await listen(jobId, seen, (state) => {
+        seen = state.event_id ?? seen;
+        note(state);
+      }, signal, () => onSource("live"));
+      failures = opened ? 0 : failures + 1;
       if (ended) return;
       onSource("polling");
     }
@@ -37,25 +41,25 @@ export async function follow(jobId, onState, signal, onSource = () => {}) {
   }
 }
 
-/** One websocket until it closes; whether anything came. */
-function listen(jobId, note, signal, onOpen) {
+/** One websocket until it closes; whether it was ever open. */
+function listen(jobId, seen, note, signal, onOpen) {
   return new Promise((resolve, reject) => {
     const url = new URL(`v1/jobs/${jobId}/progress`, ROOT);
+    if (seen !== null) url.searchParams.set("last_event_id", seen);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url, [PROTOCOL]);
-    let heard = false;
+    let opened = false;
     const leave = () => { socket.close(); reject(new DOMException("left", "AbortError")); };
     signal.addEventListener("abort", leave, { once: true });
-    socket.addEventListener("open", onOpen);
+    socket.addEventListener("open", () => { opened = true; onOpen(); });
     socket.addEventListener("message", (message) => {
       const state = JSON.parse(message.data);
       if (typeof state.status !== "string" || typeof state.progress !== "number") return;
-      heard = true;
       note(state);
     });
     socket.addEventListener("close", () => {
       signal.removeEventListener("abort", leave);
-      resolve(heard);
+      resolve(opened);
     });
   });
 }
