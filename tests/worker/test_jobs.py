@@ -58,7 +58,7 @@ def test_a_job_runs_and_succeeds(jobs: Jobs, database: Database) -> None:
     job_id = submit(jobs, database)
     lease = claim(jobs)
     assert (lease.job.id, lease.attempt, lease.job.worker) == (job_id, 1, "worker")
-    assert jobs.beat(lease, 0.25) is False
+    assert not jobs.beat(lease, 0.25).cancel
     assert jobs.get(job_id).progress == 0.25
     jobs.finish(lease, RESULT)
     job = jobs.get(job_id)
@@ -268,7 +268,7 @@ def test_a_running_job_hears_of_its_cancelling_with_its_heartbeat(
     job_id = submit(jobs, database)
     lease = claim(jobs)
     assert jobs.cancel(job_id).status == "running"
-    assert jobs.beat(lease, 0.5) is True
+    assert jobs.beat(lease, 0.5).cancel
     jobs.cancelled(lease)
     assert jobs.get(job_id).status == "cancelled"
     assert garbage(database) == {f"jobs/{job_id}"}
