@@ -50,6 +50,8 @@ def serve(settings: Settings, inherited: Sequence[int] = ()) -> None:
         proxy_headers=False,  # trusted proxies are ours to judge
         timeout_graceful_shutdown=DRAIN,
         ws_max_size=64 * 1024,
+        ws_ping_interval=settings.websocket_patience,
+        ws_ping_timeout=settings.websocket_patience,
         lifespan="on",
     )
     for number in (signal.SIGTERM, signal.SIGINT):

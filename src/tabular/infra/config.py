@@ -162,8 +162,18 @@ class Settings(SignInSettings):
     )
     job_timeout: Annotated[float, Field(ge=1, le=7 * 86_400)] = setting(
         21_600.0,
-        "Seconds that one try of a job may take; one that takes longer hangs, is stopped, and has "
-        "failed with `job.timeout`, without another try.",
+        "Seconds that one try of a job (of a part, if it was split) may take; one that takes "
+        "longer hangs, is stopped, and has failed with `job.timeout`, without another try.",
+    )
+    part_rows: Annotated[int, Field(ge=1, le=1 << 30)] = setting(
+        1 << 22,
+        "Rows of one part of a large generation, rounded up to a multiple of 262144. A job of more "
+        "rows is split, and all workers do its parts; the file is the same whatever is set.",
+    )
+    websocket_patience: Annotated[float, Field(ge=0.5, le=3600)] = setting(
+        20.0,
+        "Seconds after which a client of live progress is disconnected that takes no message (code "
+        "1008) or answers no ping (code 1011); it is pinged as often.",
     )
     outage_limit: Annotated[float, Field(ge=1, le=30 * 86_400)] = setting(
         86_400.0,

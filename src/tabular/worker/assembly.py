@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 
 from tabular.infra.config import Settings
@@ -9,9 +11,11 @@ from tabular.infra.database import Database, check_schema
 from tabular.infra.monitoring import Metrics
 from tabular.infra.queue import open_queue
 from tabular.infra.storage import open_store
+from tabular.infra.telemetry import Telemetry, open_telemetry
 from tabular.infra.websocket import open_hub
 from tabular.worker.garbage import GarbageBin
 from tabular.worker.jobs import Jobs
+from tabular.worker.presence import Presence
 from tabular.worker.process import ChildProcess
 from tabular.worker.retention import Retention
 from tabular.worker.runner import Parts, Runner
@@ -25,18 +29,33 @@ def child_process(settings: Settings) -> ChildProcess:
     )
 
 
-def build_runner(settings: Settings, *, alive: Callable[[], None] = lambda: None) -> Runner:
+def worker_metrics(settings: Settings, telemetry: Telemetry) -> Metrics:
+    """The metrics of a worker's process."""
+    return Metrics(provider=settings.provider, region=settings.region, mirror=telemetry.instruments)
+
+
+def build_runner(
+    settings: Settings,
+    *,
+    alive: Callable[[], None] = lambda: None,
+    telemetry: Telemetry | None = None,
+    metrics: Metrics | None = None,
+) -> Runner:
     """A worker that is ready to run.
 
     Args:
         settings: of the platform.
         alive: called by its loop as a sign of life.
+        telemetry: records traces; as the settings say by default.
+        metrics: of this process, when somebody else shows them too.
 
     Raises:
         ConfigError: a URL that has no driver, or an extra that is not installed.
     """
     database = Database(settings.database_url)
     store = open_store(settings.storage_url)
+    telemetry = telemetry or open_telemetry(settings, "worker")
+    name = f"{socket.gethostname()}:{os.getpid()}"
     parts = Parts(
         jobs=Jobs(
             database,
@@ -50,7 +69,16 @@ def build_runner(settings: Settings, *, alive: Callable[[], None] = lambda: None
         store=store,
         garbage=GarbageBin(database, store),
         retention=Retention(database, settings.result_retention),
-        metrics=Metrics(provider=settings.provider, region=settings.region),
+        metrics=metrics or worker_metrics(settings, telemetry),
         check=lambda: check_schema(database),
+        telemetry=telemetry,
+        presence=Presence(database, name),
     )
-    return Runner(parts, lease=settings.job_lease, limit=settings.job_timeout, alive=alive)
+    return Runner(
+        parts,
+        name=name,
+        lease=settings.job_lease,
+        limit=settings.job_timeout,
+        part_rows=settings.part_rows,
+        alive=alive,
+    )

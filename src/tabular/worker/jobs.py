@@ -19,33 +19,73 @@ counted by the length of each try and each delay, not from one time of day to an
 
 *Order.* Fewest tries first, then oldest first. A job that kills its workers goes behind the
 ones that have not been tried, so it never stands in their way.
+
+*Parts.* A large generation is split, see `parts`. Each part is claimed, fenced, watched and
+tried again like a job; a part that fails ends its job, and the last one finishes it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Update, delete, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Update, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from tabular.errors import NotFoundError, TabularError, UnavailableError
+from tabular.infra import tracing
 from tabular.infra.database import Database
-from tabular.infra.database.models import Evaluation, IdempotencyKey, Job, Model, new_id
+from tabular.infra.database.models import (
+    Evaluation,
+    IdempotencyKey,
+    Job,
+    JobPart,
+    Model,
+    new_id,
+)
+from tabular.worker import parts
 from tabular.worker.garbage import throw
-from tabular.worker.objects import attempt_folder, job_folder
+from tabular.worker.objects import attempt_folder, job_folder, part_folder
+from tabular.worker.statuses import (
+    CANCELLED,
+    ENDED,
+    EVALUATE,
+    FAILED,
+    FIT,
+    GENERATE,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+)
 
-QUEUED, RUNNING = "queued", "running"
-SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
-ENDED = (SUCCEEDED, FAILED, CANCELLED)
-FIT, GENERATE, EVALUATE = "fit", "generate", "evaluate"
+__all__ = [
+    "CANCELLED",
+    "ENDED",
+    "EVALUATE",
+    "FAILED",
+    "FIT",
+    "GENERATE",
+    "QUEUED",
+    "RUNNING",
+    "SUCCEEDED",
+    "Jobs",
+    "Lease",
+    "LostLeaseError",
+    "Pulse",
+    "Sign",
+    "find",
+]
 
 REMEMBERED = timedelta(days=7)
 RETRY_DELAY = 2.0  # seconds before the second try; four times as long before each later one
 MAX_OUTAGE_DELAY = 60.0  # seconds between tries while the store or the database is away
 OUTAGE_LIMIT = 86_400.0
+
+
+Row = Job | JobPart
 
 
 class LostLeaseError(Exception):
@@ -54,24 +94,62 @@ class LostLeaseError(Exception):
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to run one job until it is lost.
+    """The right to run one job, or one part of a job, until it is lost.
 
     Attributes:
         job: the row as it was when it was claimed.
-        attempt: the fencing token.
+        attempt: the fencing token, of the part if it is one.
+        part: the part's row.
     """
 
     job: Job
     attempt: int
+    part: JobPart | None = None
+
+    @property
+    def row(self) -> Row:
+        """What was claimed."""
+        return self.part or self.job
+
+    @property
+    def folder(self) -> str:
+        """Where the attempt writes."""
+        if self.part is None:
+            return attempt_folder(self.job.id, self.attempt)
+        return part_folder(self.job.id, self.part.job_attempt, self.part.number, self.attempt)
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """A running job and its last sign of life."""
+    """A running job or part and its last sign of life.
 
+    Attributes:
+        id: of the job or part.
+        job_id: of the job.
+        attempt, beat: as its row has them.
+        table: which of both it is.
+    """
+
+    id: str
     job_id: str
     attempt: int
     beat: int
+    table: type[Row] = Job
+
+
+@dataclass(frozen=True)
+class Sign:
+    """What a heartbeat is answered with.
+
+    Attributes:
+        cancel: whether somebody asked for the job to be cancelled.
+        beat: of the job now.
+        progress: of the whole job.
+    """
+
+    cancel: bool
+    beat: int
+    progress: float
 
 
 def _utcnow() -> datetime:
@@ -141,6 +219,7 @@ class Jobs:
             cancel_requested=False,
             created_at=self._clock(),
             created_by=created_by,
+            traceparent=tracing.traceparent(),
         )
         session.add(job)
         session.flush()
@@ -163,43 +242,83 @@ class Jobs:
         """
         with self._database.transaction() as session:
             now = self._clock()
-            due = or_(
-                Job.not_before.is_(None),
-                Job.not_before <= now,
-                Job.requeued_at > now,  # the clock was set back: do not wait for it to return
-            )
-            job = session.scalar(
-                select(Job)
-                .where(Job.status == QUEUED, due)
-                .order_by(Job.tries, Job.seq)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
-            if job is None:
+            row = self._next(session, now)
+            if row is None:
                 return None
-            job.status = RUNNING
-            job.attempt += 1
-            job.tries += 1
-            job.beat = 0
-            job.progress = 0.0
-            job.worker = worker
-            job.started_at = now
+            row.status = RUNNING
+            row.attempt += 1
+            row.tries += 1
+            row.progress = 0.0
+            row.beat += 1
+            row.worker = worker
+            row.started_at = now
+            if isinstance(row, JobPart):
+                job = session.scalar(select(Job).where(Job.id == row.job_id))
+                if job is None or job.status != RUNNING:
+                    parts.forget(session, row.job_id)  # an earlier release did the job whole
+                    return None
+                return Lease(job, row.attempt, row)
+            row.parts = None
             session.flush()
-            return Lease(job, job.attempt)
+            return Lease(row, row.attempt)
 
-    def beat(self, lease: Lease, progress: float) -> bool:
-        """Say that the attempt is alive, and how far it is.
+    def _next(self, session: Session, now: datetime) -> Row | None:
+        """What is to be done next, locked: a job, or a part whose place is before it."""
+        job = session.scalar(
+            select(Job)
+            .where(Job.status == QUEUED, _due(Job, now))
+            .order_by(Job.tries, Job.seq)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        part = session.scalar(
+            select(JobPart)
+            .where(JobPart.status == QUEUED, _due(JobPart, now))
+            .order_by(JobPart.tries, JobPart.place)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        if part is None or (job and (job.tries, job.seq) <= (part.tries, part.place)):
+            return job
+        return part
+
+    def split(self, lease: Lease, rows: Sequence[tuple[int, int]]) -> str:
+        """Have any worker do parts of a job, instead of the one that has claimed it.
+
+        Args:
+            lease: of the job.
+            rows: first row and number of rows of each part.
 
         Returns:
-            Whether somebody asked for the job to be cancelled.
+            The status now.
+
+        Raises:
+            LostLeaseError: nothing was changed.
+        """
+        with self._database.transaction() as session:
+            job = self._held(session, lease)
+            assert isinstance(job, Job)
+            parts.split(session, job, rows)
+        return RUNNING
+
+    def beat(self, lease: Lease, progress: float) -> Sign:
+        """Say that the attempt is alive, and how far it is.
 
         Raises:
             LostLeaseError: the job was taken away or has ended.
         """
+        beats: dict[str, Any] = {"progress": progress}
+        if lease.part is not None:
+            with self._database.transaction() as session:
+                self._guarded(session, lease, progress=progress)
+            beats = {"progress": parts.progress(lease.job.id)}
         with self._database.transaction() as session:
-            self._guarded(session, lease, beat=Job.beat + 1, progress=progress)
-            wanted = session.scalar(select(Job.cancel_requested).where(Job.id == lease.job.id))
-            return bool(wanted)
+            if lease.part is None:
+                self._guarded(session, lease, **beats)
+            else:
+                _change(session, Job, Job.id == lease.job.id, Job.status == RUNNING, **beats)
+            seen = select(Job.cancel_requested, Job.beat, Job.progress)
+            return Sign(*session.execute(seen.where(Job.id == lease.job.id)).one())
 
     def finish(self, lease: Lease, result: Mapping[str, Any]) -> str:
         """Make the result visible: the job, and the model or evaluation it made, as one.
@@ -211,18 +330,21 @@ class Jobs:
             LostLeaseError: nothing was changed.
         """
         with self._database.transaction() as session:
-            self._guarded(
-                session,
-                lease,
-                status=SUCCEEDED,
-                progress=1.0,
-                result=dict(result),
-                error=None,
-                finished_at=self._clock(),
-            )
-            _publish(session, lease.job, result)
-            for earlier in range(1, lease.attempt):
-                throw(session, attempt_folder(lease.job.id, earlier), self._clock())
+            job = self._held(session, lease)
+            if isinstance(job, JobPart):
+                part, job = job, find(session, job.job_id)
+                if not parts.finish(session, job, part, result, self._clock()):
+                    return job.status
+            job.status = SUCCEEDED
+            job.progress = 1.0
+            job.beat += 1
+            job.result = dict(result)
+            job.error = None
+            job.finished_at = self._clock()
+            _publish(session, job, result)
+            kept = lease.part.job_attempt if lease.part else lease.attempt
+            for earlier in range(1, kept):
+                throw(session, attempt_folder(job.id, earlier), self._clock())
         return SUCCEEDED
 
     def fail(self, lease: Lease, error: TabularError, *, retry: bool) -> str:
@@ -240,7 +362,7 @@ class Jobs:
             LostLeaseError: nothing was changed.
         """
         with self._database.transaction() as session:
-            job = self._held(session, lease.job.id, lease.attempt)
+            job = self._held(session, lease)
             self._end_try(session, job, error, retry=retry)
             return job.status
 
@@ -259,7 +381,7 @@ class Jobs:
             LostLeaseError: nothing was changed.
         """
         with self._database.transaction() as session:
-            job = self._held(session, lease.job.id, lease.attempt)
+            job = self._held(session, lease)
             job.tries -= 1
             job.outage += spent
             if job.outage >= self._outage_limit:
@@ -282,7 +404,7 @@ class Jobs:
             LostLeaseError: nothing was changed.
         """
         with self._database.transaction() as session:
-            self._end(session, self._held(session, lease.job.id, lease.attempt), CANCELLED)
+            self._end(session, self._held(session, lease), CANCELLED)
         return CANCELLED
 
     def release(self, lease: Lease) -> str:
@@ -295,13 +417,13 @@ class Jobs:
             LostLeaseError: nothing was changed.
         """
         with self._database.transaction() as session:
-            job = self._held(session, lease.job.id, lease.attempt)
+            job = self._held(session, lease)
             job.tries -= 1
             self._requeue(session, job, 0.0)
             return job.status
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job: at once when it waits, at the next heartbeat when it runs.
+        """Cancel a job: at once when it waits or was split, else at the next heartbeat.
 
         A job that has ended stays as it is.
 
@@ -310,17 +432,23 @@ class Jobs:
         """
         with self._database.transaction() as session:
             job = find(session, job_id, lock=True)
-            if job.status == QUEUED:
+            if job.status == QUEUED or (job.status == RUNNING and job.parts):
                 self._end(session, job, CANCELLED)
             elif job.status == RUNNING:
                 job.cancel_requested = True
             return job
 
     def running(self) -> Sequence[Pulse]:
-        """Every running job with its last sign of life."""
-        columns = select(Job.id, Job.attempt, Job.beat).where(Job.status == RUNNING)
+        """Every running job and part with its last sign of life; a job in parts has none."""
+        found: list[Pulse] = []
         with self._database.session() as session:
-            return [Pulse(*row) for row in session.execute(columns)]
+            whole = select(Job.id, Job.id, Job.attempt, Job.beat).where(Job.parts.is_(None))
+            pieces = select(JobPart.id, JobPart.job_id, JobPart.attempt, JobPart.beat)
+            for row in session.execute(whole.where(Job.status == RUNNING)):
+                found.append(Pulse(*row))
+            for row in session.execute(pieces.where(JobPart.status == RUNNING)):
+                found.append(Pulse(*row, table=JobPart))
+        return found
 
     def expire(self, pulse: Pulse) -> str | None:
         """Take a job away from a worker that gives no sign of life.
@@ -338,13 +466,22 @@ class Jobs:
         )
         with self._database.transaction() as session:
             try:
-                job = self._held(session, pulse.job_id, pulse.attempt)
+                row = self._lock(session, pulse.table, pulse.id, pulse.job_id, pulse.attempt)
             except LostLeaseError:
                 return None
-            if job.beat != pulse.beat:
+            if row.beat != pulse.beat:
                 return None
-            self._end_try(session, job, lost, retry=True)
-            return job.status
+            self._end_try(session, row, lost, retry=True)
+            return row.status
+
+    def refers(self, lease: Lease) -> bool:
+        """Whether a result refers to what the attempt wrote."""
+        with self._database.session() as session:
+            found = [session.scalar(select(Job.result).where(Job.id == lease.job.id))]
+            if lease.part is not None:
+                own = select(JobPart.result).where(JobPart.id == lease.part.id)
+                found.append(session.scalar(own))
+        return f'"{lease.folder}/' in json.dumps(found)
 
     def forget_requests(self) -> None:
         """Let go of clients' names for requests that nobody repeats any more."""
@@ -352,56 +489,85 @@ class Jobs:
         with self._database.transaction() as session:
             session.execute(delete(IdempotencyKey).where(old))
 
-    def _end_try(self, session: Session, job: Job, error: TabularError, *, retry: bool) -> None:
-        job.error = error.as_dict()
-        if retry and job.tries < job.max_tries:
-            self._requeue(session, job, self._retry_delay * 4 ** (job.tries - 1))
+    def _end_try(self, session: Session, row: Row, error: TabularError, *, retry: bool) -> None:
+        row.error = error.as_dict()
+        if retry and row.tries < row.max_tries:
+            self._requeue(session, row, self._retry_delay * 4 ** (row.tries - 1))
         else:
-            self._end(session, job, FAILED)
+            self._end(session, row, FAILED)
 
-    def _requeue(self, session: Session, job: Job, delay: float) -> None:
+    def _requeue(self, session: Session, row: Row, delay: float) -> None:
         """Back among those that wait, unless somebody had asked for its end."""
-        job.worker = None
-        job.requeued_at = self._clock()
-        job.not_before = job.requeued_at + timedelta(seconds=delay)
-        if job.cancel_requested:
-            self._end(session, job, CANCELLED)
+        row.worker = None
+        row.requeued_at = self._clock()
+        row.not_before = row.requeued_at + timedelta(seconds=delay)
+        if isinstance(row, Job) and row.cancel_requested:
+            self._end(session, row, CANCELLED)
         else:
-            job.status = QUEUED
-            job.progress = 0.0
+            row.status = QUEUED
+            row.progress = 0.0
+            row.beat += 1
 
-    def _end(self, session: Session, job: Job, status: str) -> None:
-        """The end without a result: nothing that was written counts."""
+    def _end(self, session: Session, row: Row, status: str) -> None:
+        """The end without a result: nothing that was written counts. A part ends its job."""
+        row.status = status
+        job = row if isinstance(row, Job) else find(session, row.job_id)
+        job.error = row.error
+        if job.parts:
+            parts.forget(session, job.id)
         job.status = status
+        job.beat += 1
         job.finished_at = self._clock()
         throw(session, job_folder(job.id), job.finished_at)
 
-    def _held(self, session: Session, job_id: str, attempt: int) -> Job:
+    def _held(self, session: Session, lease: Lease) -> Row:
         """The row, locked, while this attempt is the present one.
 
         Raises:
             LostLeaseError: it is not.
         """
-        job = session.scalar(
-            select(Job)
-            .where(Job.id == job_id, Job.attempt == attempt, Job.status == RUNNING)
+        row = lease.row
+        return self._lock(session, type(row), row.id, lease.job.id, lease.attempt)
+
+    def _lock(
+        self, session: Session, table: type[Row], row_id: str, job_id: str, attempt: int
+    ) -> Row:
+        if table is JobPart:  # the job before its parts, as everybody locks them
+            session.scalar(select(Job).where(Job.id == job_id).with_for_update())
+        row: Row | None = session.scalar(
+            select(cast("type[Job]", table))
+            .where(table.id == row_id, table.attempt == attempt, table.status == RUNNING)
             .with_for_update()
         )
-        if job is None:
-            raise LostLeaseError(job_id)
-        return job
+        if row is None:
+            raise LostLeaseError(row_id)
+        return row
 
     def _guarded(self, session: Session, lease: Lease, **values: Any) -> None:
         """Change the row if this attempt is the present one."""
-        statement: Update = (
-            update(Job)
-            .where(Job.id == lease.job.id, Job.attempt == lease.attempt, Job.status == RUNNING)
-            .values(**values)
-            .execution_options(synchronize_session=False)
-        )
-        done = cast("CursorResult[Any]", session.execute(statement))
-        if done.rowcount != 1:
-            raise LostLeaseError(lease.job.id)
+        table = type(lease.row)
+        mine = (table.id == lease.row.id, table.attempt == lease.attempt, table.status == RUNNING)
+        if not _change(session, table, *mine, **values):
+            raise LostLeaseError(lease.row.id)
+
+
+def _due(table: type[Row], now: datetime) -> ColumnElement[bool]:
+    return or_(
+        table.not_before.is_(None),
+        table.not_before <= now,
+        table.requeued_at > now,  # the clock was set back: do not wait for it to return
+    )
+
+
+def _change(session: Session, table: type[Row], *which: ColumnElement[bool], **values: Any) -> bool:
+    """Change a row, which is a sign of life; whether there was one."""
+    statement: Update = (
+        update(table)
+        .where(*which)
+        .values(beat=table.beat + 1, **values)
+        .execution_options(synchronize_session=False)
+    )
+    return cast("CursorResult[Any]", session.execute(statement)).rowcount == 1
 
 
 def find(session: Session, job_id: str, *, lock: bool = False) -> Job:

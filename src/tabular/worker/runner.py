@@ -21,20 +21,25 @@ from tabular.errors import TabularError, UnavailableError
 from tabular.infra.monitoring import Generation, Metrics, log_context
 from tabular.infra.queue import Queue
 from tabular.infra.storage import ObjectStore
+from tabular.infra.telemetry import CONSUMER, OFF, Telemetry
 from tabular.infra.websocket import Hub
+from tabular.synth.partition import partition
 from tabular.worker import wire
+from tabular.worker.announcing import Announcer
 from tabular.worker.garbage import GarbageBin
 from tabular.worker.jobs import (
+    CANCELLED,
     ENDED,
     GENERATE,
+    RUNNING,
     SUCCEEDED,
     Jobs,
     Lease,
     LostLeaseError,
 )
 from tabular.worker.leases import Watch
-from tabular.worker.objects import attempt_folder
 from tabular.worker.outages import Outages
+from tabular.worker.presence import Presence
 from tabular.worker.process import ChildProcess
 from tabular.worker.retention import Retention
 from tabular.worker.wire import Task
@@ -47,6 +52,9 @@ GRACE = 8.0  # seconds a job may still take after SIGTERM; container runtimes ki
 CLEAN_EVERY = 60.0
 SWEEP_EVERY = 3600.0
 TIMEOUT_HINT = "ask for less, or raise TABULAR_JOB_TIMEOUT if it is slow and does not hang"
+
+PART_ROWS = 1 << 22
+MOST_CALLED = 32  # messages to other workers when a job is split
 
 _LAST_PAUSE = 0.2  # seconds between looks at the database once the worker is told to end
 _DATABASE, _QUEUE, _STORE, _WORK = "the database", "the queue", "the store", "what a job needs"
@@ -75,6 +83,8 @@ class Parts:
         retention: lets go of results that are too old.
         metrics: of this process.
         check: returns once the database has the schema that this release needs.
+        telemetry: records traces.
+        presence: tells that this worker is there.
     """
 
     jobs: Jobs
@@ -87,6 +97,8 @@ class Parts:
     retention: Retention
     metrics: Metrics
     check: Callable[[], object]
+    telemetry: Telemetry = OFF
+    presence: Presence | None = None
 
 
 class Runner:
@@ -98,7 +110,8 @@ class Runner:
         name: shown as the job's worker.
         poll: seconds between looks into the database.
         grace: seconds that a job may still take once `stop` was called.
-        limit: seconds that one try of a job may take.
+        limit: seconds that one try of a job or part may take.
+        part_rows: rows of a part; jobs of more are split.
         alive: called by the loop again and again, whatever a job does: a sign of life.
     """
 
@@ -111,6 +124,7 @@ class Runner:
         poll: float = POLL,
         grace: float = GRACE,
         limit: float = float("inf"),
+        part_rows: int = PART_ROWS,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._parts = parts
@@ -121,6 +135,7 @@ class Runner:
         self._poll = poll
         self._grace = grace
         self._limit = limit
+        self._part_rows = part_rows
         self._alive = alive
         self._outages = Outages()
         self._checked = False
@@ -142,7 +157,21 @@ class Runner:
                 self._turn()
         finally:
             self._parts.child.close()
+            self._take_leave()
+            self._parts.telemetry.close()
         _LOG.info("worker %s ends", self._name)
+
+    def _take_leave(self) -> None:
+        if self._parts.presence is None:
+            return
+        try:
+            self._parts.presence.gone()
+        except UnavailableError as error:
+            _LOG.warning("still listed as there for a while: %s", error.message)
+
+    def _give_sign(self) -> None:
+        if self._parts.presence is not None:
+            self._parts.presence.here()
 
     def _turn(self) -> None:
         self._alive()
@@ -150,6 +179,7 @@ class Runner:
             if not self._checked:
                 self._parts.check()
                 self._checked = True
+            self._give_sign()
             self._watch_others()
             while not self._stopping.is_set() and self._run_next():
                 self._watch_others()
@@ -183,38 +213,71 @@ class Runner:
         if lease is None:
             return False
         job = lease.job
-        with log_context(job_id=job.id), self._parts.metrics.job(job.kind):
-            _LOG.info("%s job, try %d of %d", job.kind, job.tries, job.max_tries)
+        with (
+            log_context(job_id=job.id),
+            self._parts.telemetry.span(f"job {job.kind}", CONSUMER, job.traceparent) as span,
+            self._parts.metrics.job(job.kind),
+        ):
+            span.attributes = {"tabular.job_id": job.id, "tabular.attempt": lease.attempt}
+            row, part = lease.row, lease.part
+            what = (
+                job.kind if part is None else f"part {part.number} of {job.parts} of a {job.kind}"
+            )
+            _LOG.info("%s job, try %d of %d", what, row.tries, row.max_tries)
             status = self._run(lease)
-            _LOG.info("%s job %s", job.kind, status)
+            span.attributes["tabular.status"] = status
+            span.error = None if status in (SUCCEEDED, CANCELLED, RUNNING) else status
+            _LOG.info("%s job %s", what, status)
         if status in ENDED:
             self._parts.metrics.job_finished(job.kind, status)
         return True
 
     def _run(self, lease: Lease) -> str:
         """Run one attempt to its end; the status of the job then."""
-        jobs = self._parts.jobs
-        begun = time.monotonic()
         try:
-            try:
-                result = self._work(lease)
-            except _CancelledError:
-                return self._settle(lease, lambda: jobs.cancelled(lease))
-            except _StoppingError:
-                return self._settle(lease, lambda: jobs.release(lease))
-            except TabularError as error:
-                if wire.is_outage(error):
-                    return self._postpone(lease, error, time.monotonic() - begun)
-                _LOG.warning("attempt %d failed: %s", lease.attempt, error)
-                self._parts.metrics.error(error.code)
-                retry = not wire.is_final(error)
-                return self._settle(lease, partial(jobs.fail, lease, error, retry=retry))
-            self._outages.over(_WORK)
-            return self._settle(lease, lambda: jobs.finish(lease, result))
+            if pieces := self._pieces(lease):
+                status = self._settle(lease, lambda: self._parts.jobs.split(lease, pieces))
+                self._wake(lease.job.id, len(pieces))
+                return status
+            return self._attempt(lease)
         except LostLeaseError:
             _LOG.warning("the job was taken away; what this attempt made is thrown away")
             self._drop(lease)
             return "lost"
+
+    def _attempt(self, lease: Lease) -> str:
+        jobs = self._parts.jobs
+        begun = time.monotonic()
+        try:
+            result = self._work(lease)
+        except _CancelledError:
+            return self._settle(lease, lambda: jobs.cancelled(lease))
+        except _StoppingError:
+            return self._settle(lease, lambda: jobs.release(lease))
+        except TabularError as error:
+            if wire.is_outage(error):
+                return self._postpone(lease, error, time.monotonic() - begun)
+            _LOG.warning("attempt %d failed: %s", lease.attempt, error)
+            self._parts.metrics.error(error.code)
+            retry = not wire.is_final(error)
+            return self._settle(lease, partial(jobs.fail, lease, error, retry=retry))
+        self._outages.over(_WORK)
+        return self._settle(lease, lambda: jobs.finish(lease, result))
+
+    def _pieces(self, lease: Lease) -> list[tuple[int, int]]:
+        """The parts of a job that is to be split; none for any other."""
+        if lease.part is not None or lease.job.kind != GENERATE:
+            return []
+        pieces = partition(lease.job.params.get("rows", 0), self._part_rows)
+        return pieces if len(pieces) > 1 else []
+
+    def _wake(self, job_id: str, workers: int) -> None:
+        """Call others to help; without a word they come by themselves, a little later."""
+        try:
+            for _ in range(min(workers - 1, MOST_CALLED)):
+                self._parts.queue.send(job_id)
+        except UnavailableError as error:
+            self._met(_QUEUE, error)
 
     def _postpone(self, lease: Lease, error: TabularError, spent: float) -> str:
         """Give a job back that met an outage; the next one would only meet it too."""
@@ -234,21 +297,22 @@ class Runner:
 
     def _converse(self, lease: Lease, task: Task, generation: Generation | None) -> dict[str, Any]:
         progress = 0.0
+        announcer = Announcer(self._parts.hub, lease)
 
         def on_progress(fraction: float, rows: int) -> None:
             nonlocal progress
             progress = fraction
             if generation is not None and rows:
                 generation.rows(rows)
-            self._publish(lease, "running", fraction)
+            announcer.made(fraction)
 
         def tick() -> None:
             self._alive()
             if time.monotonic() > self._deadline:
                 raise _StoppingError
-            self._beat(lease, progress)
+            self._beat(lease, progress, announcer)
 
-        self._publish(lease, "running", 0.0)
+        announcer.begun()
         return self._parts.child.run(
             task,
             on_progress=on_progress,
@@ -258,10 +322,13 @@ class Runner:
             limit_hint=TIMEOUT_HINT,
         )
 
-    def _beat(self, lease: Lease, progress: float) -> None:
+    def _beat(self, lease: Lease, progress: float, announcer: Announcer) -> None:
         try:
-            if self._parts.jobs.beat(lease, progress):
+            sign = self._parts.jobs.beat(lease, progress)
+            if sign.cancel:
                 raise _CancelledError
+            announcer.alive(sign)
+            self._give_sign()
             self._watch_others()
             self._outages.over(_DATABASE)
         except UnavailableError as error:
@@ -286,21 +353,18 @@ class Runner:
                 time.sleep(_LAST_PAUSE)
                 continue
             self._outages.over(_DATABASE)
-            self._publish(lease, status, 1.0 if status == SUCCEEDED else 0.0)
+            Announcer(self._parts.hub, lease).ended(status)
             return status
 
-    def _publish(self, lease: Lease, status: str, progress: float) -> None:
-        """Tell whoever watches; they look into the database when this fails."""
-        event = {"id": lease.job.id, "status": status, "progress": round(progress, 4)}
-        try:
-            self._parts.hub.publish(lease.job.id, event)
-        except UnavailableError as error:
-            _LOG.debug("progress not published: %s", error.message)
-
     def _drop(self, lease: Lease) -> None:
-        """Remove what a lost attempt wrote; nothing refers to it."""
+        """Remove what a lost attempt wrote, if nothing refers to it.
+
+        Something does when the attempt was recorded and the answer that said so got lost.
+        """
         try:
-            for info in self._parts.store.list(attempt_folder(lease.job.id, lease.attempt)):
+            if self._parts.jobs.refers(lease):
+                return
+            for info in self._parts.store.list(lease.folder):
                 self._parts.store.delete(info.key)
         except TabularError as error:
             _LOG.warning("objects of a lost attempt stay: %s", error.message)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated, Any
 
-from anyio import create_task_group, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Response, WebSocket
 from sqlalchemy import select
-from starlette.websockets import WebSocketDisconnect
 
 from tabular.api.credentials import BEARER_PROTOCOL
 from tabular.api.dependencies import Parts, Requires
 from tabular.api.downloads import MEDIA_TYPES, download
+from tabular.api.following import converse, last_event_id
 from tabular.api.paging import Paged
 from tabular.api.removal import delete_job
 from tabular.api.schemas import JobOut, JobPage, JobStatus
 from tabular.api.service import Service
 from tabular.api.views import error_out, job_out
-from tabular.errors import ConflictError, UnavailableError
+from tabular.errors import ConflictError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Job
-from tabular.infra.storage import ObjectInfo
-from tabular.infra.websocket import follow
+from tabular.infra.websocket import event_id, follow
 from tabular.worker.jobs import ENDED, GENERATE, SUCCEEDED
+from tabular.worker.results import file_of
 from tabular.worker.retention import require_kept
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -35,10 +34,8 @@ Generator = Annotated[Principal, Depends(Requires("generate"))]
 JobId = Annotated[str, Path(pattern=r"^job_[0-9a-f]{20}$")]
 
 PROTOCOL = "tabular.progress.v1"
-TRY_AGAIN = 1013  # close code of a websocket: the service cannot answer now
 LOOK = 0.5  # seconds between looks into the database while no event comes
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_LOG = logging.getLogger(__name__)
 _FILES = {kind.partition(";")[0]: _BINARY for kind in MEDIA_TYPES.values()}
 
 
@@ -105,7 +102,7 @@ def result(
     kept = job.result
     return download(
         service.store,
-        ObjectInfo(kept["key"], kept["size"], kept["sha256"]),
+        file_of(kept),
         media_type=MEDIA_TYPES[kept["format"]],
         filename=f"{job.id}.{kept['format']}",
         wanted=wanted,
@@ -116,46 +113,25 @@ def result(
 async def follow_job(websocket: WebSocket, job_id: JobId) -> None:
     """The states of a job as they change, as JSON messages, up to its end.
 
-    Sign in with the ``Authorization`` header, or, in a browser, with the subprotocols
-    ``tabular.progress.v1`` and ``tabular.bearer.KEY``.
+    Sign in with the ``Authorization`` header, or, in a browser, with the session's cookie or the
+    subprotocols ``tabular.progress.v1`` and ``tabular.bearer.KEY``. Whoever comes back gives the
+    ``event_id`` of the last message as ``?last_event_id=``, to any replica: nothing older is
+    sent again, and the final state always is.
     """
     service: Service = websocket.app.state.service
     principal: Principal = websocket.state.principal
     principal.require("jobs:read")
+    after = last_event_id(websocket.query_params.get("last_event_id"))
     await to_thread.run_sync(service.jobs.get, job_id)  # refuse before the handshake
     offered = websocket.scope.get("subprotocols", [])
     assert not PROTOCOL.startswith(BEARER_PROTOCOL)
     await websocket.accept(PROTOCOL if PROTOCOL in offered else None)
-    async with create_task_group() as tasks:
 
-        async def until_gone() -> None:
-            """Nothing is expected from the client but its end."""
-            try:
-                while True:
-                    await websocket.receive_text()
-            except (WebSocketDisconnect, KeyError):
-                tasks.cancel_scope.cancel()
-
-        tasks.start_soon(until_gone)
-        await _send_states(websocket, service, job_id)
-        tasks.cancel_scope.cancel()
-
-
-async def _send_states(websocket: WebSocket, service: Service, job_id: str) -> None:
     async def read_state() -> dict[str, Any]:
         return _state(await to_thread.run_sync(service.jobs.get, job_id))
 
-    try:
-        async for state in follow(
-            service.hub, job_id, read_state, is_final=_is_final, interval=LOOK
-        ):
-            await websocket.send_json(state)
-        await websocket.close()
-    except WebSocketDisconnect:
-        return  # the client left while we sent
-    except UnavailableError as error:
-        _LOG.warning("progress of %s ends: %s", job_id, error)
-        await websocket.close(TRY_AGAIN)
+    states = follow(service.hub, job_id, read_state, is_final=_is_final, interval=LOOK, after=after)
+    await converse(websocket, states, service.settings.websocket_patience)
 
 
 def _state(job: Job) -> dict[str, Any]:
@@ -163,6 +139,7 @@ def _state(job: Job) -> dict[str, Any]:
         "id": job.id,
         "status": job.status,
         "progress": round(job.progress, 4),
+        "event_id": event_id(job.beat),
     }
     if job.status in ENDED:
         state["error"] = error_out(job.error).model_dump() if job.error else None
