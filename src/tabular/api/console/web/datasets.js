@@ -78,7 +78,7 @@ export async function dataset(context, id) {
   const problems = found.columns.filter((column) => column.problem);
   const learned = context.can("models:read")
     ? (await all("v1/models", context.signal)).filter((model) => model.dataset_id === id) : [];
-  const actions = context.can("datasets:write") ? [removal(found.name,
+  const actions = context.can("datasets:write") ? [removal(`“${found.name}”`,
     "The table and the comparisons with it are deleted. Models that learned from it stay.", `v1/datasets/${id}`, "#/datasets")] : [];
   return page(found.name, { trail: [["Datasets", "#/datasets"], [found.name]], actions },
     facts([["Rows", count(found.rows)], ["Columns", count(found.columns.length)], ["File", `${found.format}, ${size(found.size)}`], ["Uploaded", moment(found.created_at)]]),

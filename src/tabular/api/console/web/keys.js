@@ -32,7 +32,7 @@ function state(context, row) {
   if (row.expires_at && new Date(row.expires_at) < new Date()) return h("span", { class: "badge cancelled" }, "– expired");
   if (row.id === context.who.id) return h("span", { class: "badge succeeded" }, "✓ yours");
   const place = h("span", null, h("button", { type: "button", class: "quiet", "aria-label": `Revoke ${row.name}`, onclick: busy(async () => {
-    if (!await confirm(`Revoke ${row.name}?`, "Whoever uses this key is signed out at once. It cannot be made valid again.", "Revoke")) return;
+    if (!await confirm(`Revoke “${row.name}”?`, "Whoever uses this key is signed out at once. It cannot be made valid again.", "Revoke")) return;
     await ask("DELETE", `v1/keys/${row.id}`);
     place.replaceChildren(h("span", { class: "badge cancelled" }, "– revoked"));
     announce(`${row.name} is revoked`);

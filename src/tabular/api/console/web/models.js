@@ -30,7 +30,7 @@ export async function model(context, id) {
   const source = found.dataset_id && context.can("datasets:read") ? await get(`v1/datasets/${found.dataset_id}`, context.signal).catch(gone) : null;
   const trail = [["Models", "#/models"], source && [source.name, `#/datasets/${source.id}`], [found.name]];
   const actions = context.can("models:write") && isEnded(found.status)
-    ? [removal(found.name, "The model is deleted. Rows that it made stay.", `v1/models/${id}`, "#/models")] : [];
+    ? [removal(`“${found.name}”`, "The model is deleted. Rows that it made stay.", `v1/models/${id}`, "#/models")] : [];
   return page(found.name, { trail, actions }, await body(context, found, source));
 }
 
