@@ -5,22 +5,24 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /** An HTML element. `on…` properties are listeners; null, undefined and false are left out. */
 export function h(tag, props, ...children) {
-  return fill(document.createElement(tag), props, children);
+	return fill(document.createElement(tag), props, children);
 }
 
 /** An SVG element. */
 export function s(tag, props, ...children) {
-  return fill(document.createElementNS(SVG, tag), props, children);
+	return fill(document.createElementNS(SVG, tag), props, children);
 }
 
 function fill(node, props, children) {
-  for (const [name, value] of Object.entries(props ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
-    if (typeof value === "function") node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
-  return node;
+	for (const [name, value] of Object.entries(props ?? {})) {
+		if (value === null || value === undefined || value === false) continue;
+		if (typeof value === "function") node.addEventListener(name.slice(2), value);
+		else node.setAttribute(name, value === true ? "" : value);
+	}
+	node.append(
+		...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+	);
+	return node;
 }
 
 export const byId = (id) => document.getElementById(id);
@@ -31,7 +33,9 @@ export const unique = (prefix) => `${prefix}-${++counter}`;
 
 /** Has a screen reader say something, without moving the focus. */
 export function announce(text) {
-  const region = byId("status");
-  region.textContent = "";
-  setTimeout(() => { region.textContent = text; }, 60); // the same text twice is a change too
+	const region = byId("status");
+	region.textContent = "";
+	setTimeout(() => {
+		region.textContent = text;
+	}, 60); // the same text twice is a change too
 }

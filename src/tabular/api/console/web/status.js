@@ -6,29 +6,64 @@ import { facts, page, section, table } from "./ui.js";
 import { usage } from "./usage.js";
 
 export async function status(context) {
-  const [health, ready, used] = await Promise.all([get("health", context.signal), readiness(context.signal), usage(context)]);
-  const checks = Object.entries(ready.checks).map(([name, check]) => ({ name, ...check }));
-  const state = (check) => (check.status === "ok"
-    ? h("span", { class: "badge succeeded" }, "✓ answers")
-    : h("span", { class: "badge failed" }, `✕ ${check.code ?? check.status}`));
-  const again = h("button", { type: "button", onclick: () => context.again() }, "Look again");
-  const well = ready.status === "ready";
-  return page("Status", { actions: [again] },
-    h("p", { class: "headline" }, well ? "All parts answer." : "A part does not answer: new work is refused until it does."),
-    section("Parts", table("The parts that the service needs", [
-      { label: "Part", cell: (check) => check.name },
-      { label: "State", cell: state },
-      { label: "Answered in", number: true, cell: (check) => `${check.milliseconds} ms` },
-    ], checks)),
-    used,
-    section("Signed in", facts([["Name", context.who.name], ["Kind", context.who.kind === "key" ? "API key" : "account"],
-      ["Roles", context.who.roles.join(", ") || null], ["May", context.who.scopes.join(", ")], ["Plan", context.who.plan]])),
-    section("Platform", facts([["Version", health.version], ["Release", health.release], ["Provider", health.provider],
-      ["Region", health.region], ["Environment", health.environment]])));
+	const [health, ready, used] = await Promise.all([
+		get("health", context.signal),
+		readiness(context.signal),
+		usage(context),
+	]);
+	const checks = Object.entries(ready.checks).map(([name, check]) => ({ name, ...check }));
+	const state = (check) =>
+		check.status === "ok"
+			? h("span", { class: "badge succeeded" }, "✓ answers")
+			: h("span", { class: "badge failed" }, `✕ ${check.code ?? check.status}`);
+	const again = h("button", { type: "button", onclick: () => context.again() }, "Look again");
+	const well = ready.status === "ready";
+	return page(
+		"Status",
+		{ actions: [again] },
+		h(
+			"p",
+			{ class: "headline" },
+			well ? "All parts answer." : "A part does not answer: new work is refused until it does.",
+		),
+		section(
+			"Parts",
+			table(
+				"The parts that the service needs",
+				[
+					{ label: "Part", cell: (check) => check.name },
+					{ label: "State", cell: state },
+					{ label: "Answered in", number: true, cell: (check) => `${check.milliseconds} ms` },
+				],
+				checks,
+			),
+		),
+		used,
+		section(
+			"Signed in",
+			facts([
+				["Name", context.who.name],
+				["Kind", context.who.kind === "key" ? "API key" : "account"],
+				["Roles", context.who.roles.join(", ") || null],
+				["May", context.who.scopes.join(", ")],
+				["Plan", context.who.plan],
+			]),
+		),
+		section(
+			"Platform",
+			facts([
+				["Version", health.version],
+				["Release", health.release],
+				["Provider", health.provider],
+				["Region", health.region],
+				["Environment", health.environment],
+			]),
+		),
+	);
 }
 
 /** Asked without `get`: an answer of 503 is an answer here. */
 async function readiness(signal) {
-  const answer = await fetch(new URL("ready", ROOT), { signal, cache: "no-store" });
-  return answer.json();
+	const answer = await fetch(new URL("ready", ROOT), { signal, cache: "no-store" });
+	return answer.json();
 }
