@@ -10,12 +10,14 @@ import typer
 from typer.rich_utils import rich_format_error
 
 from tabular.cli import (
+    backup,
     config,
     deploy,
     destroy,
     doctor,
     drift,
     evaluate,
+    export,
     fit,
     generate,
     init,
@@ -75,10 +77,12 @@ deploy.register(app)
 status.register(app)
 logs.register(app)
 drift.register(app)
+export.register(app)
 scale.register(app)
 rollback.register(app)
 destroy.register(app)
 keys.register(app)
+backup.register(app)
 doctor.register(app)
 
 
