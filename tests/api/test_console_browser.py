@@ -32,6 +32,7 @@ HOLDOUT = ROOT / "examples" / "data" / "census-holdout.csv"
 HOSTILE_NAME = "<img src=x onerror=alert(1)>.csv"
 HOSTILE_COLUMN = '"><script>alert(2)</script>'
 HOSTILE_VALUE = "<svg onload=alert(3)>"
+NEVER_DONE = 80_000_000  # rows, of which the job is cancelled
 JOB_TIME = 45_000  # milliseconds
 
 
@@ -442,11 +443,26 @@ def test_without_websockets_it_asks(one: Served, hostile: dict[str, str]) -> Non
         page.route_web_socket("**/progress*", lambda socket: socket.close())
         sign_in(one, page)
         one.open(page, hostile["model"])
-        page.get_by_label("Rows", exact=True).fill("2000000")
+        page.get_by_label("Rows", exact=True).fill(str(NEVER_DONE))
         page.get_by_role("button", name="Generate", exact=True).click()
         page.get_by_text("asking every few seconds").wait_for()
         page.get_by_role("button", name="Cancel").click()
         page.get_by_text("This job was cancelled").wait_for()
+
+
+def test_status_tells_parts_and_usage(one: Served) -> None:
+    paths = one.client.get("/openapi.json").json()["paths"]
+    with one.watched() as seen:
+        page = seen.page
+        sign_in(one, page)
+        one.open(page, "status")
+        for part in ("database", "storage", "cache", "queue"):
+            page.get_by_role("row", name=re.compile(f"^{part} ✓ answers")).wait_for()
+        counted = page.get_by_role("heading", name="Usage", level=2).count()
+        assert counted == ("/v1/usage" in paths)
+        if counted:
+            page.get_by_role("region", name="Everybody this month").wait_for()
+        shot(page, "light-usage")
 
 
 def test_a_broken_websocket_is_taken_up_where_it_ended(
@@ -467,10 +483,12 @@ def test_a_broken_websocket_is_taken_up_where_it_ended(
         page.route_web_socket("**/progress*", breaking)
         sign_in(one, page)
         one.open(page, hostile["model"])
-        page.get_by_label("Rows", exact=True).fill("4000000")
+        page.get_by_label("Rows", exact=True).fill(str(NEVER_DONE))
         page.get_by_role("button", name="Generate", exact=True).click()
-        page.get_by_text("live", exact=True).wait_for()
-        heading(page, "Download", level=2)
+        while len(asked) < 2:
+            page.wait_for_timeout(50)
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_text("This job was cancelled").wait_for()
     assert asked[0].endswith("/progress")
     assert asked[1].endswith("/progress?last_event_id=7")
 

@@ -21,8 +21,8 @@ def console_of(request: Request) -> Console:
     """The console of this application, read from its files when it is first asked for."""
     state = request.app.state
     if not hasattr(state, "console"):
-        paths = {getattr(route, "path", "") for route in request.app.routes}
-        state.console = Console({**_settings(state.service), "usage": "/v1/usage" in paths})
+        counts = "/v1/usage" in request.app.openapi()["paths"]
+        state.console = Console({**_settings(state.service), "usage": counts})
     console: Console = state.console
     return console
 
