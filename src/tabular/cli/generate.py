@@ -12,17 +12,16 @@ from rich.markup import escape
 from tabular.cli.bars import bar
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.outputs import require_writable
+from tabular.cli.spread import DASK, SchedulerFlag, require_scheduler, written
 from tabular.cli.tableflags import (
     DelimiterFlag,
     EncodingFlag,
-    EngineFlag,
     FormatFlag,
     PresetFlag,
     RowsFlag,
     SchemaFlag,
     SeedFlag,
     WhereFlag,
-    WorkersFlag,
     fitted,
 )
 
@@ -39,10 +38,25 @@ def generate(
     rows: RowsFlag,
     seed: SeedFlag = 0,
     where: WhereFlag = None,
-    engine: EngineFlag = "trees",
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            help="Synthesizer engine: trees or bayes; or dask: trees, drawn by the cluster of "
+            "--scheduler.",
+        ),
+    ] = "trees",
     preset: PresetFlag = "balanced",
     schema: SchemaFlag = None,
-    workers: WorkersFlag = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Columns fitted side by side, and processes that draw rows; the file is the same.",
+        ),
+    ] = 1,
+    scheduler: SchedulerFlag = None,
     encoding: EncodingFlag = "utf-8",
     delimiter: DelimiterFlag = None,
     format: FormatFlag = None,
@@ -50,10 +64,11 @@ def generate(
 ) -> None:
     """Learn a table and draw rows like it, in one step. The same seed gives the same rows."""
     require_writable(out, data)
+    require_scheduler(engine, scheduler)
     began = time.perf_counter()
     synthesizer = fitted(
         data,
-        engine=engine,
+        engine="trees" if engine == DASK else engine,
         preset=preset,
         schema=schema,
         seed=0,
@@ -62,11 +77,19 @@ def generate(
         delimiter=delimiter,
     )
     with bar(f"sampling {out.name}") as progress:
-        written = synthesizer.write(
-            out, rows, seed=seed, where=where, format=format, progress=progress
+        count = written(
+            synthesizer,
+            out,
+            rows,
+            workers=workers,
+            scheduler=scheduler,
+            progress=progress,
+            seed=seed,
+            where=where,
+            format=format,
         )
     seconds = time.perf_counter() - began
     if as_json:
-        print_json({"out": str(out), "rows": written, "seed": seed, "seconds": round(seconds, 3)})
+        print_json({"out": str(out), "rows": count, "seed": seed, "seconds": round(seconds, 3)})
         return
-    stdout.print(f"wrote {written:,} rows in {seconds:.1f} s to {escape(str(out))}")
+    stdout.print(f"wrote {count:,} rows in {seconds:.1f} s to {escape(str(out))}")

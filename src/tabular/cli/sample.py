@@ -12,7 +12,15 @@ from rich.markup import escape
 from tabular.cli.bars import bar
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.outputs import require_writable
+from tabular.cli.spread import (
+    DASK,
+    ProcessesFlag,
+    SchedulerFlag,
+    require_scheduler,
+    written,
+)
 from tabular.cli.tableflags import FormatFlag, RowsFlag, SeedFlag, WhereFlag
+from tabular.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -31,20 +39,41 @@ def sample(
         int, typer.Option("--start", min=0, help="Number of the first row, to draw in parts.")
     ] = 0,
     format: FormatFlag = None,
+    workers: ProcessesFlag = 1,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", help="dask: rows are drawn by the cluster of --scheduler."),
+    ] = None,
+    scheduler: SchedulerFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Draw rows from a model file. The same seed gives the same rows."""
     from tabular.synth.synthesizer import Synthesizer
 
     require_writable(out, model)
+    if engine not in (None, DASK):
+        raise UsageError(
+            f"--engine {engine}: the model file says which synthesizer it is",
+            hint="--engine dask --scheduler URL draws the rows on a cluster",
+        )
+    require_scheduler(engine, scheduler)
     synthesizer = Synthesizer.load(model)
     began = time.perf_counter()
     with bar(f"sampling {out.name}") as progress:
-        written = synthesizer.write(
-            out, rows, seed=seed, where=where, start=start, format=format, progress=progress
+        count = written(
+            synthesizer,
+            out,
+            rows,
+            workers=workers,
+            scheduler=scheduler,
+            progress=progress,
+            seed=seed,
+            where=where,
+            start=start,
+            format=format,
         )
     seconds = time.perf_counter() - began
     if as_json:
-        print_json({"out": str(out), "rows": written, "seed": seed, "seconds": round(seconds, 3)})
+        print_json({"out": str(out), "rows": count, "seed": seed, "seconds": round(seconds, 3)})
         return
-    stdout.print(f"wrote {written:,} rows in {seconds:.1f} s to {escape(str(out))}")
+    stdout.print(f"wrote {count:,} rows in {seconds:.1f} s to {escape(str(out))}")

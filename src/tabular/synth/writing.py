@@ -114,6 +114,26 @@ class TableWriter:
             raise
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name when the block ends well, and is dropped when it fails.
+
+    Raises:
+        TableError: it cannot be written.
+    """
+    file, temporary = _temporary(path)
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise TableError(f"cannot be written: {_reason(error)}", where=str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_table(table: pa.Table, target: str | Path | BinaryIO, format: str | None = None) -> None:
     """Writes a whole table.
 
