@@ -435,6 +435,9 @@ def test_limits_and_what_is_gone(one: Served, hostile: dict[str, str]) -> None:
         one.open(page, "status")
         page.get_by_text("A part does not answer").wait_for()
         page.get_by_text("unavailable.timeout").wait_for()
+        down["status"] = "degraded"
+        page.get_by_role("button", name="Look again").click()
+        page.get_by_text("jobs may have to wait").wait_for()
 
 
 def test_without_websockets_it_asks(one: Served, hostile: dict[str, str]) -> None:

@@ -5,6 +5,12 @@ import { h } from "./dom.js";
 import { facts, page, section, table } from "./ui.js";
 import { usage } from "./usage.js";
 
+const VERDICTS = {
+	ready: "All parts answer.",
+	degraded: "Requests are answered, but a part does not answer: jobs may have to wait for it.",
+	unavailable: "A part does not answer: new work is refused until it does.",
+};
+
 export async function status(context) {
 	const [health, ready, used] = await Promise.all([
 		get("health", context.signal),
@@ -15,17 +21,16 @@ export async function status(context) {
 	const state = (check) =>
 		check.status === "ok"
 			? h("span", { class: "badge succeeded" }, "✓ answers")
-			: h("span", { class: "badge failed" }, `✕ ${check.code ?? check.status}`);
+			: h(
+					"span",
+					{ class: `badge ${check.status === "degraded" ? "fair" : "failed"}` },
+					`✕ ${check.code ?? check.status}`,
+				);
 	const again = h("button", { type: "button", onclick: () => context.again() }, "Look again");
-	const well = ready.status === "ready";
 	return page(
 		"Status",
 		{ actions: [again] },
-		h(
-			"p",
-			{ class: "headline" },
-			well ? "All parts answer." : "A part does not answer: new work is refused until it does.",
-		),
+		h("p", { class: "headline" }, VERDICTS[ready.status] ?? ready.status),
 		section(
 			"Parts",
 			table(
