@@ -37,7 +37,8 @@ def open_store(url: str, *, credentials: Mapping[str, str] | None = None) -> Obj
         from tabular.infra.storage.files import FileBackend
 
         options(parts, (), what="storage")
-        return ObjectStore(FileBackend(local_path(parts, what="storage")))
+        files = FileBackend(local_path(parts, what="storage"))
+        return ObjectStore(files, check_place=files.check_place)
     from tabular.infra.storage.clients import open_backend
 
     return ObjectStore(open_backend(parts, credentials or {}))

@@ -7,6 +7,7 @@ emulators) and private certificate authorities are options of the URL.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -26,7 +27,8 @@ from tabular.infra.storage.keys import check_prefix
 from tabular.infra.storage.retries import FIRST_WAIT, LONGEST_WAIT, MAX_RETRIES, TIMEOUT
 from tabular.infra.urls import options, public
 
-_CLIENT = {"connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=120)}
+_CONNECT_TIMEOUT = timedelta(seconds=5)
+_ANSWER_TIMEOUT = 120.0  # seconds that one request may take, its body included
 _RETRY = {
     "max_retries": MAX_RETRIES,
     "retry_timeout": timedelta(seconds=TIMEOUT),
@@ -36,7 +38,7 @@ _RETRY = {
         "base": 2,
     },
 }
-_COMMON = ("anonymous", "ca", "endpoint")
+_COMMON = ("anonymous", "ca", "endpoint", "timeout")
 _OPTIONS = {
     "s3": (*_COMMON, "region", "virtual_host"),
     "gs": _COMMON,
@@ -89,6 +91,7 @@ def _open_s3(
         config["region"] = given.get("region", "us-east-1")
     elif "region" in given:
         config["region"] = given["region"]
+    config["checksum_algorithm"] = "SHA256"  # a server refuses a part that changed on its way
     config["virtual_hosted_style_request"] = _flag(given, "virtual_host")
     if _flag(given, "anonymous"):
         config["skip_signature"] = True
@@ -113,9 +116,14 @@ def _open_gcs(
     else:
         require("google.auth", extra="gcp", needed_by="gs:// URLs")
         file = credentials.get("service_account")
-        tokens = GoogleTokens(lambda: _google_credentials(file, where))
+        failures = require("google.auth.exceptions", extra="gcp", needed_by="gs:// URLs")
+        tokens = GoogleTokens(
+            lambda: _google_credentials(file, where), where, failures.GoogleAuthError
+        )
     tls = ssl.create_default_context(cafile=given["ca"]) if "ca" in given else None
-    return GcsBackend(bucket, prefix, where, tokens=tokens, endpoint=endpoint, tls=tls)
+    return GcsBackend(
+        bucket, prefix, where, tokens=tokens, endpoint=endpoint, tls=tls, timeout=_timeout(given)
+    )
 
 
 def _google_credentials(file: str | None, where: str) -> tuple[Any, Any]:
@@ -177,9 +185,17 @@ def _flag(given: Mapping[str, str], name: str) -> bool:
     return value == "true"
 
 
+def _timeout(given: Mapping[str, str]) -> float:
+    value = given.get("timeout", str(_ANSWER_TIMEOUT))
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", value) or not float(value):
+        raise ValueError(f"the option timeout is a number of seconds, not {value!r}")
+    return float(value)
+
+
 def _bounds(given: Mapping[str, str]) -> dict[str, Any]:
     client: dict[str, Any] = {
-        **_CLIENT,
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "timeout": timedelta(seconds=_timeout(given)),
         "allow_http": given.get("endpoint", "").startswith("http:"),
     }
     if "ca" in given:

@@ -19,6 +19,7 @@ from obstore import exceptions
 
 from tabular.errors import UnavailableError
 from tabular.infra.storage.backend import BlobExistsError, missing_bucket, refused
+from tabular.infra.storage.retries import Retries
 from tabular.infra.urls import public
 
 if TYPE_CHECKING:
@@ -99,22 +100,40 @@ class CloudBackend:
                 return None
 
     def stream(self, name: str) -> Iterator[bytes] | None:
-        """One get, read in chunks of at least 1 MiB."""
+        """One get in chunks of at least 1 MiB; continued where it broke or took too long."""
+        chunks = self._opened(name, 0)
+        return None if chunks is None else self._chunks(name, chunks)
+
+    def _opened(self, name: str, start: int) -> Iterator[Any] | None:
+        options: Any = {"range": {"offset": start}} if start else None
         with self._explained("read"):
             try:
-                result = obstore.get(self._store, self._path(name))
+                result = obstore.get(self._store, self._path(name), options=options)
             except _MISSING as error:
                 _must_be_the_blob(error)
                 return None
-            chunks = iter(result.stream(min_chunk_size=_CHUNK))
-        return self._chunks(chunks)
+            return iter(result.stream(min_chunk_size=_CHUNK))
 
-    def _chunks(self, chunks: Iterator[Any]) -> Iterator[bytes]:
+    def _chunks(self, name: str, chunks: Iterator[Any]) -> Iterator[bytes]:
+        """The chunks of a stream and of those that continue it.
+
+        The limit of obstore counts from the request to the last byte, so a large blob that goes
+        to a slow reader meets it in good health. As long as chunks come, it is asked on.
+        """
+        position, retries = 0, Retries()
         while True:
-            with self._explained("read"):
-                chunk = next(chunks, None)
+            try:
+                with self._explained("read"):
+                    chunk = next(chunks, None)
+            except UnavailableError:
+                if not retries.wait():
+                    raise
+                chunks = self._opened(name, position) or iter(())
+                continue
             if chunk is None:
                 return
+            position += len(chunk)
+            retries = Retries()
             yield bytes(chunk)
 
     def read_range(self, name: str, start: int, length: int) -> bytes | None:

@@ -15,11 +15,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from tabular.infra.storage.record import BLOCK, Record
 
 
-class Sha256:
-    """SHA-256 with one block in flight; short streams never start the thread."""
+class StreamHash:
+    """A hash with one block in flight; short streams never start the thread."""
 
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+    def __init__(self, algorithm: str = "sha256") -> None:
+        """
+        Args:
+            algorithm: one of hashlib; what it gives guards against accidents here, not attacks.
+        """
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
         self._started = False
         self._pool: ThreadPoolExecutor | None = None
         self._pending: Future[None] | None = None
@@ -31,7 +35,7 @@ class Sha256:
             self._hash.update(data)
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="hash")
         self._wait()
         self._pending = self._pool.submit(self._hash.update, data)
 
@@ -39,6 +43,11 @@ class Sha256:
         """The digest of everything so far."""
         self._wait()
         return self._hash.hexdigest()
+
+    def digest(self) -> bytes:
+        """The same in bytes."""
+        self._wait()
+        return self._hash.digest()
 
     def close(self) -> None:
         """End the thread."""
@@ -54,7 +63,7 @@ class BlockDigest:
     """Cuts a stream into blocks and adds up its checksums on the way."""
 
     def __init__(self) -> None:
-        self._sha256 = Sha256()
+        self._sha256 = StreamHash()
         self._crc32: list[str] = []
         self._size = 0
 
@@ -92,7 +101,7 @@ def checked(chunks: Iterator[bytes], record: Record) -> Iterator[bytes]:
     Raises:
         ValueError: they are not; the message says which.
     """
-    sha256, size, held = Sha256(), 0, b""
+    sha256, size, held = StreamHash(), 0, b""
     try:
         for chunk in chunks:
             sha256.update(chunk)

@@ -40,6 +40,19 @@ class FileBackend:
         """The folder as a URL."""
         return self._root.as_uri()
 
+    def check_place(self) -> None:
+        """A folder that vanished, with its mount for instance, is not one without objects.
+
+        Raises:
+            UnavailableError: it is not there.
+        """
+        if not self._root.is_dir():
+            raise UnavailableError(
+                "the store cannot read: its folder is not there",
+                where=self.where,
+                hint="mount it again, or correct TABULAR_STORAGE_URL",
+            )
+
     def write(self, name: str, blocks: Iterator[bytes]) -> None:
         """Stream a new file and sync it; a failure removes it."""
         path = self._path(name)

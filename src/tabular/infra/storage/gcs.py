@@ -8,12 +8,15 @@ session, which becomes visible only when its last chunk has arrived.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import itertools
 import json
 import secrets
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +26,7 @@ import httpx
 
 from tabular.errors import UnavailableError
 from tabular.infra.storage.backend import BlobExistsError, missing_bucket, refused
+from tabular.infra.storage.digest import StreamHash
 from tabular.infra.storage.retries import Retries
 from tabular.infra.urls import public
 
@@ -46,6 +50,7 @@ class GcsBackend:
         tokens: Tokens,
         endpoint: str = ENDPOINT,
         tls: ssl.SSLContext | None = None,
+        timeout: float = 120.0,
     ) -> None:
         """
         Args:
@@ -55,15 +60,17 @@ class GcsBackend:
             tokens: gives an access token, or None to ask anonymously; called for each request.
             endpoint: scheme, host and port.
             tls: how the endpoint's certificate is verified; by the usual authorities if None.
+            timeout: seconds without an answer, or for 1 MiB of one, before it is given up.
         """
         self._objects = f"/storage/v1/b/{quote(bucket, safe='')}/o"
         self._folder = f"{prefix}/" if prefix else ""
         self._where = where
         self._tokens = tokens
         self._bucket_seen = False
+        self._timeout = timeout
         self._client = httpx.Client(
             base_url=endpoint,
-            timeout=httpx.Timeout(120, connect=5),
+            timeout=httpx.Timeout(timeout, connect=5),
             headers={"Accept-Encoding": "identity"},
             verify=tls if tls is not None else True,
         )
@@ -81,7 +88,7 @@ class GcsBackend:
             return
         session = self._begin(name)
         try:
-            self._upload(session, itertools.chain(head, blocks))
+            self._upload(name, session, itertools.chain(head, blocks))
         except BaseException:
             with contextlib.suppress(httpx.HTTPError):  # it ends by itself within a week
                 self._client.delete(session, headers=self._authorization())
@@ -107,9 +114,10 @@ class GcsBackend:
         position, retries = 0, Retries()
         while True:
             try:
-                for chunk in answer.iter_raw(_CHUNK):
+                for chunk in self._received(answer):
                     position += len(chunk)
                     yield chunk
+                    retries = Retries()
                 return
             except httpx.TransportError as error:
                 if not retries.wait():
@@ -165,7 +173,7 @@ class GcsBackend:
         body = b"".join(
             (
                 f"--{boundary}\r\nContent-Type: application/json\r\n\r\n".encode(),
-                json.dumps({"name": self._folder + name}).encode(),
+                json.dumps({"name": self._folder + name, "md5Hash": _md5(data)}).encode(),
                 f"\r\n--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n".encode(),
                 data,
                 f"\r\n--{boundary}--\r\n".encode(),
@@ -181,6 +189,8 @@ class GcsBackend:
         )
         if answer.status_code == 404:
             raise missing_bucket(self._where)
+        if answer.status_code != 412:
+            self._must_have_arrived(name, answer, _md5(data))
         return answer
 
     def _begin(self, name: str) -> str:
@@ -194,16 +204,31 @@ class GcsBackend:
             raise self._failed("write", "the server opened no upload session")
         return f"{place.path}?{place.query}"
 
-    def _upload(self, session: str, blocks: Iterator[bytes]) -> None:
+    def _upload(self, name: str, session: str, blocks: Iterator[bytes]) -> None:
         """Send the blocks, each as a chunk of whole 256 KiB, the last one marked as such."""
         start, block = 0, next(blocks)
-        for following in blocks:
-            self._send_chunk(session, block, start, None)
-            start += len(block)
-            block = following
-        self._send_chunk(session, block, start, start + len(block))
+        md5 = StreamHash("md5")
+        try:
+            md5.update(block)
+            for following in blocks:
+                self._send_chunk(session, block, start, None)
+                start += len(block)
+                block = following
+                md5.update(block)
+            answer = self._send_chunk(session, block, start, start + len(block))
+            self._must_have_arrived(name, answer, base64.b64encode(md5.digest()).decode())
+        finally:
+            md5.close()
 
-    def _send_chunk(self, session: str, data: bytes, start: int, total: int | None) -> None:
+    def _must_have_arrived(self, name: str, answer: httpx.Response, md5: str) -> None:
+        """Remove a blob that is not what was sent, by the server's own checksum of it."""
+        if answer.json().get("md5Hash", md5) != md5:
+            self.delete(name)
+            raise self._failed("write", "the bytes were changed on their way")
+
+    def _send_chunk(
+        self, session: str, data: bytes, start: int, total: int | None
+    ) -> httpx.Response:
         """Send a chunk; after a failure the server is asked how much of it has arrived."""
         retries, sent, end = Retries(), 0, "*" if total is None else str(total)
         while True:
@@ -219,14 +244,16 @@ class GcsBackend:
                 answer = self._put_once(session, f"bytes */{end}", b"")
             if answer is None or answer.status_code in _AGAIN:
                 continue
-            if answer.status_code in (200, 201) and total is not None:
-                return
+            if answer.status_code in (200, 201):
+                if total is None:
+                    raise self._failed("write", "the server ended the upload before its last part")
+                return answer
             if answer.status_code != _INCOMPLETE:
                 raise self._refusal("write", answer)
             arrived = answer.headers.get("Range", "bytes=0--1").partition("-")[2]
             before, sent = sent, int(arrived) + 1 - start
             if sent == len(data) and total is None:
-                return
+                return answer
             if not 0 <= sent < len(data) or (sent <= before and not retries.wait()):
                 raise self._failed("write", "the server lost a part of the upload")
 
@@ -290,7 +317,9 @@ class GcsBackend:
                 content=content,
             )
             try:
-                answer = self._client.send(request, stream=stream)
+                answer = self._client.send(request, stream=True)
+                if not stream:
+                    answer = self._whole(answer)
             except httpx.TransportError as error:
                 if not retries.wait():
                     raise self._unreachable(action, error) from error
@@ -302,6 +331,31 @@ class GcsBackend:
                 continue
             answer.close()
             raise self._refusal(action, answer)
+
+    def _whole(self, answer: httpx.Response) -> httpx.Response:
+        with contextlib.closing(answer):
+            body = b"".join(self._received(answer))
+        return httpx.Response(
+            answer.status_code, headers=answer.headers, content=body, request=answer.request
+        )
+
+    def _received(self, answer: httpx.Response) -> Iterator[bytes]:
+        """The body in chunks of 1 MiB, each within the time that an answer may take.
+
+        httpx bounds only the time between two packets, so a server that sends a byte now and
+        then would hold its reader for ever.
+        """
+        chunk, since = bytearray(), time.monotonic()
+        for packet in answer.iter_raw():
+            chunk += packet
+            if len(chunk) >= _CHUNK:
+                yield bytes(chunk)
+                chunk.clear()
+                since = time.monotonic()
+            elif time.monotonic() - since > self._timeout:
+                raise httpx.ReadTimeout(f"less than 1 MiB came in {self._timeout:g} s")
+        if chunk:
+            yield bytes(chunk)
 
     def _authorization(self) -> dict[str, str]:
         token = self._tokens()
@@ -329,26 +383,51 @@ class GcsBackend:
 class GoogleTokens:
     """Access tokens found the way Google's own libraries find them, renewed before they end."""
 
-    def __init__(self, find: Callable[[], tuple[object, object]]) -> None:
+    def __init__(
+        self,
+        find: Callable[[], tuple[object, object]],
+        where: str,
+        failures: type[Exception],
+    ) -> None:
         """
         Args:
             find: gives credentials of google-auth and the transport to renew them with; called
                 at the first request.
+            where: what is signed in to, for messages.
+            failures: the base class of google-auth's errors.
         """
         self._find = find
+        self._where = where
+        self._failures = failures
         self._lock = threading.Lock()
         self._found: tuple[object, object] | None = None
 
     def __call__(self) -> str | None:
-        """A valid token."""
+        """A valid token.
+
+        Raises:
+            UnavailableError: Google refuses the account, or does not answer.
+        """
         with self._lock:
             if self._found is None:
                 self._found = self._find()
             credentials, transport = self._found
             if not credentials.valid:  # type: ignore[attr-defined]
-                credentials.refresh(transport)  # type: ignore[attr-defined]
+                try:
+                    credentials.refresh(transport)  # type: ignore[attr-defined]
+                except self._failures as error:
+                    raise UnavailableError(
+                        f"Google does not let the account sign in: {error.args[0]}",
+                        where=self._where,
+                        hint="check the service account, its key and this machine's clock",
+                    ) from error
             token: str = credentials.token  # type: ignore[attr-defined]
             return token
+
+
+def _md5(data: bytes) -> str:
+    """The MD5 in base64, by which Google refuses what was changed on its way."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 def _status(answer: httpx.Response) -> str:

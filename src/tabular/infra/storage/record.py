@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,7 +60,13 @@ class Record:
 
     def to_bytes(self) -> bytes:
         """The JSON text; the same record gives the same bytes."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True).encode()
+        return json.dumps(
+            {"format": FORMAT, **asdict(self), "check": self._check()}, sort_keys=True
+        ).encode()
+
+    def _check(self) -> str:
+        """A CRC-32 of the record itself: a changed digit of it would be a plausible record."""
+        return f"{zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode()):08x}"
 
     @classmethod
     def from_bytes(cls, raw: bytes, *, key: str) -> Record:
@@ -74,8 +81,9 @@ class Record:
             raise _damaged(key, "is not JSON") from error
         if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
             raise _damaged(key, "is not of a known format")
+        check = document.pop("check", None)
         record = _checked(document)
-        if record is None:
+        if record is None or check not in (None, record._check()):
             raise _damaged(key, "does not add up")
         return record
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import secrets
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tabular.errors import ConflictError, IntegrityError, NotFoundError, UnavailableError
 from tabular.infra.storage.backend import Backend, BlobExistsError
@@ -30,10 +30,17 @@ _REREADS = 10  # an overwrite deletes the old data; a reader caught between look
 
 
 class ObjectStore:
-    """Objects under keys in one place. Safe to use from several threads and processes."""
+    """Objects under keys in one place. Safe to use from several threads and processes.
 
-    def __init__(self, backend: Backend) -> None:
+    Args:
+        backend: the driver.
+        check_place: raises UnavailableError where the whole place is gone, which a driver cannot
+            tell from one missing object; asked only when an object is missing.
+    """
+
+    def __init__(self, backend: Backend, *, check_place: Callable[[], None] = lambda: None) -> None:
         self._backend = backend
+        self._check_place = check_place
 
     @property
     def where(self) -> str:
@@ -216,6 +223,7 @@ class ObjectStore:
     def _existing(self, key: str) -> Record:
         record = self._record(check_key(key))
         if record is None:
+            self._check_place()
             raise NotFoundError(f"no object {key}", where=self.where)
         return record
 
