@@ -17,7 +17,9 @@ from types import FrameType
 from tabular.errors import TabularError
 from tabular.infra.config import load_settings
 from tabular.infra.monitoring import configure_logging
-from tabular.worker.assembly import build_runner
+from tabular.infra.telemetry import open_telemetry
+from tabular.worker.assembly import build_runner, worker_metrics
+from tabular.worker.exposed import Exposed, Pulse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level, secrets=settings.secret_values())
-        runner = build_runner(settings, alive=_heart(options.heartbeat))
+        telemetry = open_telemetry(settings, "worker")
+        metrics = worker_metrics(settings, telemetry)
+        pulse, heart = Pulse(), _heart(options.heartbeat)
+
+        def alive() -> None:
+            pulse.beat()
+            heart()
+
+        runner = build_runner(settings, alive=alive, telemetry=telemetry, metrics=metrics)
+        if settings.metrics_port:
+            Exposed(settings, metrics, pulse)
     except TabularError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
