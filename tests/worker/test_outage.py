@@ -160,3 +160,16 @@ def test_a_database_that_goes_and_comes_loses_no_job(tmp_path: Path) -> None:
         assert {job["attempt"] for job in done} == {1}
         assert 1 <= processes.log.count("the database does not answer, it is tried again") <= 2
         assert 1 <= processes.log.count("the database answers again") <= 2
+
+
+def test_a_store_whose_folder_vanished_is_away_and_not_empty(tmp_path: Path) -> None:
+    more = {"TABULAR_JOB_MAX_ATTEMPTS": "1", "TABULAR_JOB_LEASE": "2"}
+    with started(tmp_path, **more) as processes, client_of(processes) as client:
+        processes.worker()
+        _, model = fitted(client)
+        (tmp_path / "objects").rename(tmp_path / "aside")
+        job = generate(client, model, 10)
+        waiting = wait_for(client, job, lambda job: job["error"] is not None)
+        assert (waiting["status"], waiting["error"]["code"]) == ("queued", "unavailable")
+        (tmp_path / "aside").rename(tmp_path / "objects")
+        assert finished(client, job)["status"] == "succeeded"

@@ -274,3 +274,16 @@ def test_tls_to_mariadb_is_verified(mariadb: MariaDB, mariadb_url: str, tmp_path
     ):
         with pytest.raises(UnavailableError):
             ping(host, query)
+
+
+def test_a_postgresql_server_that_is_cut_off_is_noticed(postgres_url: str) -> None:
+    def options(url: str) -> dict[str, str]:
+        with Database(url).session() as session:
+            raw = session.connection().connection.driver_connection
+            assert raw is not None
+            return {str(name): value for name, value in raw.info.get_parameters().items()}
+
+    found = options(postgres_url)
+    assert (found["keepalives_idle"], found["tcp_user_timeout"]) == ("15", "30000")
+    found = options(f"{postgres_url}?tcp_user_timeout=5000&connect_timeout=9")
+    assert (found["tcp_user_timeout"], found["connect_timeout"]) == ("5000", "9")

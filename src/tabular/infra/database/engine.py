@@ -31,6 +31,7 @@ CONNECT_TIMEOUT = 5  # seconds
 POOL_SIZE = 10
 POOL_OVERFLOW = 20
 POOL_TIMEOUT = 10.0  # seconds a request waits for a free connection
+SILENCE = 30  # seconds after which a server that was cut off without a word counts as gone
 RECYCLE = 1800  # seconds; below the idle limits of common proxies
 
 _BEGIN = "tabular_begin"
@@ -221,8 +222,16 @@ _POOL: dict[str, Any] = {
 
 
 def _postgresql(url: URL) -> Engine:
-    timeout = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "tabular"}
-    return create_engine(url, connect_args=timeout, **_POOL)
+    wanted = {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "application_name": "tabular",
+        "keepalives_idle": SILENCE // 2,
+        "keepalives_interval": SILENCE // 6,
+        "keepalives_count": 3,
+        "tcp_user_timeout": SILENCE * 1000,  # what was sent and is not acknowledged
+    }
+    given = {name: value for name, value in wanted.items() if name not in url.query}
+    return create_engine(url, connect_args=given, **_POOL)
 
 
 def _mysql(url: URL) -> Engine:
