@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from anyio import Event as Flag
 from anyio import create_task_group, fail_after, move_on_after
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tabular.errors import InputError, UnavailableError
+from tabular.errors import InputError, TabularError
 from tabular.infra.websocket import Event
 
-DONE, TOO_SLOW, TRY_AGAIN = 1000, 1008, 1013  # close codes of a websocket
+DONE, GONE, TOO_SLOW, TRY_AGAIN = 1000, 1006, 1008, 1013  # close codes of a websocket
 LAST_WORD = 1.0  # seconds to be told why, for a client that takes nothing
 
 _LARGEST = 2**63
@@ -77,7 +78,7 @@ async def relay(
         patience: seconds that it may wait.
 
     Returns:
-        The code to close with.
+        The code to close with; `GONE` when there is nothing to close.
     """
     newest = _Newest()
 
@@ -86,7 +87,7 @@ async def relay(
             async for state in states:
                 newest.put(state)
             newest.close(DONE)
-        except UnavailableError as error:
+        except TabularError as error:  # no database, or no job any more: the next try says so
             _LOG.warning("progress ends: %s", error)
             newest.close(TRY_AGAIN)
 
@@ -99,6 +100,10 @@ async def relay(
             except TimeoutError:
                 _LOG.info("a client took nothing for %g s", patience)
                 newest.end = TOO_SLOW
+                break
+            except (WebSocketDisconnect, RuntimeError):
+                # The server says it by a RuntimeError when it gave up a client without pongs.
+                newest.end = GONE
                 break
         tasks.cancel_scope.cancel()
     assert newest.end is not None
@@ -118,10 +123,11 @@ async def converse(websocket: WebSocket, states: AsyncIterator[Event], patience:
                 tasks.cancel_scope.cancel()
 
         tasks.start_soon(until_gone)
-        try:
-            code = await relay(states, websocket.send_json, patience)
-            with move_on_after(LAST_WORD if code == TOO_SLOW else patience):
+        code = await relay(states, websocket.send_json, patience)
+        if code != GONE:
+            with (
+                suppress(WebSocketDisconnect, RuntimeError),
+                move_on_after(LAST_WORD if code == TOO_SLOW else patience),
+            ):
                 await websocket.close(code)
-        except WebSocketDisconnect:
-            pass  # the client left while we sent
         tasks.cancel_scope.cancel()
