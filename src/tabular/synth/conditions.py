@@ -136,13 +136,14 @@ def _condition(text: str, schema: pa.Schema) -> Condition:
 
 
 def _split(text: str, schema: pa.Schema) -> tuple[str, str, str]:
-    """Left column, sign and right side; a column whose name holds a sign is tried whole first."""
+    """Left column, sign and right side; the longest name of a column wins, which may hold signs."""
     if not isinstance(text, str):
         raise InputError(f"a condition is text such as 'price>=1000', not {text!r}")
-    for match in reversed(list(_OPERATOR.finditer(text))):
-        left, right = text[: match.start()].strip(), text[match.end() :].strip()
-        if left in schema.names:
-            return left, _SAME.get(match[1], match[1]), right
+    text = text.lstrip()
+    for left in sorted(filter(text.startswith, schema.names), key=len, reverse=True):
+        sign = _OPERATOR.match(text, len(left))
+        if sign is not None:
+            return left, _SAME.get(sign[1], sign[1]), text[sign.end() :].strip()
     first = _OPERATOR.search(text)
     if first is None or not text[: first.start()].strip():
         raise InputError(
