@@ -28,7 +28,9 @@ this tree is a bug and keeps its traceback.
     ├── AccessError                who asks may not
     │   ├── UnauthenticatedError   no credential, or a wrong one
     │   ├── ForbiddenError         a right credential without the scope
-    │   └── RateLimitedError       too many requests; says when to come back
+    │   ├── RateLimitedError       too many requests; says when to come back
+    │   └── QuotaError             more than the plan allows, at any time
+    │       └── QuotaSpentError    more than the plan allows now; says when to come back
     ├── TooLargeError              more bytes, rows or columns than allowed
     └── UnavailableError           a database, store, cache or queue does not answer
         └── IntegrityError         bytes came back other than they were written
@@ -38,6 +40,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -275,6 +278,67 @@ class RateLimitedError(AccessError):
         reason: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint, reason=reason)
+        self.retry_after = retry_after
+
+
+class QuotaError(AccessError):
+    """More than the plan allows.
+
+    Args:
+        limit: what it allows.
+        used: what is used and promised.
+        requested: what was asked for.
+        resets_at: when `used` begins anew.
+    """
+
+    code = "quota"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        code: str,
+        limit: int,
+        used: int,
+        requested: int | None = None,
+        resets_at: datetime | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.limit = limit
+        self.used = used
+        self.requested = requested
+        self.resets_at = resets_at
+
+
+class QuotaSpentError(QuotaError):
+    """More than the plan allows for now.
+
+    Args:
+        retry_after: seconds after which it is worth trying again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        code: str,
+        limit: int,
+        used: int,
+        retry_after: float,
+        requested: int | None = None,
+        resets_at: datetime | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            hint=hint,
+            code=code,
+            limit=limit,
+            used=used,
+            requested=requested,
+            resets_at=resets_at,
+        )
         self.retry_after = retry_after
 
 

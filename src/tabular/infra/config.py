@@ -34,6 +34,7 @@ from pydantic_core import PydanticCustomError
 
 from tabular.errors import ConfigError, TabularError, nearest
 from tabular.infra import cache, queue, storage
+from tabular.infra.plans import Plans, read_plans
 from tabular.infra.ratelimit import parse_rules
 from tabular.infra.secrets import is_reference, read_secret_file, resolve
 from tabular.infra.signin_settings import SignInSettings, setting
@@ -129,6 +130,22 @@ class Settings(SignInSettings):
         "60/minute",
         "Requests per client address without a valid key, failed sign-ins included. Same form as "
         "TABULAR_RATE_LIMIT.",
+    )
+    plans: str = setting(
+        "",
+        "Path of a YAML or JSON file with plans, or a JSON object with them: rate limits and "
+        "quotas by name; see [plans-and-usage.md](plans-and-usage.md). Empty: `default` alone, "
+        "without quotas.",
+    )
+    plan_map: str = setting(
+        "",
+        "Plans of people who sign in: `VALUE=PLAN;…`, where a value is a group (its DN, cn or "
+        "claim value) or `role:NAME`; the first that fits counts. Others have `default`.",
+    )
+    credential_cache: Annotated[float, Field(ge=0, le=10)] = setting(
+        1.0,
+        "Seconds for which a process remembers that a key, session or token is right. One that "
+        "is revoked elsewhere may go on for so long; 0: every request asks the database.",
     )
     rate_limit_on_failure: Literal["open", "closed"] = setting(
         "open",
@@ -273,6 +290,22 @@ class Settings(SignInSettings):
             except ConfigError as error:
                 raise _as_field_error(error, variable=variable(name)) from error
         return self
+
+    @model_validator(mode="after")
+    def _plans_can_be_read(self) -> Settings:
+        try:
+            self.plan_book()
+        except ConfigError as error:
+            raise _as_field_error(error, variable="TABULAR_PLANS") from error
+        return self
+
+    def plan_book(self) -> Plans:
+        """Every plan.
+
+        Raises:
+            ConfigError: the file cannot be read, or says what is no plan.
+        """
+        return read_plans(self.plans, self.plan_map, rate_limit=self.rate_limit)
 
     @field_validator("secret_key")
     @classmethod

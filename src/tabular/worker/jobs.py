@@ -46,7 +46,7 @@ from tabular.infra.database.models import (
     Model,
     new_id,
 )
-from tabular.worker import parts
+from tabular.worker import accounting, parts
 from tabular.worker.garbage import throw
 from tabular.worker.objects import attempt_folder, job_folder, part_folder
 from tabular.worker.statuses import (
@@ -342,6 +342,7 @@ class Jobs:
             job.error = None
             job.finished_at = self._clock()
             _publish(session, job, result)
+            accounting.finished(session, job, result, self._clock())
             kept = lease.part.job_attempt if lease.part else lease.attempt
             for earlier in range(1, kept):
                 throw(session, attempt_folder(job.id, earlier), self._clock())

@@ -9,7 +9,8 @@ migrate     schema revisions                       columns  column types of our 
 
 from __future__ import annotations
 
+from tabular.infra.database import usage_models  # the metadata has its tables from here on
 from tabular.infra.database.engine import Database
 from tabular.infra.database.migrate import check_schema, head, migrate, revision
 
-__all__ = ["Database", "check_schema", "head", "migrate", "revision"]
+__all__ = ["Database", "check_schema", "head", "migrate", "revision", "usage_models"]
