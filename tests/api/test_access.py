@@ -37,8 +37,14 @@ ROUTES = {
     ("DELETE", f"/v1/keys/{'0' * 16}"): "admin",
     ("POST", f"/v1/keys/{'0' * 16}/rotate"): "admin",
     ("GET", "/v1/audit"): "admin",
+    ("GET", "/v1/usage/principals"): "admin",
 }
-ANYONE = {("POST", "/v1/session"), ("DELETE", "/v1/session"), ("GET", "/v1/whoami")}
+ANYONE = {
+    ("POST", "/v1/session"),
+    ("DELETE", "/v1/session"),
+    ("GET", "/v1/whoami"),
+    ("GET", "/v1/usage"),
+}
 BODIES = {
     "/v1/models": {"dataset_id": f"ds_{ID}"},
     "/v1/generate": {"model_id": f"mdl_{ID}", "rows": 1},

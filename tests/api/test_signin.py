@@ -24,7 +24,8 @@ PLAIN, SECURE = "tabular_session", "__Host-tabular_session"
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with platform(tmp_path_factory.mktemp("signin")) as opened:
+    plans = '{"gold": {}}'
+    with platform(tmp_path_factory.mktemp("signin"), TABULAR_PLANS=plans) as opened:
         yield opened
 
 

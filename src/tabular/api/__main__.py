@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     create = commands.add_parser("create-key", help="issue an API key and print it once")
     create.add_argument("--name", required=True, help="shown in lists")
     create.add_argument("--scopes", default="admin", help="separated by commas")
+    create.add_argument("--plan", default="default", help="quotas that hold for it")
     create.add_argument("--json", action="store_true", help="one line of JSON")
     create.add_argument(
         "--if-none", action="store_true", help="only when there is no key that can be used"
@@ -74,11 +75,12 @@ def _create_key(settings: Settings, options: argparse.Namespace) -> None:
     database = Database(settings.database_url)
     try:
         check_schema(database)
+        plan = settings.plan_book().check(options.plan)
         keys = ApiKeys(database, settings.secret_key.get_secret_value())
         if options.if_none and keys.any_active():
             answer = {"id": None, "name": options.name, "key": None}
         else:
-            issued = keys.issue(options.name, options.scopes.split(","))
+            issued = keys.issue(options.name, options.scopes.split(","), plan=plan)
             answer = {"id": issued.id, "name": issued.name, "key": issued.key}
     finally:
         database.close()

@@ -36,6 +36,7 @@ _RECORDED = {
     "DELETE /v1/datasets/{dataset_id}": DATASET_DELETED,
     "DELETE /v1/models/{model_id}": MODEL_DELETED,
 }
+_Found = tuple[Principal | None, Decision, UnauthenticatedError | None]
 _LOG = logging.getLogger(__name__)
 
 
@@ -64,9 +65,12 @@ class Admission:
         by_cookie = credential is not None and credential.by_cookie
         if by_cookie or _begins_session(scope):
             check_same_site(scope, headers, by_cookie=by_cookie)
-        principal, decision, refusal = await to_thread.run_sync(
-            functools.partial(self._decide, credential, state["client"])
-        )
+        found = self._at_once(credential)
+        if found is None:
+            found = await to_thread.run_sync(
+                functools.partial(self._decide, credential, state["client"])
+            )
+        principal, decision, refusal = found
         state["principal"] = principal
         state["limit_headers"] = decision.headers()
         if decision.store_failed:
@@ -82,21 +86,45 @@ class Admission:
                 reason="credential.missing",
             )
 
-    def _decide(
-        self, credential: Credential | None, client: str
-    ) -> tuple[Principal | None, Decision, UnauthenticatedError | None]:
-        settings, limiter = self._service.settings, self._service.limiter
+    def upload_limit(self, scope: Scope) -> int:
+        """Bytes that this upload may have, by the settings and the plan."""
+        most = self._service.settings.max_upload_bytes
+        principal: Principal | None = scope["state"].get("principal")
+        plan = None if principal is None else self._service.plans.of(principal)
+        own = None if plan is None else plan.max_upload_bytes
+        return most if own is None else min(most, own)
+
+    def _at_once(self, credential: Credential | None) -> _Found | None:
+        """The decision, where it waits for nothing: a change of threads costs more than it."""
+        if credential is None or not self._service.limiter.is_immediate:
+            return None
+        principal = self._service.recent.find(credential.text)
+        return None if principal is None else self._counted(principal)
+
+    def _decide(self, credential: Credential | None, client: str) -> _Found:
         refusal: UnauthenticatedError | None = None
         if credential is not None:
             try:
-                principal = self._service.authenticator.authenticate(credential.text)
+                return self._counted(self._authenticated(credential.text))
             except UnauthenticatedError as error:
                 refusal = error
-            else:
-                # An id of its own for each kind of credential would multiply the limit.
-                return principal, limiter.hit(settings.rate_limit, "key", principal.id), None
-        rules = settings.client_rate_limit
-        return None, limiter.hit(rules, "client", counted_as(client)), refusal
+        rules = self._service.settings.client_rate_limit
+        return None, self._service.limiter.hit(rules, "client", counted_as(client)), refusal
+
+    def _authenticated(self, text: str) -> Principal:
+        recent = self._service.recent
+        principal = recent.find(text)
+        if principal is None:
+            era = recent.begin()
+            principal = self._service.authenticator.authenticate(text)
+            principal = self._service.plans.assigned(principal)
+            recent.note(text, principal, era)
+        return principal
+
+    def _counted(self, principal: Principal) -> _Found:
+        rules = self._service.plans.of(principal).rate_limit or self._service.settings.rate_limit
+        # An id of its own for each kind of credential would multiply the limit.
+        return principal, self._service.limiter.hit(rules, "key", principal.id), None
 
     def log(self, scope: Scope) -> None:
         """Write down what was decided about a request whose answer begins."""

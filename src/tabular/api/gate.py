@@ -11,10 +11,12 @@ It is a middleware and not a dependency, because FastAPI parses bodies before de
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import secrets
 import time
+from collections.abc import Iterator
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -23,10 +25,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tabular.api import problems
 from tabular.api.admission import PROBES, Admission, note_refusal
+from tabular.api.metering import count_download, open_websocket
 from tabular.api.service import Service
 from tabular.errors import TabularError, TooLargeError
 from tabular.infra.auth import Principal
 from tabular.infra.monitoring import log_context
+from tabular.infra.telemetry import SERVER, Span
 
 MAX_BODY = 1024 * 1024
 UPLOADS = "/v1/datasets"
@@ -70,17 +74,28 @@ class Gate:
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(scope, send, request_id, self._admission)
         begun = time.monotonic()
-        with log_context(request_id=request_id):
+        with log_context(request_id=request_id), self._traced(scope, headers) as span:
             await self._pass(scope, headers, receive, answer)
             await self._admission.record(scope, status=answer.status)
-            self._account(scope, answer, time.monotonic() - begun)
+            self._account(scope, answer, time.monotonic() - begun, span)
+
+    @contextlib.contextmanager
+    def _traced(self, scope: Scope, headers: Headers) -> Iterator[Span]:
+        """The span of a request; probes and scrapes come all the time and have none."""
+        if scope["path"] in PROBES:
+            yield Span("")
+            return
+        telemetry = self._service.telemetry
+        with telemetry.span(scope["type"].upper(), SERVER, headers.get("traceparent")) as span:
+            yield span
 
     async def _pass(
         self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer
     ) -> None:
         try:
             await self._admission.admit(scope, headers)
-            await self._app(scope, self._bounded(scope, headers, receive), answer.send)
+            async with open_websocket(self._service, scope):
+                await self._app(scope, self._bounded(scope, headers, receive), answer.send)
         except TabularError as error:
             note_refusal(scope["state"], error)
             await answer.refuse(problems.of_error(error, answer.request_id), receive)
@@ -90,13 +105,15 @@ class Gate:
             if answer.started:
                 raise  # half an answer is out: only the connection's end can say so
             await answer.refuse(problems.of_unexpected(answer.request_id), receive)
+        finally:
+            await count_download(self._service, scope, answer.downloaded)
 
     def _bounded(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
         """`receive` with a limit on the body."""
         if scope["type"] != "http":
             return receive
         upload = scope["method"] == "POST" and scope["path"] == UPLOADS
-        limit = self._service.settings.max_upload_bytes if upload else MAX_BODY
+        limit = self._admission.upload_limit(scope) if upload else MAX_BODY
         # The frame of a multipart form is not part of the file.
         multipart = headers.get("content-type", "").startswith("multipart/")
         allowed = limit + (64 * 1024 if upload and multipart else 0)
@@ -117,12 +134,24 @@ class Gate:
 
         return bounded
 
-    def _account(self, scope: Scope, answer: _Answer, seconds: float) -> None:
-        if scope["type"] != "http":
-            return
+    def _account(self, scope: Scope, answer: _Answer, seconds: float, span: Span) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
+        if scope["type"] != "http":
+            span.name = f"WEBSOCKET {route}"
+            return
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._service.metrics.request(method, route, answer.status, seconds)
+        span.name = f"{method} {route}"
+        span.attributes.update(
+            {
+                "http.request.method": method,
+                "http.route": route,
+                "http.response.status_code": answer.status,
+                "tabular.request_id": answer.request_id,
+            }
+        )
+        if answer.status >= 500:
+            span.error = str(answer.status)
         if scope["path"] not in PROBES:
             principal: Principal | None = scope["state"].get("principal")
             fields = {
@@ -145,6 +174,8 @@ class _Answer:
         self.request_id = request_id
         self.status = 500
         self.started = False
+        self.downloaded = 0  # bytes of a body that is a file
+        self._is_file = False
 
     async def send(self, message: Message) -> None:
         """Pass a message on."""
@@ -156,10 +187,13 @@ class _Answer:
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
             headers["X-Request-Id"] = self.request_id
+            self._is_file = "content-disposition" in headers
             headers.update(self._scope["state"].get("limit_headers", {}))
         elif kind == "websocket.accept":
             self._begin()
         await self._send(message)
+        if self._is_file:
+            self.downloaded += len(message.get("body", b""))
 
     async def refuse(self, response: Response, receive: Receive) -> None:
         """Answer with a problem instead of what was asked for."""

@@ -31,6 +31,8 @@ STATUS: Sequence[tuple[type[TabularError], int]] = (
     (errors.UnauthenticatedError, 401),
     (errors.ForbiddenError, 403),
     (errors.RateLimitedError, 429),
+    (errors.QuotaSpentError, 429),
+    (errors.QuotaError, 403),
     (errors.AccessError, 403),
     (errors.GoneError, 410),
     (errors.NotFoundError, 404),
@@ -114,6 +116,7 @@ def of_error(error: TabularError, request_id: str) -> Response:
         where=error.where,
         hint=told(error.hint, API),
         headers=_headers(error),
+        **_quota(error),
     )
 
 
@@ -172,12 +175,24 @@ def _title(error: TabularError) -> str:
     return (inspect.getdoc(type(error)) or "").partition("\n")[0].rstrip(".")
 
 
+def _quota(error: TabularError) -> dict[str, Any]:
+    """What a client needs to plan by."""
+    if not isinstance(error, errors.QuotaError):
+        return {}
+    return {
+        "limit": error.limit,
+        "used": error.used,
+        "requested": error.requested,
+        "resets_at": None if error.resets_at is None else error.resets_at.isoformat(),
+    }
+
+
 def _headers(error: TabularError) -> dict[str, str] | None:
     if isinstance(error, errors.UnauthenticatedError) or (
         isinstance(error, errors.ForbiddenError) and error.challenge
     ):
         more = f", {error.challenge}" if error.challenge else ""
         return {"WWW-Authenticate": f'Bearer realm="inferloop-tabular"{more}'}
-    if isinstance(error, errors.RateLimitedError):
+    if isinstance(error, errors.RateLimitedError | errors.QuotaSpentError):
         return {"Retry-After": str(max(1, round(error.retry_after)))}
     return None

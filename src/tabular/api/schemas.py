@@ -13,7 +13,7 @@ MAX_SEED = 2**53 - 1  # what every JSON reader keeps exactly
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}_[0-9a-f]{20}$")]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED, description="Same seed, same result.")]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED, strict=True, description="Same seed, same result.")]
 TableFormat = Literal["csv", "parquet", "jsonl"]
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -72,7 +72,7 @@ class GenerateRequest(Request):
     """Which rows to make."""
 
     model_id: Id
-    rows: int = Field(ge=1, le=MAX_ROWS)
+    rows: int = Field(ge=1, le=MAX_ROWS, strict=True)
     seed: Seed = 0
     format: TableFormat = "csv"
     where: list[Annotated[str, Field(max_length=1000)]] = Field(
@@ -81,7 +81,9 @@ class GenerateRequest(Request):
         description='Conditions that every row fulfils, such as `"cut=Ideal"` or `"price>=1000"`.',
     )
     inline: bool = Field(
-        False, description="Answer with the rows themselves; for few rows (TABULAR_INLINE_ROWS)."
+        False,
+        strict=True,
+        description="Answer with the rows themselves; for few rows (TABULAR_INLINE_ROWS).",
     )
 
 
@@ -234,6 +236,10 @@ class Problem(BaseModel):
     where: str | None = None
     hint: str | None = None
     errors: list[dict[str, str]] | None = None
+    limit: int | None = Field(None, description="Of a quota.")
+    used: int | None = Field(None, description="Of a quota: what is used and promised.")
+    requested: int | None = Field(None, description="Of a quota: what was asked for.")
+    resets_at: datetime | None = Field(None, description="Of a quota: when it begins anew.")
 
 
 class DatasetPage(BaseModel):

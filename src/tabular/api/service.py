@@ -13,13 +13,17 @@ from tabular.api.signin import SignIn, open_sign_in
 from tabular.errors import UnavailableError
 from tabular.infra.auth import ApiKeys, Attempts, AuditTrail, Authenticator, Sessions
 from tabular.infra.auth.oidc import OidcTokens
+from tabular.infra.auth.recent import Recent
 from tabular.infra.cache import Cache, open_cache
 from tabular.infra.config import Settings
 from tabular.infra.database import Database
 from tabular.infra.monitoring import Metrics
+from tabular.infra.places import Places, open_places
+from tabular.infra.plans import Plans
 from tabular.infra.queue import Queue, open_queue
 from tabular.infra.ratelimit import RateLimiter, open_limiter
 from tabular.infra.storage import ObjectStore, open_store
+from tabular.infra.telemetry import Telemetry, open_telemetry
 from tabular.infra.websocket import Hub, open_hub
 from tabular.worker.assembly import child_process
 from tabular.worker.garbage import GarbageBin
@@ -43,6 +47,9 @@ class Service:
     queue: Queue
     hub: Hub
     limiter: RateLimiter
+    plans: Plans
+    places: Places
+    recent: Recent
     keys: ApiKeys
     sessions: Sessions
     authenticator: Authenticator
@@ -51,6 +58,7 @@ class Service:
     jobs: Jobs
     garbage: GarbageBin
     metrics: Metrics
+    telemetry: Telemetry
     inspector: ChildProcess
     generator: ChildProcess
     uploads: CapacityLimiter
@@ -76,6 +84,7 @@ class Service:
         self.cache.close()
         self.hub.close()
         self.database.close()
+        self.telemetry.close()
 
 
 def open_service(settings: Settings) -> Service:
@@ -92,6 +101,7 @@ def open_service(settings: Settings) -> Service:
     sessions = Sessions(database, secret, ttl=timedelta(seconds=settings.session_ttl))
     audit = AuditTrail(database, retention=settings.audit_retention())
     oidc = settings.oidc()
+    telemetry = open_telemetry(settings, "api")
     return Service(
         settings=settings,
         database=database,
@@ -100,6 +110,9 @@ def open_service(settings: Settings) -> Service:
         queue=open_queue(settings.queue_url),
         hub=open_hub(settings.cache_url),
         limiter=open_limiter(settings.cache_url, on_failure=settings.rate_limit_on_failure),
+        plans=settings.plan_book(),
+        places=open_places(settings.cache_url, on_failure=settings.rate_limit_on_failure),
+        recent=Recent(settings.credential_cache),
         keys=keys,
         sessions=sessions,
         authenticator=Authenticator(keys, sessions, OidcTokens(oidc) if oidc else None),
@@ -107,7 +120,10 @@ def open_service(settings: Settings) -> Service:
         audit=audit,
         jobs=Jobs(database, max_tries=settings.job_max_attempts),
         garbage=GarbageBin(database, store),
-        metrics=Metrics(provider=settings.provider, region=settings.region),
+        metrics=Metrics(
+            provider=settings.provider, region=settings.region, mirror=telemetry.instruments
+        ),
+        telemetry=telemetry,
         inspector=child_process(settings),
         generator=child_process(settings),  # its own: few rows must not wait for a large upload
         uploads=CapacityLimiter(UPLOADS),

@@ -25,7 +25,10 @@ from tabular.errors import InputError, TableError, TabularError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Dataset, new_id
 from tabular.infra.storage import ObjectInfo
+from tabular.worker import accounting
+from tabular.worker.accounting import standing
 from tabular.worker.objects import dataset_folder
+from tabular.worker.quotas import check_storage, locked_standing
 
 if TYPE_CHECKING:
     from tabular.synth.textfiles import Recoder
@@ -117,6 +120,7 @@ async def store_dataset(service: Service, principal: Principal, table: Incoming)
         TableError, TooLargeError: it is not a table that can be used.
         UnavailableError: the store or the database does not answer.
     """
+    await to_thread.run_sync(_require_space, service, principal)
     dataset_id = new_id("ds")
     folder = dataset_folder(dataset_id)
     await to_thread.run_sync(service.garbage.begin, folder)
@@ -176,10 +180,25 @@ def _recorded(
         created_at=datetime.now(UTC),
         created_by=principal.id,
     )
+    plan = service.plans.of(principal)
     with service.database.transaction() as session:
         service.garbage.keep(session, folder)
+        if plan.storage_bytes is not None:
+            now = locked_standing(session, principal.id, row.created_at)
+            check_storage(plan, now, info.size)
         session.add(row)
+        session.flush()
+        amounts = {"bytes_uploaded": info.size, "bytes_stored": info.size}
+        accounting.used(session, principal.id, row.created_at, **amounts)
     return row
+
+
+def _require_space(service: Service, principal: Principal) -> None:
+    """Refuse an upload that cannot be kept before it is sent; its end looks again."""
+    plan = service.plans.of(principal)
+    if plan.storage_bytes is not None:
+        with service.database.session() as session:
+            check_storage(plan, standing(session, principal.id, datetime.now(UTC)), 0)
 
 
 def _inspected(service: Service, table: Incoming, folder: str, info: ObjectInfo) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tabular.api.routes import (
     models,
     session,
     system,
+    usage,
 )
 
 ROUTERS = (
@@ -23,6 +24,7 @@ ROUTERS = (
     jobs.router,
     session.router,
     keys.router,
+    usage.router,
     audit.router,
 )
 SYSTEM = system.router

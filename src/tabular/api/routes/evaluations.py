@@ -28,6 +28,7 @@ from tabular.errors import ConflictError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Evaluation, Job, new_id
 from tabular.worker.jobs import EVALUATE, GENERATE, SUCCEEDED, find
+from tabular.worker.quotas import admit
 from tabular.worker.retention import require_kept
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
@@ -77,6 +78,7 @@ def _submit(session: Session, service: Parts, body: EvaluateRequest, principal: 
     )
     session.add(row)
     session.flush()
+    admit(session, principal.id, service.plans.of(principal), datetime.now(UTC), jobs=1)
     return service.jobs.submit(
         session,
         EVALUATE,

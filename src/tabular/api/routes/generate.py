@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -25,7 +27,9 @@ from tabular.api.views import job_out
 from tabular.errors import InputError, TooLargeError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Job, Model
+from tabular.worker import accounting
 from tabular.worker.jobs import GENERATE
+from tabular.worker.quotas import admit, check_job_rows
 from tabular.worker.tasks import generation_task
 
 router = APIRouter(prefix="/v1/generate", tags=["generate"])
@@ -69,9 +73,8 @@ async def generate(
     waits = few and _prefers_wait(prefer)
     if body.inline or waits:
         headers = {"Preference-Applied": "wait"} if waits else {}
-        return await to_thread.run_sync(
-            functools.partial(_inline, service, body, headers), limiter=service.generations
-        )
+        work = functools.partial(_inline, service, body, headers, principal)
+        return await to_thread.run_sync(work, limiter=service.generations)
     return await to_thread.run_sync(functools.partial(_as_job, submission, body, principal))
 
 
@@ -81,6 +84,8 @@ def _as_job(submission: Submission, body: GenerateRequest, principal: Principal)
         params = body.model_dump(include={"rows", "seed", "format", "where"})
         generation_task(model, params)  # refuses a model that is not fitted
         _check_where(body, model)
+        plan = submission.service.plans.of(principal)
+        admit(session, principal.id, plan, datetime.now(UTC), rows=body.rows, jobs=1)
         return submission.service.jobs.submit(
             session, GENERATE, params, created_by=principal.id, model_id=model.id
         )
@@ -107,13 +112,15 @@ def _check_where(body: GenerateRequest, model: Model) -> None:
             raise
 
 
-def _inline(service: Service, body: GenerateRequest, headers: dict[str, str]) -> Response:
+def _inline(
+    service: Service, body: GenerateRequest, headers: dict[str, str], principal: Principal
+) -> Response:
     """Generate within the request, in the child, over a file of this machine."""
     with service.database.session() as session:
         task = generation_task(lookup.model(session, body.model_id), body.model_dump())
     with tempfile.TemporaryDirectory(prefix="tabular-inline-") as folder:
         path = Path(folder) / f"rows.{body.format}"
-        with service.metrics.generation() as generation:
+        with _accounted(service, principal, body.rows), service.metrics.generation() as generation:
             service.generator.run(
                 {"kind": "generate", **task, "path": str(path)},
                 on_progress=lambda _, rows: generation.rows(rows),
@@ -126,6 +133,27 @@ def _inline(service: Service, body: GenerateRequest, headers: dict[str, str]) ->
     name = f"synthetic-{body.rows}-rows.{body.format}"
     headers = {**headers, **headers_of(sha256, name), "Content-Length": str(size)}
     return StreamingResponse(_pieces(stream), 200, headers, MEDIA_TYPES[body.format])
+
+
+@contextlib.contextmanager
+def _accounted(service: Service, principal: Principal, rows: int) -> Iterator[None]:
+    """Rows that are promised before they are made, and counted when they were."""
+    plan, reservation = service.plans.of(principal), None
+    check_job_rows(plan, rows)
+    if plan.counts_work:
+        with service.database.transaction() as session:
+            now = datetime.now(UTC)
+            admit(session, principal.id, plan, now, rows=rows)
+            reservation = accounting.reserve(session, principal.id, rows, now)
+    try:
+        yield
+    except BaseException:
+        with service.database.transaction() as session:
+            accounting.settle(session, reservation)
+        raise
+    with service.database.transaction() as session:
+        accounting.settle(session, reservation)
+        accounting.used(session, principal.id, datetime.now(UTC), rows=rows)
 
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:

@@ -41,6 +41,7 @@ def list_keys(service: Parts, page: Paged, _: Admin) -> KeyPage:
 @router.post("", status_code=201)
 def create_key(request: Request, service: Parts, body: KeyRequest, admin: Admin) -> IssuedKeyOut:
     """Issue a key with scopes or a role. Its text is in this answer and nowhere else."""
+    service.plans.check(body.plan)
     issued = service.keys.issue(
         body.name, body.scopes, role=body.role, plan=body.plan, expires_at=body.expires_at
     )
@@ -61,6 +62,7 @@ def rotate_key(
     wanted = body or RotateRequest.model_validate({})
     overlap = timedelta(seconds=wanted.overlap_seconds)
     issued = service.keys.rotate(key_id, overlap=overlap)
+    service.recent.forget()
     asked = asked_of(request.scope)
     service.audit.record(KEY_ROTATED, asked, principal=admin, resource=key_id)
     return IssuedKeyOut.model_validate(issued, from_attributes=True)
@@ -72,6 +74,7 @@ def revoke_key(request: Request, service: Parts, key_id: KeyId, admin: Admin) ->
     if key_id == admin.id:
         raise ConflictError("a key cannot revoke itself", hint="use another administrator's key")
     service.keys.revoke(key_id)
+    service.recent.forget()
     asked = asked_of(request.scope)
     service.audit.record(KEY_REVOKED, asked, principal=admin, resource=key_id)
     return Response(status_code=204)

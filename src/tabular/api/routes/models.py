@@ -20,6 +20,7 @@ from tabular.infra.auth import Principal
 from tabular.infra.database.models import Dataset, Job, Model, new_id
 from tabular.worker.jobs import FIT
 from tabular.worker.objects import job_folder
+from tabular.worker.quotas import admit
 
 if TYPE_CHECKING:
     from tabular.synth.schema import TableSchema
@@ -61,6 +62,7 @@ def fit(
         )
         session.add(model)
         session.flush()
+        admit(session, principal.id, service.plans.of(principal), datetime.now(UTC), jobs=1)
         return service.jobs.submit(
             session,
             FIT,

@@ -63,6 +63,7 @@ def sign_out(request: Request, service: Parts, principal: Anyone) -> Response:
             hint="DELETE /v1/keys/{key_id} ends a key",
         )
     service.sign_in.end(principal, principal.session_id, asked_of(request.scope))
+    service.recent.forget()
     response = Response(status_code=204)
     set_cookie(response, cookie_name(request.scope, request.headers), "", 0)
     return response
