@@ -201,6 +201,7 @@ def create_place(store: ObjectStore, keys: Keys) -> Place:
             hint="--passphrase env:NAME, --recipient age1…, or --unencrypted to do without",
             code="config.no-encryption",
         )
+    store.ping()  # which makes a folder that is not there yet
     if not store.exists(_PLACE):
         stranger = next((key for key in store.keys_below() if key != _KEY), None)
         if stranger is not None:

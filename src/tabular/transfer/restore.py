@@ -129,6 +129,7 @@ class Restore:
                 hint=f"restore it with release {self.manifest.summary.release} or a later one",
                 code="refused.newer-backup",
             )
+        self.store.ping()  # which makes a folder that is not there yet
         before = self._marker()
         if before is not None and before["backup"] == self.manifest.summary.id:
             self.replace = before["replace"]
