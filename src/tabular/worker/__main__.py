@@ -20,6 +20,7 @@ from tabular.infra.monitoring import configure_logging
 from tabular.infra.telemetry import open_telemetry
 from tabular.worker.assembly import build_runner, worker_metrics
 from tabular.worker.exposed import Exposed, Pulse
+from tabular.worker.heart import Heart
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,13 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configure_logging(settings.log_level, secrets=settings.secret_values())
         telemetry = open_telemetry(settings, "worker")
         metrics = worker_metrics(settings, telemetry)
-        pulse, heart = Pulse(), _heart(options.heartbeat)
+        pulse, mark = Pulse(), _marker(options.heartbeat)
 
-        def alive() -> None:
+        def sign() -> None:
             pulse.beat()
-            heart()
+            mark()
 
-        runner = build_runner(settings, alive=alive, telemetry=telemetry, metrics=metrics)
+        heart = Heart(sign)
+        runner = build_runner(settings, alive=heart.turn, telemetry=telemetry, metrics=metrics)
         if settings.metrics_port:
             Exposed(settings, metrics, pulse)
     except TabularError as error:
@@ -48,7 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    runner.run()
+    heart.start()
+    try:
+        runner.run()
+    finally:
+        heart.close()
     return 0
 
 
@@ -62,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _heart(file: Path | None) -> Callable[[], None]:
+def _marker(file: Path | None) -> Callable[[], None]:
     def beat() -> None:
         if file is None:
             return
