@@ -25,7 +25,11 @@ def rollback(
 ) -> None:
     """Put the release before the present one back into service. Data is not touched."""
     target = place.find().target
-    confirm(f"Roll {target.id} back to the release before?", yes=yes)
+    question = (
+        f"Roll {target.id} back to the release before? "
+        "It brings back the spec, not the code that is installed, nor data"
+    )
+    confirm(question, yes=yes)
     show_events(place.orchestrator.rollback(target), as_json=as_json)
     status = place.engine.status(target)
     if as_json:

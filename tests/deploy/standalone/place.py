@@ -134,6 +134,16 @@ class Place:
                 found.append(process)
         return found
 
+    def command_lines(self) -> str:
+        """What a list of processes shows of all of them."""
+        shown = []
+        for process in self.processes():
+            try:
+                shown.append(" ".join(process.cmdline()))
+            except psutil.NoSuchProcess:
+                continue  # it ended since it was found
+        return "\n".join(shown)
+
     def close(self) -> None:
         """Destroy all, and see that nothing is left."""
         try:

@@ -1,18 +1,23 @@
 """Telling a process that hangs from one that works: a hung one is alive and serves nobody.
 
 An API process is asked on a port of its own, for on the shared one another would answer. A worker
-moves the time of a file from its main loop, whatever its job does; only that the time changed
-counts, never what it says, so a clock that is set does no harm.
+moves the time of a file as long as its main loop turns, whatever its job does; only that the time
+changed counts, never what it says, so a clock that is set does no harm. Questions are asked beside,
+by threads: whoever looks after processes never waits for one that hangs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabular.deploy.standalone.health import ask
+from tabular.deploy.standalone.health import Answer, ask
 from tabular.deploy.standalone.model import Slot
+
+
+_ASKING = 16  # at a time; processes beyond them are asked when a thread is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class _Pulse:
     begun: float
     seen: float | None = None
     asked: float = float("-inf")
+    question: Future[Answer] | None = None
     misses: int = 0
     stamp: int = 0
 
@@ -62,6 +68,7 @@ class Liveness:
         self._now = now
         self._limits = limits
         self._pulses: dict[str, _Pulse] = {}
+        self._askers = ThreadPoolExecutor(_ASKING, thread_name_prefix="health")
 
     def started(self, slot: Slot) -> None:
         """A process was started or adopted there."""
@@ -81,10 +88,14 @@ class Liveness:
 
     def _asked(self, slot: Slot, pulse: _Pulse) -> str:
         now, limits = self._now(), self._limits
-        if now - pulse.asked < limits.every:
+        if pulse.question is None:
+            if now - pulse.asked >= limits.every:
+                pulse.asked = now
+                pulse.question = self._askers.submit(ask, slot.probe, "/health", limits.timeout)
             return ""
-        answer = ask(slot.probe, "/health", limits.timeout)
-        pulse.asked = now
+        if not pulse.question.done():
+            return ""
+        answer, pulse.question = pulse.question.result(), None
         if answer.status == 200:
             pulse.seen, pulse.misses = now, 0
             return ""
