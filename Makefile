@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help demo test test-debian lint bench bench-synth bench-service lock docs clean
+.PHONY: help demo test test-debian test-containers lint bench bench-synth bench-service bench-scale lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -15,12 +15,17 @@ demo: ## deploy the platform on this machine and synthesize a real table through
 
 test: ## run all tests but the slow tiers (lint and types are in `make lint`)
 	@scripts/venv.sh dev
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not debian"
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not debian and not containers"
 
 test-debian: ## tests that need servers from Debian packages (root installs them)
 	@scripts/debian.sh
 	@scripts/venv.sh dev
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m debian
+
+test-containers: ## the platform in real containers (root: podman, without a registry)
+	@scripts/debian.sh containers
+	@scripts/venv.sh dev
+	@$(BIN)/python -m pytest -m containers
 
 lint: ## style, types and the import contracts
 	@scripts/venv.sh dev
@@ -29,7 +34,7 @@ lint: ## style, types and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: bench-synth bench-service ## run every benchmark; results go to benchmarks/RESULTS.md
+bench: bench-synth bench-service bench-scale ## run every benchmark; results go to benchmarks/RESULTS.md
 
 bench-synth: ## quality, privacy and speed of the synthesizers, beside their peers
 	@scripts/venv.sh dev
@@ -38,6 +43,10 @@ bench-synth: ## quality, privacy and speed of the synthesizers, beside their pee
 bench-service: ## what the service costs beside the bare parts under it
 	@scripts/venv.sh dev
 	@$(BIN)/python -m benchmarks.service
+
+bench-scale: ## rows per second of 1, 2 and 4 processes beside the limit of writing
+	@scripts/venv.sh dev
+	@$(BIN)/python -m benchmarks.scale
 
 docs: ## write docs/cli.md from the commands
 	@scripts/venv.sh dev

@@ -1,0 +1,1 @@
+"""How generation grows with processes."""

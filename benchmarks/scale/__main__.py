@@ -1,0 +1,129 @@
+"""`python -m benchmarks.scale`: rows per second of 1, 2 and 4 processes; appends to RESULTS.md.
+
+The limit beside them is one process that does nothing but write the same rows to Parquet. Rounds
+go through all of them in turn, so that what else the machine does meets each alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import hashlib
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+import tabular
+from benchmarks.synth.__main__ import _append, _processor
+from tabular.synth import Synthesizer
+from tabular.synth.tables import TableWriter
+from tabular.worker.executors import LocalProcesses, write
+
+WORKERS = (1, 2, 4)
+
+
+def main() -> None:
+    """Measures, compares the bytes, appends a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser.add_argument("--rows", type=int, default=6_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    begun = os.getloadavg()[0]
+    model = Synthesizer().fit(_table())
+    with tempfile.TemporaryDirectory(prefix="tabular-scale-") as folder:
+        times, digests = _measured(model, Path(folder), asked.rows, asked.rounds)
+    lines = [
+        _heading(asked.rows, asked.rounds, begun),
+        "| | rows/s, median (range) | share of the limit |",
+        "|---|---|---|",
+    ]
+    limit = statistics.median(times["limit"])
+    for name, seconds in times.items():
+        rates = sorted(asked.rows / one for one in seconds)
+        middle = statistics.median(rates)
+        share = limit / statistics.median(seconds)
+        lines.append(f"| {name} | {middle:,.0f} ({rates[0]:,.0f}-{rates[-1]:,.0f}) | {share:.2f} |")
+    lines.append(f"\nDifferent files written by the processes: {len(digests)} (1 is right).\n")
+    print("\n".join(lines))
+    _append("\n".join(lines))
+
+
+def _measured(
+    model: Synthesizer, folder: Path, rows: int, rounds: int
+) -> tuple[dict[str, list[float]], set[str]]:
+    path = folder / "rows.parquet"
+    batches = list(model._batches(min(rows, 1 << 20), 0, None, 0, dictionary=True))
+    digests = set()
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        times.setdefault("limit", []).append(_timed(lambda: _write(path, model, batches, rows)))
+        for count in WORKERS:
+            with LocalProcesses(model.to_bytes(), count) as executor:
+                name = f"{count} process" + ("es" if count > 1 else "")
+                times.setdefault(name, []).append(_timed(_drawing(executor, model, path, rows)))
+            with path.open("rb") as stream:
+                digests.add(hashlib.file_digest(stream, "sha256").hexdigest())
+    return times, digests
+
+
+def _drawing(
+    executor: LocalProcesses, model: Synthesizer, path: Path, rows: int
+) -> Callable[[], object]:
+    return lambda: write(executor, model, path, rows)
+
+
+def _write(path: Path, model: Synthesizer, batches: list[pa.RecordBatch], rows: int) -> None:
+    """Write so many rows that are drawn already."""
+    left = rows
+    with TableWriter(path, model.schema, format="parquet") as writer:
+        while left:
+            for batch in batches:
+                piece = batch.slice(0, left)
+                writer.write(piece)
+                left -= piece.num_rows
+
+
+def _timed(run: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun
+
+
+def _table() -> pa.Table:
+    random = np.random.default_rng(0)
+    count = 50_000
+    size = random.gamma(2.0, 10.0, count)
+    return pa.table(
+        {
+            "size": size.round(2),
+            "price": (size * random.lognormal(0, 0.3, count) * 100).astype(np.int64),
+            "colour": random.choice(["red", "green", "blue", "grey"], count),
+            "cut": random.choice(["good", "fair", "ideal"], count),
+            "depth": random.normal(60, 2, count).round(1),
+            "width": (size / 3 + random.normal(0, 0.2, count)).round(2),
+            "day": pa.array(random.integers(0, 3650, count).astype(np.int32)).cast(pa.date32()),
+            "sold": random.random(count) < 0.4,
+        }
+    )
+
+
+def _heading(rows: int, rounds: int, load: float) -> str:
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"\n## {now}: scale, inferloop-tabular {tabular.__version__}\n\n"
+        f"{_processor()}, {os.cpu_count()} cores, load {load:.1f} at the start; Python "
+        f"{platform.python_version()}, pyarrow {pa.__version__}. {rows:,} rows of 8 columns to "
+        f"Parquet, {rounds} rounds; the limit is one process that writes rows drawn before. More "
+        f"processes than cores cannot be quicker, and the start of each (0.5 s) is counted.\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
