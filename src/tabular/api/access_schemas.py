@@ -35,7 +35,11 @@ class RotateRequest(Request):
     """How a key is changed over."""
 
     overlap_seconds: int = Field(
-        86_400, ge=0, le=MAX_OVERLAP, description="The old secret goes on for so long; 0: it ends."
+        86_400,
+        ge=0,
+        le=MAX_OVERLAP,
+        strict=True,
+        description="The old secret goes on for so long; 0: it ends.",
     )
 
 
@@ -81,7 +85,9 @@ class SignInRequest(Request):
     username: str | None = Field(None, max_length=200)
     password: str | None = Field(None, max_length=1024, repr=False)
     key: str | None = Field(None, max_length=200, repr=False)
-    cookie: bool = Field(False, description="Give the session as a cookie, for a browser.")
+    cookie: bool = Field(
+        False, strict=True, description="Give the session as a cookie, for a browser."
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> SignInRequest:

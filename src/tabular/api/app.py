@@ -10,6 +10,9 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
 
 from tabular.api import problems
 from tabular.api.gate import Gate
@@ -79,11 +82,30 @@ def create_app(settings: Settings, *, service: Service | None = None) -> FastAPI
     app.include_router(SYSTEM)
     app.include_router(CONSOLE)
     app.add_exception_handler(TabularError, problems.on_error)
-    app.add_exception_handler(HTTPException, problems.on_http_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_middleware(Gate, service=parts)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """The framework names only the methods of the first route of a path; `Allow` has all."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error.headers = {"Allow": ", ".join(_methods(request))}
+    return await problems.on_http_error(request, error)
+
+
+def _methods(request: Request) -> list[str]:
+    candidates = ("DELETE", "GET", "PATCH", "POST", "PUT")
+    routes = request.app.router.routes
+    return [
+        method
+        for method in candidates
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
