@@ -10,10 +10,10 @@ import platform
 import obstore
 
 import tabular
-from benchmarks.service import storage
+from benchmarks.service import overhead, storage
 from benchmarks.synth.__main__ import _append, _processor
 
-PARTS = {"storage": storage.measure}
+PARTS = {"overhead": overhead.measure, "storage": storage.measure}
 
 
 def main() -> None:
