@@ -34,6 +34,7 @@ ROWS = 10_000_000  # takes some seconds, so that there is a middle to be killed 
 @contextlib.contextmanager
 def prepared(folder: Path, database_url: str | None = None) -> Iterator[Processes]:
     more = {"TABULAR_JOB_LEASE": "2", "TABULAR_JOB_MAX_ATTEMPTS": "2"}
+    more["TABULAR_PART_ROWS"] = str(1 << 30)  # whole jobs; see test_parts for the others
     started = Processes(folder, environment(folder, database_url, **more))
     started.run("tabular.api", "migrate")
     try:

@@ -39,16 +39,15 @@ from tabular.errors import NotFoundError, TabularError, UnavailableError
 from tabular.infra import tracing
 from tabular.infra.database import Database
 from tabular.infra.database.models import (
-    Evaluation,
     IdempotencyKey,
     Job,
     JobPart,
-    Model,
     new_id,
 )
 from tabular.worker import accounting, parts
 from tabular.worker.garbage import throw
 from tabular.worker.objects import attempt_folder, job_folder, part_folder
+from tabular.worker.publishing import publish
 from tabular.worker.statuses import (
     CANCELLED,
     ENDED,
@@ -341,7 +340,7 @@ class Jobs:
             job.result = dict(result)
             job.error = None
             job.finished_at = self._clock()
-            _publish(session, job, result)
+            publish(session, job, result)
             accounting.finished(session, job, result, self._clock())
             kept = lease.part.job_attempt if lease.part else lease.attempt
             for earlier in range(1, kept):
@@ -591,24 +590,3 @@ def _given_up(error: TabularError, seconds: float) -> UnavailableError:
         hint="submit it again once the service is well; TABULAR_OUTAGE_LIMIT is how long it waits",
         code="unavailable.outage",
     )
-
-
-def _publish(session: Session, job: Job, result: Mapping[str, Any]) -> None:
-    """Let what the job was for refer to its objects."""
-    if job.kind == FIT:
-        session.execute(
-            update(Model)
-            .where(Model.id == job.model_id)
-            .values(
-                object_key=result["key"],
-                size=result["size"],
-                sha256=result["sha256"],
-                details=result["details"],
-            )
-        )
-    elif job.kind == EVALUATE:
-        session.execute(
-            update(Evaluation)
-            .where(Evaluation.id == job.evaluation_id)
-            .values(report_key=result["key"], page_key=result["page_key"])
-        )
