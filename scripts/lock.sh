@@ -12,4 +12,3 @@ lock() {
 }
 lock demo --extra postgres --extra redis --extra evaluate
 lock dev --all-extras
-lock all --all-extras
