@@ -26,6 +26,7 @@ if not os.environ.get(FOLDER):
     # The library takes an empty variable for the present folder, and asks when it is imported.
     os.environ.pop(FOLDER, None)
 
+import prometheus_client.metrics
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -56,6 +57,8 @@ __all__ = [
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _LOG = logging.getLogger(__name__)
 _multiprocess: Any = prometheus_multiprocess  # the package leaves this module untyped
+_library: Any = prometheus_client.metrics  # and this function
+_library.disable_created_metrics()  # several processes give none, so one should not either
 _RATE_WINDOW = 1.0  # seconds of generation over which a rate is measured
 _FILES = {"counter": "counter", "gauge": "gauge_livesum", "histogram": "histogram"}
 
