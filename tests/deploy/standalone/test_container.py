@@ -1,27 +1,21 @@
-"""The container runtime: compose file, image recipe, and a real engine with all parts."""
+"""The container runtime without an engine: compose file, image recipe, what is refused."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import json
-import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tabular.deploy.provider import ProviderOptions, State
-from tabular.deploy.standalone.compose import DEFAULT_PORT, USER
+from tabular.deploy.provider import ProviderOptions
+from tabular.deploy.standalone.compose import DEFAULT_PORT, POSTGRES_IMAGE, USER
 from tabular.deploy.standalone.container_steps import find_commands
 from tabular.deploy.standalone.containers import requirements, stage_image
-from tabular.deploy.standalone.ports import free_port
 from tabular.deploy.standalone.provider import StandaloneProvider
-from tabular.errors import ApplyError, PreflightError
+from tabular.errors import PreflightError, UnsupportedError, UsageError
 from tests.deploy.standalone.place import Place, describe
-from tests.testbed.containers import podman
 from tests.testbed.parts import binary
 
 RECIPE = Path(find_commands.__code__.co_filename).with_name("Containerfile")
@@ -129,60 +123,31 @@ def test_requirements_that_are_not_installed_keep_their_bounds() -> None:
     assert text == "no-such-package>=3\n"
 
 
-@pytest.fixture
-def boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandaloneProvider]:
-    if "INFERLOOP_TEST_CONTAINERS" not in os.environ:
-        pytest.skip("set INFERLOOP_TEST_CONTAINERS=1 to try podman (builds four images as root)")
-    with podman() as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        options = ProviderOptions(home=tmp_path / "home", runtime="container")
-        provider = StandaloneProvider(options, ready_timeout=120)
-        yield provider
-        for status in provider.engine.list():
-            list(provider.engine.destroy(status.target, delete_data=True))
-
-
-@pytest.mark.root
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_containers_deploy_update_fail_roll_back_and_go(boxes: StandaloneProvider) -> None:
+def test_images_come_from_the_registry_that_the_spec_names() -> None:
     parts: dict[str, Any] = {"database": {"type": "postgresql"}, "cache": {"type": "redis"}}
+    images = {"base": "mirror:5000/python:3.11", "cache": "mirror:5000/valkey@sha256:" + "0" * 64}
+    template = _compile(**parts, overrides={"images": images}).template
+    assert template["base"] == images["base"]
+    assert template["compose"]["services"]["cache"]["image"] == images["cache"]
+    assert template["compose"]["services"]["database"]["image"] == POSTGRES_IMAGE
 
-    def deploy(workers: int, mode: str = "INFO") -> None:
-        spec = describe("boxed", mode, compute={"workers": workers}, overrides={"port": port},
-                        **parts)  # fmt: skip
-        list(boxes.engine.apply(boxes.engine.preview(boxes.compile(spec))))
 
-    port = free_port()
-    deploy(1)
-    target = boxes.target(describe("boxed"))
-    engine = boxes.engine
-    first = engine.status(target)
-    assert first.state is State.READY, first.detail
-    assert engine.drift(target) == ()
-    asked = httpx.get(f"{first.outputs['url']}/ready", timeout=10).json()["checks"]
-    assert {name: check["status"] for name, check in asked.items()} == dict.fromkeys(
-        ("database", "storage", "cache", "queue"), "ok"
-    )
-    key = engine.issue_api_key(target, "admin", only_first=True)
-    headers = {"Authorization": f"Bearer {key}"}
-    assert httpx.get(f"{first.outputs['url']}/v1/datasets", headers=headers).status_code == 200
-    deploy(2)
-    second = engine.status(target)
-    assert {r.id: r.state for r in second.resources}["worker-1"] == "running"
-    with pytest.raises(ApplyError, match="LOG_LEVEL") as caught:
-        deploy(2, "LOUD")
-    assert caught.value.rolled_back
-    assert engine.status(target).release == second.release
-    list(engine.rollback(target))
-    assert engine.status(target).release == first.release
-    assert httpx.get(f"{first.outputs['url']}/v1/datasets", headers=headers).status_code == 200
-    assert any("ready" in line.text for line in engine.logs(target, follow=False, tail=20))
-    list(engine.destroy(target, delete_data=False))
-    assert engine.status(target).state is State.RETAINED
-    list(engine.destroy(target, delete_data=True))
-    assert engine.list() == ()
-    names = json.dumps(subprocess.run(["podman", "volume", "ls", "-q"], capture_output=True,
-                                      text=True, check=False).stdout)  # fmt: skip
-    assert "inferloop-development-boxed" not in names
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        ({"databse": "a/b:1"}, "'databse' is no image of ours"),
+        ({"database": "a b"}, "'a b' is no reference"),
+        ({"database": ["a"]}, "is no reference"),
+        ("a/b:1", "images is a block"),
+    ],
+)
+def test_wrong_images_are_refused(images: Any, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        _compile(overrides={"images": images})
+
+
+def test_processes_take_no_images() -> None:
+    with pytest.raises(UnsupportedError, match="need no images"):
+        StandaloneProvider(ProviderOptions()).compile(
+            describe(overrides={"images": {"cache": "a/b:1"}})
+        )

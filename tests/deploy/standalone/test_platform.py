@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,14 @@ from tests.deploy.standalone.place import Place, describe, wait_for
 from tests.deploy.standalone.test_services import SEED
 from tests.deploy.standalone.test_upgrade import asking
 from tests.testbed.parts import module
+
+IMPATIENT = """
+import sys
+from tabular.deploy.standalone.liveness import Limits
+from tabular.deploy.standalone.supervisor import main
+
+main(sys.argv[1:], limits=Limits(every=0.5, timeout=1.0, misses=2, silence=8.0, starting=60.0))
+"""
 
 
 class RealPlace(Place):
@@ -70,6 +80,46 @@ def test_deploy_upgrade_fail_and_roll_back_under_requests(real: RealPlace) -> No
         engine.status(target)
         wait_for(lambda: engine.status(target).state is State.READY, "everything again", 60)
         assert client.get("/v1/datasets").status_code == 200
+
+
+@pytest.mark.slow
+def test_no_connection_is_lost_in_an_upgrade_whose_supervisor_is_killed(real: RealPlace) -> None:
+    first = _described()
+    real.deploy(first)
+    served, killed = real.serving(first), 0
+    with asking(real.port(first)) as failures:
+        for event in real.deploying(_described(lease=25)):
+            if not killed and "on port" in event.reason:
+                killed = real.kill_supervisor(first)
+    assert killed
+    assert failures == []
+    assert real.serving(first) not in (None, served)
+
+
+@pytest.mark.slow
+def test_an_api_and_a_worker_that_hang_are_seen_and_started_again(real: RealPlace) -> None:
+    deployment = _described()
+    real.deploy(deployment)
+    engine, target = real.provider().engine, real.provider().target(deployment)
+    layout = real.layout(deployment)
+    real.kill_supervisor(deployment)
+    folders = [str(layout.state), str(layout.data)]
+    subprocess.run([sys.executable, "-c", IMPATIENT, *folders], check=True, cwd="/", timeout=60)
+    hung = real.alive(deployment, "api") + real.alive(deployment, "worker")
+    assert len(hung) == 2
+    for pid in hung:
+        os.kill(pid, signal.SIGSTOP)
+    assert engine.status(target).state is State.DEGRADED
+
+    def both_new() -> bool:
+        now = real.alive(deployment, "api") + real.alive(deployment, "worker")
+        return len(now) == 2 and not set(now) & set(hung)
+
+    wait_for(both_new, "both started again", 60)
+    wait_for(lambda: engine.status(target).state is State.READY, "ready again", 60)
+    said = layout.supervisor_log.read_text(encoding="utf-8")
+    assert "api-0 hung: no good answer to /health" in said
+    assert "worker-0 hung: no sign of life for" in said
 
 
 @pytest.mark.slow

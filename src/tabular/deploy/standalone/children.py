@@ -29,6 +29,7 @@ from tabular.errors import EngineError, TabularError
 
 STOP_TIMEOUT = 30.0
 _REASON_LINES = 8
+_ENGINE = "engine/"
 _log = logging.getLogger(__name__)
 
 
@@ -119,7 +120,15 @@ class Children:
         )
 
     def _mark(self, slot: Slot) -> str:
-        return f"{self._state.uid}:{slot.key}:{slot.nonce}"
+        owner = _ENGINE if slot.detaches else ""
+        return f"{self._state.uid}:{owner}{slot.key}:{slot.nonce}"
+
+    def _own(self, slot: Slot, pids: Iterable[int]) -> list[int]:
+        """Of the processes with a slot's mark, those that are to end with its process.
+
+        A container engine leaves daemons of its own, such as the server for names.
+        """
+        return [pid for pid in pids if not slot.detaches or _session(pid) == slot.pid]
 
     def _start(self, slot: Slot) -> None:
         what = self._launch(slot)
@@ -185,10 +194,12 @@ class Children:
                 self._hold(slot)
                 _log.info("adopted %s, pid %s", slot.key, slot.pid)
                 if slot.task:
-                    self._kill(pids or [slot.pid or 0])
+                    self._kill(self._own(slot, pids) or [slot.pid or 0])
             if slot.task:
                 del self._state.slots[slot.key]
         for mark, pids in found.items():
+            if mark.startswith(f"{self._state.uid}:{_ENGINE}"):
+                continue
             _log.warning("ended %d unknown process(es) of %s", len(pids), mark)
             self._kill(pids)
         self._save()
@@ -229,7 +240,8 @@ class Children:
         if hung and handle is not None:
             handle.wait()
         self.exits[slot.key] = None if handle is None else handle.poll()
-        self._kill(identity.find(self._mark(slot)).get(self._mark(slot), []))
+        mark = self._mark(slot)
+        self._kill(self._own(slot, identity.find(mark).get(mark, [])))
         now = self._now()
         backoff = self._backoff.setdefault(slot.key, Backoff())
         backoff.died(now, now - self._started.get(slot.key, now))
@@ -262,7 +274,7 @@ class Children:
         self._end(slots, timeout)
         left = identity.find(f"{self._state.uid}:")
         for slot in slots:
-            self._kill(left.get(self._mark(slot), []))
+            self._kill(self._own(slot, left.get(self._mark(slot), [])))
             handle = self._handles.pop(slot.key, None)
             if handle is not None:
                 handle.wait()
@@ -309,6 +321,13 @@ def _send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _status(code: int) -> str:

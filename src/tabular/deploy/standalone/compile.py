@@ -6,6 +6,7 @@ bytes everywhere. What any single host gives only in part is listed as reduced, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from tabular.deploy.capability import require_supported
 from tabular.deploy.spec import Deployment, asked, canonical
 from tabular.deploy.spec.quantities import format_cores, format_duration, format_size
 from tabular.deploy.stack import Reduction, Stack
-from tabular.deploy.standalone.compose import build_compose
+from tabular.deploy.standalone.compose import IMAGES, build_compose
 from tabular.deploy.standalone.layout import PROVIDER
 from tabular.deploy.standalone.support import CAPABILITIES
 from tabular.deploy.standalone.template import CACHE_MEMORY, Wanted, build
@@ -24,6 +25,7 @@ from tabular.version import __version__
 
 RUNTIMES = ("process", "container")
 MAX_PROCESSES = 64
+_IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
 _MANAGED = frozenset(
     variable(name)
     for name in (
@@ -70,6 +72,12 @@ def compile_stack(deployment: Deployment, runtime: str | None) -> Stack:
             hint="leave it out, or deploy with --runtime container",
         )
     overrides = _overrides(said.get("overrides", {}).get(PROVIDER, {}))
+    if runtime == "process" and overrides["images"]:
+        raise UnsupportedError(
+            f"{PROVIDER} runs the installed package as processes, which need no images",
+            where=f"spec.overrides.{PROVIDER}.images",
+            hint="leave it out, or deploy with --runtime container",
+        )
     cache = spec.cache if spec.cache and spec.cache.type != "memory" else None
     wanted = Wanted(
         target=target_of(deployment),
@@ -81,6 +89,7 @@ def compile_stack(deployment: Deployment, runtime: str | None) -> Stack:
         cache_memory=(cache.size if cache else None) or CACHE_MEMORY,
         port=overrides["port"],
         settings=dict(sorted({**_queue_settings(deployment), **overrides["settings"]}.items())),
+        images=overrides["images"],
         spec=canonical(deployment),
         tags=dict(sorted(deployment.metadata.labels.items())),
         reductions=tuple(reductions(deployment, runtime)),
@@ -154,7 +163,7 @@ def _queue_settings(deployment: Deployment) -> dict[str, str]:
 
 def _overrides(given: Mapping[str, Any]) -> dict[str, Any]:
     where = f"spec.overrides.{PROVIDER}"
-    known = ("port", "settings")
+    known = ("port", "settings", "images")
     for name in given:
         if name not in known:
             raise UsageError(
@@ -175,7 +184,26 @@ def _overrides(given: Mapping[str, Any]) -> dict[str, Any]:
         for name, field in variables().items()
         if name not in _MANAGED and not is_secret(field)
     }
-    return {"port": port, "settings": dict(_setting(free, *item) for item in settings.items())}
+    return {
+        "port": port,
+        "settings": dict(_setting(free, *item) for item in settings.items()),
+        "images": _images(given.get("images", {}), f"{where}.images"),
+    }
+
+
+def _images(given: Any, where: str) -> dict[str, str]:
+    """References of images from a registry of the user's own."""
+    example = "database: registry.example.com/postgres:18"
+    if not isinstance(given, Mapping):
+        raise UsageError("images is a block", where=where, hint=example)
+    for name, reference in given.items():
+        if name not in IMAGES:
+            hint = f"{nearest(name, IMAGES)}known: {', '.join(IMAGES)}"
+            raise UsageError(f"{name!r} is no image of ours", where=where, hint=hint)
+        if not isinstance(reference, str) or not _IMAGE.fullmatch(reference):
+            said = f"{reference!r} is no reference of an image"
+            raise UsageError(said, where=f"{where}.{name}", hint=example)
+    return dict(sorted(given.items()))
 
 
 def _setting(free: Mapping[str, str], name: str, value: Any) -> tuple[str, str]:

@@ -16,8 +16,10 @@ from tabular.version import __version__
 SERVICE = "Compose::Service"
 VOLUME = "Compose::Volume"
 IMAGE = f"localhost/inferloop-tabular:{__version__}"
+PYTHON_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 POSTGRES_IMAGE = "docker.io/library/postgres:18"
 VALKEY_IMAGE = "docker.io/valkey/valkey:9"
+IMAGES = {"base": PYTHON_IMAGE, "database": POSTGRES_IMAGE, "cache": VALKEY_IMAGE}
 API_PORT = 8000
 DEFAULT_PORT = 8000
 METRICS_PORT = 9464
@@ -70,6 +72,7 @@ def build_compose(wanted: Wanted, image: str | None) -> Stack:
             "apiVersion": FORMAT,
             "runtime": "container",
             "build": image is None,
+            "base": wanted.images.get("base", PYTHON_IMAGE),
             "compose": file,
             "resources": {"api": {"Properties": {"port": wanted.port or DEFAULT_PORT}}},
             "spec": wanted.spec,
@@ -116,9 +119,11 @@ def _hardened() -> dict[str, Any]:
 def _services(wanted: Wanted, image: str) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
     if wanted.database == "postgresql":
-        found.append(("database", _postgres()))
+        found.append(("database", _postgres(wanted.images.get("database", POSTGRES_IMAGE))))
     if wanted.cache:
-        found.append(("cache", _valkey(wanted.cache_memory)))
+        found.append(
+            ("cache", _valkey(wanted.images.get("cache", VALKEY_IMAGE), wanted.cache_memory))
+        )
     needed = [key for key, _ in found]
     common: dict[str, Any] = {
         **_hardened(),
@@ -166,9 +171,9 @@ def _environment(wanted: Wanted) -> dict[str, str]:
     return settings
 
 
-def _postgres() -> dict[str, Any]:
+def _postgres(image: str) -> dict[str, Any]:
     return {
-        "image": POSTGRES_IMAGE,
+        "image": image,
         "environment": {
             "POSTGRES_USER": "tabular",
             "POSTGRES_DB": "tabular",
@@ -182,10 +187,10 @@ def _postgres() -> dict[str, Any]:
     }
 
 
-def _valkey(memory: int) -> dict[str, Any]:
+def _valkey(image: str, memory: int) -> dict[str, Any]:
     return {
         **_hardened(),
-        "image": VALKEY_IMAGE,
+        "image": image,
         "user": "999:1000",
         "secrets": ["cache-password"],
         "command": ["sh", "-c", _VALKEY.format(memory=memory)],

@@ -103,7 +103,10 @@ def argv(layout: Layout, release: Release, slot: Slot) -> list[str]:
     compose = [*release.commands["compose"], "-p", project(release)]
     compose += ["-f", str(compose_file(layout, release))]
     return {
-        "build": [*engine, "build", "-t", IMAGE, "-f", recipe, str(context)],
+        "build": [
+            *engine, "build", "--build-arg", f"BASE={release.stack.template['base']}",
+            "-t", IMAGE, "-f", recipe, str(context),
+        ],
         "migrate": [*compose, "run", "--rm", "-T", "api", "python", "-m", "tabular.api", "migrate"],
         "candidate": [
             *compose, "run", "-d", "--rm", "--name", name,

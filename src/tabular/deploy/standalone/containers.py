@@ -38,7 +38,7 @@ _EXTRAS = ("psycopg", "redis")
 
 
 def _step(context: Context, release: Release, step: str, port: int = 0) -> None:
-    slot = Slot(f"{release.id}/{step}/0", "api", release.id, task=True, port=port)
+    slot = Slot(f"{release.id}/{step}/0", "api", release.id, task=True, detaches=True, port=port)
     context.run_task(slot, STEP_TIMEOUT)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from tabular.deploy.standalone.health import Answer, ask
 from tabular.deploy.standalone.model import Slot
 
-
 _ASKING = 16  # at a time; processes beyond them are asked when a thread is free
 
 

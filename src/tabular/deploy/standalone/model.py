@@ -67,6 +67,7 @@ class Slot:
         resource: id of the resource it belongs to.
         release: release it was started for.
         task: runs once and ends; never started again.
+        detaches: what it leaves in sessions of their own belongs to a container engine, not to us.
         nonce: part of the mark of the present process; new for each start.
         pid: of the present process; None between intent and start, or when it is dead.
         born: identity of that pid, see `identity.birth`.
@@ -81,6 +82,7 @@ class Slot:
     resource: str
     release: str
     task: bool = False
+    detaches: bool = False
     nonce: str = ""
     pid: int | None = None
     born: str = ""

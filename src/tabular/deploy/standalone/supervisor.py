@@ -25,6 +25,7 @@ from tabular.deploy.standalone.children import Children
 from tabular.deploy.standalone.journal import read_as, read_json, write_json
 from tabular.deploy.standalone.launch import Launch, inherited, launch
 from tabular.deploy.standalone.layout import Layout, remove_tree
+from tabular.deploy.standalone.liveness import Limits
 from tabular.deploy.standalone.logs import rotate
 from tabular.deploy.standalone.model import Operation, Release, Slot, State
 from tabular.deploy.standalone.operations import Context
@@ -44,9 +45,10 @@ class Supervisor:
     Args:
         layout: paths.
         lock: descriptor of the lock it holds.
+        limits: how long a silent process counts as alive.
     """
 
-    def __init__(self, layout: Layout, lock: int) -> None:
+    def __init__(self, layout: Layout, lock: int, limits: Limits | None = None) -> None:
         self.layout = layout
         self._lock = lock
         self._leave = False
@@ -55,7 +57,7 @@ class Supervisor:
         self.state.program, self.state.pid = program(), os.getpid()
         self.state.place = str(layout.state)
         self._releases: dict[str, Release] = {}
-        self.children = Children(layout, self.state, self._save, self._launch)
+        self.children = Children(layout, self.state, self._save, self._launch, limits=limits)
 
     def _processes(self) -> bool:
         """Whether processes of its own serve; containers are kept up by their engine."""
@@ -153,11 +155,12 @@ class Supervisor:
             remove_tree(self.layout.state, prune=True)
 
 
-def main(arguments: list[str]) -> NoReturn:
+def main(arguments: list[str], *, limits: Limits | None = None) -> NoReturn:
     """Become the supervisor of a deployment, in the background.
 
     Args:
         arguments: the state folder and the data folder.
+        limits: how long a silent process counts as alive.
 
     The calling process gets exit code 0 when the lock is held and the background process runs,
     and ``ALREADY_RUNS`` when another supervisor holds it.
@@ -179,7 +182,7 @@ def main(arguments: list[str]) -> NoReturn:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
     try:
-        Supervisor(layout, held).run()
+        Supervisor(layout, held, limits).run()
     except BaseException:  # noqa: BLE001 - a daemon's last word goes to its log
         _log.exception("the supervisor ends; its processes go on")
         os._exit(1)

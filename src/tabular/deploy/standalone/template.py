@@ -35,6 +35,7 @@ class Wanted:
         cache_memory: its limit in bytes.
         port: of the API; None for a free one.
         settings: further ``TABULAR_*`` settings of the service.
+        images: references that stand in for the usual images, by `compose.IMAGES`.
         spec: canonical spec.
         tags: the user's labels.
         reductions: what one host gives only in part.
@@ -49,6 +50,7 @@ class Wanted:
     cache_memory: int = CACHE_MEMORY
     port: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     reductions: tuple[Reduction, ...] = ()
