@@ -100,7 +100,7 @@ def test_a_collector_that_is_away_slows_and_breaks_nothing(tmp_path: Path) -> No
         client.close()
         begun = time.monotonic()
         one.close()
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 30  # the SDK alone would wait for 30 s and more
 
 
 def test_console_and_sampling(tmp_path: Path) -> None:
