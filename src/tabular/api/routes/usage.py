@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import BeforeValidator
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -31,7 +33,18 @@ router = APIRouter(prefix="/v1/usage", tags=["usage"])
 Anyone = Annotated[Principal, Depends(Requires())]
 Admin = Annotated[Principal, Depends(Requires(ADMIN))]
 MOST_DAYS = 366
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _COUNTS = tuple(Totals.model_fields)
+
+
+def _written_out(value: Any) -> Any:
+    """Only a date as it is written, not the seconds since 1970 that would be taken for one."""
+    if isinstance(value, str) and not _DATE.fullmatch(value):
+        raise ValueError("write a day such as 2026-11-30")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_out)]
 
 
 class Days:
@@ -39,8 +52,8 @@ class Days:
 
     def __init__(
         self,
-        first: Annotated[date | None, Query(alias="from", description="First day, UTC.")] = None,
-        last: Annotated[date | None, Query(alias="to", description="Last day, UTC.")] = None,
+        first: Annotated[Day | None, Query(alias="from", description="First day, UTC.")] = None,
+        last: Annotated[Day | None, Query(alias="to", description="Last day, UTC.")] = None,
     ) -> None:
         self.last = last or max(datetime.now(UTC).date(), first or date.min)
         self.first = first or self.last.replace(day=1)

@@ -1,0 +1,1 @@
+"""The platform under load and faults, for minutes: `make soak`."""
