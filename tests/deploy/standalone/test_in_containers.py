@@ -83,10 +83,14 @@ def _generated(client: httpx.Client, model: str) -> bytes:
     return client.get(f"/v1/jobs/{job['id']}/result").raise_for_status().content
 
 
-def _volumes() -> str:
-    return subprocess.run(
-        ["podman", "volume", "ls", "-q"], capture_output=True, text=True, check=True
-    ).stdout
+def _podman(*words: str) -> str:
+    argv = ["podman", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def _container(name: str) -> str:
+    """Id and start of a container."""
+    return _podman("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", name)
 
 
 @pytest.mark.containers
@@ -112,17 +116,22 @@ def test_containers_deploy_work_update_fail_roll_back_and_go(boxes: StandalonePr
         assert len(rows.splitlines()) == 51
         assert client.get("/v1/datasets", headers={"Authorization": "Bearer x"}).status_code == 401
 
+        database = _container("inferloop-development-boxed-database")
         boxed.deploy(2)
+        assert _container("inferloop-development-boxed-database") == database, "it serves both"
         second = engine.status(target)
         assert second.release != first.release
         assert {r.id: r.state for r in second.resources}["worker-1"] == "running"
         assert _generated(client, fit["model_id"]) == rows
 
+        serving = _container("inferloop-development-boxed-api")
         with pytest.raises(ApplyError, match="LOG_LEVEL") as caught:
             boxed.deploy(2, "LOUD")
         assert caught.value.rolled_back
         assert engine.status(target).release == second.release
         assert client.get("/health").json()["release"] == second.release
+
+        assert _container("inferloop-development-boxed-api") == serving, "it was never touched"
 
         list(engine.rollback(target))
         assert engine.status(target).release == first.release
@@ -137,4 +146,4 @@ def test_containers_deploy_work_update_fail_roll_back_and_go(boxes: StandalonePr
         assert _generated(client, fit["model_id"]) == rows
     list(engine.destroy(target, delete_data=True))
     assert engine.list() == ()
-    assert "inferloop-development-boxed" not in _volumes()
+    assert "inferloop-development-boxed" not in _podman("volume", "ls", "-q")

@@ -20,6 +20,7 @@ PYTHON_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 POSTGRES_IMAGE = "docker.io/library/postgres:18"
 VALKEY_IMAGE = "docker.io/valkey/valkey:9"
 IMAGES = {"base": PYTHON_IMAGE, "database": POSTGRES_IMAGE, "cache": VALKEY_IMAGE}
+SERVERS = ("database", "cache")
 API_PORT = 8000
 DEFAULT_PORT = 8000
 METRICS_PORT = 9464

@@ -8,15 +8,17 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tabular.deploy.provider import LogLine
-from tabular.deploy.standalone.compose import API_PORT, IMAGE, SERVICE
+from tabular.deploy.standalone.compose import API_PORT, IMAGE, SERVERS, SERVICE
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.model import Release, Slot
 from tabular.deploy.standalone.programs import run
 from tabular.errors import EngineError, PreflightError
 
 LOOK_TIMEOUT = 30.0
+STOP_TIMEOUT = 30
 # Before, its `run` published no ports and ended with 0 whatever the command inside did.
 OLDEST_PODMAN_COMPOSE = (1, 2)
 _PODMAN_COMPOSE = re.compile(r"podman-composer? version:?\s+((\d+)\.(\d+)\S*)")
@@ -107,23 +109,75 @@ def argv(layout: Layout, release: Release, slot: Slot) -> list[str]:
             *engine, "build", "--build-arg", f"BASE={release.stack.template['base']}",
             "-t", IMAGE, "-f", recipe, str(context),
         ],
-        "migrate": [*compose, "run", "--rm", "-T", "api", "python", "-m", "tabular.api", "migrate"],
+        "migrate": [
+            *compose, "run", "--rm", "-T", "--no-deps", "api", "python", "-m", "tabular.api",
+            "migrate",
+        ],
         "candidate": [
-            *compose, "run", "-d", "--rm", "--name", name,
+            *compose, "run", "-d", "--rm", "--no-deps", "--name", name,
             "-p", f"127.0.0.1:{slot.port}:{API_PORT}", "api",
         ],
         "discard": [*engine, "rm", "-f", name],
-        "database": [*compose, "up", "-d", "database"],
-        "up": [*compose, "up", "-d", "--remove-orphans"],
+        "servers": [*compose, "up", "-d", "--no-recreate", *servers(release)],
+        "up": [*compose, "up", "-d", "--no-recreate"],
         "down": [*compose, "down"],
         "down-with-data": [*compose, "down", "-v"],
     }[step]  # fmt: skip
+
+
+def servers(release: Release) -> list[str]:
+    """Names of the services that others stand on."""
+    return [name for name in SERVERS if name in _services(release)]
+
+
+def _services(release: Release) -> dict[str, Any]:
+    return dict(release.stack.template["compose"]["services"])
+
+
+def outdated(release: Release, before: Release | None) -> list[str]:
+    """Containers to be gone before a release comes up: all but servers that stay as they are.
+
+    We say it ourselves: podman-compose takes servers down with what stands on them, and then does
+    not make them again.
+    """
+    now, then = _services(release), {} if before is None else _services(before)
+    kept = {name for name in servers(release) if before is None or now[name] == then.get(name)}
+    found = {
+        str(service["container_name"]): name in SERVERS
+        for name, service in (then | now).items()
+        if name not in kept
+    }
+    # What stands on a server goes before it.
+    return sorted(found, key=lambda name: (found[name], name))
+
+
+def remove_containers(release: Release, names: list[str]) -> None:
+    """End containers gracefully and remove them; those that are not there are passed over.
+
+    Raises:
+        EngineError: one stays.
+    """
+    there = [name for name in names if state_of(release, name)]
+    if not there:
+        return
+    for words in (["stop", "-t", str(STOP_TIMEOUT)], ["rm", "-f"]):
+        argv = [*release.commands["container"], *words, *there]
+        done = run(argv, what=" ".join(argv), timeout=STOP_TIMEOUT * len(there) + LOOK_TIMEOUT)
+        if done.returncode != 0:
+            said = done.stderr.strip()[-300:]
+            raise EngineError(f"the containers {', '.join(there)} do not go: {said}")
 
 
 def state_of(release: Release, name: str) -> str:
     """State of a container in the engine's word; "" where there is none."""
     done = _look(release, "inspect", "--format", "{{.State.Status}}", name)
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def is_running(release: Release) -> bool:
+    """Whether all containers of a release run."""
+    names = [str(service["container_name"]) for service in _services(release).values()]
+    return all(state_of(release, name) == "running" for name in names)
 
 
 def has_volume(release: Release, name: str) -> bool:

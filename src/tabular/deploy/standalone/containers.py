@@ -23,7 +23,11 @@ from tabular.deploy.standalone.compose import IMAGE, SERVICE, VOLUME
 from tabular.deploy.standalone.container_steps import (
     compose_file,
     is_database_ready,
+    is_running,
+    outdated,
+    remove_containers,
     remove_volume,
+    servers,
 )
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.model import SECRET, Release, Slot
@@ -60,7 +64,8 @@ def write_compose(context: Context, release: Release) -> None:
     words = {"${release}": release.id}
     for secret in release.of_type(SECRET):
         source = vault.secret_path(layout, secret, release.id)
-        copy = layout.state / "secrets" / f"{release.id}.{secret.id}.mounted"
+        # A server that outlives releases goes on mounting what it mounted.
+        copy = layout.state / "secrets" / f"{source.name}.mounted"
         write_bytes(copy, vault.read(source).encode(), mode=0o444)
         copy.chmod(0o444)
         words[f"${{secret-file:{secret.id}}}"] = str(copy)
@@ -120,9 +125,11 @@ def bring_up(context: Context, release: Release, *, back: bool = False) -> None:
             context.emit("", "", EventStatus.IN_PROGRESS, f"building the image {IMAGE}")
             stage_image(context.layout.state / "run" / "image")
             _step(context, release, "build")
-        _start_database(context, release)
+        _start_servers(context, release)
         context.emit("", "", EventStatus.IN_PROGRESS, "migrating the database")
         _step(context, release, "migrate")
+    else:
+        _start_servers(context, release)
     context.emit("", "", EventStatus.IN_PROGRESS, f"starting {release.id} on a private port")
     port = free_port()
     _step(context, release, "discard")
@@ -132,17 +139,19 @@ def bring_up(context: Context, release: Release, *, back: bool = False) -> None:
     finally:
         _step(context, release, "discard")
     context.emit("", "", EventStatus.IN_PROGRESS, f"starting {release.id} on port {release.port}")
+    remove_containers(release, outdated(release, context.current()))
     _step(context, release, "up")
     _wait_ready(context, release, release.port)
 
 
-def _start_database(context: Context, release: Release) -> None:
+def _start_servers(context: Context, release: Release) -> None:
     """A new server first makes its cluster; what depends on it would not wait for that."""
+    if servers(release):
+        _step(context, release, "servers")
     service = release.stack.template["compose"]["services"].get("database")
     if service is None:
         return
     name = str(service["container_name"])
-    _step(context, release, "database")
     ready = partial(is_database_ready, release, name)
     context.wait(ready, SERVICE_TIMEOUT, f"the database in {name} does not answer", [])
 
@@ -178,11 +187,24 @@ def take_back(context: Context, failed: Release, old: Release | None) -> None:
         return
     _step(context, failed, "discard")
     if old is not None:
-        _step(context, old, "up")
+        _restore(context, failed, old)
     else:
         # Volumes that an earlier deployment left, with its key, are not this one's to remove.
         fresh = "secret-key" in context.operation.created
         _step(context, failed, "down-with-data" if fresh else "down")
+
+
+def _restore(context: Context, failed: Release, old: Release) -> None:
+    """Have the old containers again; they are still there unless their replacement had begun."""
+    if is_running(old) and ask(old.port, "/health").body.get("release") == old.id:
+        return
+    remove_containers(old, outdated(old, failed))
+    _step(context, old, "up")
+    try:
+        _wait_ready(context, old, old.port)
+    except EngineError as error:
+        # The rest has to be taken back all the same; `status` goes on to say it.
+        context.emit("", "", EventStatus.FAILED, error.message)
 
 
 def take_down(context: Context, release: Release) -> None:
