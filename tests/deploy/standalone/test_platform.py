@@ -133,6 +133,6 @@ def test_the_seed_with_a_cache_runs_here(real: RealPlace) -> None:
     assert status.state is State.READY, status.detail
     checks = httpx.get(f"{status.outputs['url']}/ready", timeout=10).json()["checks"]
     assert {name: check["status"] for name, check in checks.items()} == dict.fromkeys(
-        ("database", "storage", "cache", "queue"), "ok"
+        ("database", "storage", "cache", "queue", "workers"), "ok"
     )
     assert engine.issue_api_key(target, "admin", only_first=True)
