@@ -24,13 +24,14 @@ from tabular.api.schemas import GenerateRequest, GenerationAccepted
 from tabular.api.service import Service
 from tabular.api.submitting import Submission, Submitted
 from tabular.api.views import job_out
-from tabular.errors import InputError, TooLargeError
+from tabular.errors import InputError, TabularError, TooLargeError, UnavailableError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Job, Model
 from tabular.worker import accounting
 from tabular.worker.jobs import GENERATE
 from tabular.worker.quotas import admit, check_job_rows
 from tabular.worker.tasks import generation_task
+from tabular.worker.wire import TIMEOUT
 
 router = APIRouter(prefix="/v1/generate", tags=["generate"])
 
@@ -121,11 +122,16 @@ def _inline(
     with tempfile.TemporaryDirectory(prefix="tabular-inline-") as folder:
         path = Path(folder) / f"rows.{body.format}"
         with _accounted(service, principal, body.rows), service.metrics.generation() as generation:
-            service.generator.run(
-                {"kind": "generate", **task, "path": str(path)},
-                on_progress=lambda _, rows: generation.rows(rows),
-                limit=INLINE_LIMIT,
-            )
+            try:
+                service.generator.run(
+                    {"kind": "generate", **task, "path": str(path)},
+                    on_progress=lambda _, rows: generation.rows(rows),
+                    limit=INLINE_LIMIT,
+                )
+            except TabularError as error:
+                if error.code != TIMEOUT:
+                    raise
+                raise UnavailableError(error.message, code=TIMEOUT) from error  # no bug: a 503
         stream = path.open("rb")  # has no name from here on: whoever leaves leaves nothing
     sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     size = stream.seek(0, os.SEEK_END)
