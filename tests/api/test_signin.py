@@ -191,6 +191,15 @@ def test_half_a_credential_is_refused_and_not_repeated(
     assert "canary" not in answer.text
 
 
+def test_a_host_or_origin_that_is_none_is_no_failure_of_ours(browser: TestClient) -> None:
+    key = {"key": "x"}
+    refused = browser.post("/v1/session", json=key, headers={"Origin": "http://["})
+    assert (refused.status_code, refused.json()["code"]) == (403, "access.cross-site")
+    for host in ("[", "[x", "[::1", "a]b"):
+        asked = browser.get("/v1/whoami", headers={"Host": host, "Cookie": f"{PLAIN}=x"})
+        assert asked.status_code == 401, host
+
+
 def test_without_a_directory_no_password_is_taken(one: Platform) -> None:
     answer = one.client.post("/v1/session", json={"username": "a", "password": "b"}, headers=NOBODY)
     assert answer.status_code == 422

@@ -62,7 +62,7 @@ def check_same_site(scope: Scope, headers: Headers, *, by_cookie: bool) -> None:
         ForbiddenError: it is, or that is not shown.
     """
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+    if origin is not None and _netloc(origin) != headers.get("host"):
         raise _foreign("origin")
     if not by_cookie:
         return
@@ -87,8 +87,9 @@ def client_of(scope: Scope, headers: Headers, trusted: tuple[str, ...]) -> str:
 
 def cookie_name(scope: Scope, headers: Headers) -> str:
     """The name of the cookie; without TLS there is one on the loopback interface alone."""
-    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    local = scope["scheme"] in ("http", "ws") and is_loopback(host)
+    host = f"//{headers.get('host', '')}"
+    name = urlsplit(host).hostname if _netloc(host) else None
+    local = scope["scheme"] in ("http", "ws") and is_loopback(name or "")
     return LOCAL_COOKIE if local else SECURE_COOKIE
 
 
@@ -103,6 +104,14 @@ def set_cookie(response: Response, name: str, token: str, seconds: int) -> None:
         httponly=True,
         samesite="strict",
     )
+
+
+def _netloc(url: str) -> str | None:
+    """The part with the host; None of what anybody may send instead of a URL."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return None
 
 
 def _cookies(headers: Headers) -> SimpleCookie:

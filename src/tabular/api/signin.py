@@ -17,7 +17,7 @@ from tabular.errors import (
 )
 from tabular.infra.auth import ApiKeys, Attempts, AuditTrail, IssuedSession, Principal, Sessions
 from tabular.infra.auth.audit import SIGNED_IN, SIGNED_OUT, Asked
-from tabular.infra.auth.directory import Directory
+from tabular.infra.auth.directory import MAX_USERNAME, Directory
 from tabular.infra.config import Settings
 from tabular.infra.secrets import Rotating
 
@@ -72,7 +72,7 @@ class SignIn:
                 "this deployment has no directory to check a password with",
                 hint="sign in with a key, or with a token of your identity provider",
             )
-        account = username.casefold()[:200]
+        account = username[:MAX_USERNAME]
         self._recorded(lambda: self._attempts.begin(account, asked.client), asked, username)
         try:
             principal = self._recorded(

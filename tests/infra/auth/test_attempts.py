@@ -63,6 +63,29 @@ def test_nobody_is_shut_out_of_where_they_sign_in_from() -> None:
     attempts.begin("alice", "home")
 
 
+def test_a_name_written_otherwise_is_the_same_account() -> None:
+    attempts = Attempts(open_cache("memory://"), per_account=3, clock=Clock())
+    for number, name in enumerate(("jo ann", " JO  ann ", "\uff4ao ann")):
+        guess(attempts, name, f"10.0.0.{number}")
+    for name in ("jo ann", "jo\u0301 ann", "jo\ufe0f ann", "\u24d9o ann"):
+        with pytest.raises(RateLimitedError):
+            attempts.begin(name, "10.0.1.1")
+    attempts.begin("joann", "10.0.1.1")
+
+
+def test_a_network_of_ipv6_is_one_address() -> None:
+    attempts = Attempts(open_cache("memory://"), per_account=1, per_client=5, clock=Clock())
+    for number in range(5):
+        guess(attempts, f"user{number}", f"2001:db8::{number}")
+    with pytest.raises(RateLimitedError) as caught:
+        attempts.begin("another", "2001:db8::ffff")
+    assert caught.value.reason == "attempts.client"
+    attempts.begin("another", "2001:db8:0:1::1")
+    attempts.succeeded("another", "2001:db8:0:1::1")
+    guess(attempts, "another", "192.0.2.1")
+    attempts.begin("another", "2001:db8:0:1::2")
+
+
 def test_what_could_not_be_decided_is_not_counted() -> None:
     attempts = Attempts(open_cache("memory://"), per_account=2, clock=Clock())
     for _ in range(10):

@@ -4,6 +4,9 @@ The counts are in the cache, so every process sees the same. An account at its l
 more passwords for a while, and nothing else: its sessions, tokens and keys go on, and so do
 sign-ins from addresses that the person has signed in from before. So nobody can lock another
 out by failing in that one's name.
+
+What a directory takes for the same name is the same account here: else each way to write it
+would have guesses of its own.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import Literal
 
 from tabular.errors import RateLimitedError, UnavailableError
 from tabular.infra.cache import Cache
+from tabular.infra.client_address import counted_as
 
 _KNOWN_FOR = 30 * 24 * 3600.0
 _LOG = logging.getLogger(__name__)
@@ -73,7 +78,7 @@ class Attempts:
             UnavailableError: the cache does not answer, and `on_failure` is ``closed``.
         """
         try:
-            failures = int(self._cache.get(self._key("client", client)) or 0)
+            failures = int(self._cache.get(self._client(client)) or 0)
         except UnavailableError as error:
             self._without_cache(error)
             return
@@ -83,7 +88,7 @@ class Attempts:
     def failed(self, client: str) -> None:
         """The attempt was wrong."""
         try:
-            self._cache.incr(self._key("client", client), ttl=self._window)
+            self._cache.incr(self._client(client), ttl=self._window)
         except UnavailableError as error:
             self._without_cache(error)
 
@@ -91,7 +96,7 @@ class Attempts:
         """The attempt was right: its account is not counted against, its address is known."""
         try:
             self._cache.delete(self._account(account, client))
-            self._cache.set(_name("known", account, client), b"1", ttl=_KNOWN_FOR)
+            self._cache.set(_known(account, client), b"1", ttl=_KNOWN_FOR)
         except UnavailableError as error:
             _LOG.warning("a sign-in is not noted: %s", error)
 
@@ -103,8 +108,11 @@ class Attempts:
             _LOG.warning("an attempt stays counted: %s", error)
 
     def _account(self, account: str, client: str) -> str:
-        known = self._cache.get(_name("known", account, client)) is not None
-        return self._key("account", account, client if known else "")
+        known = self._cache.get(_known(account, client)) is not None
+        return self._key("account", folded(account), counted_as(client) if known else "")
+
+    def _client(self, client: str) -> str:
+        return self._key("client", counted_as(client))
 
     def _key(self, *parts: str) -> str:
         return _name(*parts, str(int(self._clock() // self._window)))
@@ -122,6 +130,19 @@ class Attempts:
         if self._on_failure == "closed":
             raise error
         _LOG.warning("failed sign-ins are not counted: %s", error)
+
+
+def folded(account: str) -> str:
+    """A name without what directories overlook: case, width, accents, spaces around and between.
+
+    Rules of RFC 4518, and of Active Directory, which overlooks accents too.
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", account).casefold())
+    return " ".join("".join(c for c in plain if unicodedata.category(c) != "Mn").split())
+
+
+def _known(account: str, client: str) -> str:
+    return _name("known", folded(account), counted_as(client))
 
 
 def _name(*parts: str) -> str:
