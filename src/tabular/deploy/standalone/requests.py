@@ -22,6 +22,7 @@ from tabular.deploy.events import Event, utc_now
 from tabular.deploy.files import storage_error
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.children import last_lines
+from tabular.deploy.standalone.identity import birth
 from tabular.deploy.standalone.launch import inherited
 from tabular.deploy.standalone.layout import Layout, is_removed, remove_tree
 from tabular.deploy.standalone.model import Operation, State
@@ -78,6 +79,7 @@ def ensure_supervisor(layout: Layout) -> None:
     """
     state = read_state(layout)
     _refuse_copy(layout, state)
+    state = _outlasted(layout, state)
     if journal.is_locked(layout.supervisor_lock):
         if state is None or state.program in ("", program()):
             return
@@ -100,6 +102,20 @@ def ensure_supervisor(layout: Layout) -> None:
             break
     said = done.stderr.decode(errors="replace").strip()[-600:]
     raise _no_supervisor(layout, said or f"it ended with {done.returncode}")
+
+
+def _outlasted(layout: Layout, state: State | None) -> State | None:
+    """The record once a killed supervisor's lock is free: its threads may hold it a moment more."""
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while (
+        state is not None
+        and birth(state.pid) is None
+        and journal.is_locked(layout.supervisor_lock)
+        and time.monotonic() < deadline
+    ):
+        time.sleep(0.02)
+        state = read_state(layout)
+    return state
 
 
 def _refuse_copy(layout: Layout, state: State | None) -> None:
