@@ -59,7 +59,7 @@ def used(session: Session, principal_id: str, now: datetime, **amounts: int) -> 
 
 def finished(session: Session, job: Job, result: Mapping[str, Any], now: datetime) -> None:
     """Count a job that has succeeded, in the transaction that says so."""
-    rows = int(job.params["rows"]) if job.kind == _GENERATE else 0
+    rows = int(job.params.get("rows", 0)) if job.kind == _GENERATE else 0
     stored = int(result.get("size", 0)) if job.kind in (_GENERATE, "fit") else 0
     used(session, job.created_by, now, jobs=1, rows=rows, bytes_stored=stored)
 
