@@ -23,6 +23,7 @@ LONG = 10_000_000  # rows; takes some seconds
 
 @contextlib.contextmanager
 def started(folder: Path, database_url: str | None = None, **more: str) -> Iterator[Processes]:
+    more["TABULAR_PART_ROWS"] = str(1 << 30)  # whole jobs; see test_parts for the others
     processes = Processes(folder, environment(folder, database_url, **more))
     processes.run("tabular.api", "migrate")
     try:

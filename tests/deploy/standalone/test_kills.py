@@ -92,7 +92,7 @@ def test_another_version_takes_over_without_a_restart_of_the_children(place: Pla
     target = place.provider().target(deployment)
     assert place.provider().engine.status(target).state is State.READY
     wait_for(lambda: place.state(deployment).pid != first, "the next supervisor")
-    assert identity.birth(first) is None
+    wait_for(lambda: identity.birth(first) is None, "the end of the one before")
     assert place.alive(deployment, "api") == api
 
 
