@@ -54,11 +54,12 @@ def test_a_model_is_not_overwritten_by_its_sample(tmp_path: Path, table: Path) -
     assert model.read_bytes() == before
 
 
-def test_too_little_memory_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kilobytes", [500_000, 590_000, 640_000])
+def test_too_little_memory_is_one_line(tmp_path: Path, kilobytes: int) -> None:
     table = tmp_path / "big.csv"
     row = ",".join(["0.123456789"] * 10)
     table.write_text("a,b,c,d,e,f,g,h,i,j\n" + f"{row}\n" * 600_000, encoding="utf-8")
-    limited = f"ulimit -v 600000; exec {COMMAND} fit {table} --model {tmp_path / 'm'}"
+    limited = f"ulimit -v {kilobytes}; exec {COMMAND} fit {table} --model {tmp_path / 'm'}"
     done = subprocess.run(
         ["/bin/sh", "-c", limited],
         env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from tabular.errors import TableError
 from tabular.synth.dialect import Block, Dialect, blocks, recognize
 from tabular.synth.frames import refuse_repeats
-from tabular.synth.memory import Budget
+from tabular.synth.memory import Budget, address_space_is_limited, require_room
 from tabular.synth.textfiles import ENCODING, encoding_error, is_utf8, utf8
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null"]
@@ -28,6 +28,7 @@ MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null"]
 _PADDED = r"^[-+]?0[0-9xX][0-9A-Fa-f]*$"
 _WHOLE = r"^[-+]?[0-9]+$"
 _BEYOND_INT64 = 2.0**63
+_PARSER_ROOM = 4  # bytes for each byte of a block: its cells, their places, and the parsed values
 
 
 def read_csv(
@@ -107,7 +108,11 @@ class _Reader:
         from pyarrow import csv
 
         head = None if self._first in (None, block) else self.names
-        options = csv.ReadOptions(column_names=head, block_size=len(block.data) + 1)
+        options = csv.ReadOptions(
+            column_names=head,
+            block_size=len(block.data) + 1,
+            use_threads=not address_space_is_limited(),
+        )
         parse = csv.ParseOptions(delimiter=self._dialect.delimiter, newlines_in_values=True)
         convert = csv.ConvertOptions(
             check_utf8=False,
@@ -116,6 +121,7 @@ class _Reader:
             include_columns=list(texts),
             column_types=dict.fromkeys(texts, pa.string()),
         )
+        require_room(_PARSER_ROOM * len(block.data))
         try:
             return csv.read_csv(pa.BufferReader(block.data), options, parse, convert)
         except pa.ArrowInvalid as error:

@@ -6,6 +6,8 @@ import os
 import resource
 from pathlib import Path
 
+import numpy as np
+
 from tabular.errors import TooLargeError
 
 MAX_TABLE_BYTES = 16 << 30
@@ -17,14 +19,30 @@ _GROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 def table_limit() -> int:
     """Bytes that a table may take here: half of what the machine, container or limit gives."""
     given = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if address_space != resource.RLIM_INFINITY:
-        given.append(address_space)
+    if address_space_is_limited():
+        given.append(resource.getrlimit(resource.RLIMIT_AS)[0])
     if _GROUP_LIMIT.is_file():
         stated = _GROUP_LIMIT.read_text().strip()
         if stated.isdecimal():
             given.append(int(stated))
     return min(MAX_TABLE_BYTES, min(given) // 2)
+
+
+def address_space_is_limited() -> bool:
+    """Whether ``ulimit -v`` holds here: then each thread takes 64 MiB of it for its heap alone."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def require_room(size: int) -> None:
+    """Finds out whether an allocation of that many bytes would succeed now, and lets it go.
+
+    Arrow's CSV parser does not look at the outcome of the allocations for its own buffers: where
+    they fail the process is aborted. Asked beforehand, the same lack is an exception.
+
+    Raises:
+        MemoryError: it would not.
+    """
+    np.empty(size, np.uint8)
 
 
 class Budget:

@@ -114,6 +114,7 @@ class State:
         runtime: ``process`` or ``container``; containers need no supervisor between operations.
         program: version of the supervisor's code.
         pid: of the supervisor.
+        born: what tells it from another process with that pid.
         place: the state folder it was written in; another one tells of a move or a copy.
     """
 
@@ -128,6 +129,7 @@ class State:
     runtime: str = "process"
     program: str = ""
     pid: int = 0
+    born: str = ""
     place: str = ""
 
     @property

@@ -22,7 +22,7 @@ from tabular.deploy.events import Event, utc_now
 from tabular.deploy.files import storage_error
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.children import last_lines
-from tabular.deploy.standalone.identity import birth
+from tabular.deploy.standalone.identity import is_alive
 from tabular.deploy.standalone.launch import inherited
 from tabular.deploy.standalone.layout import Layout, is_removed, remove_tree
 from tabular.deploy.standalone.model import Operation, State
@@ -109,7 +109,8 @@ def _outlasted(layout: Layout, state: State | None) -> State | None:
     deadline = time.monotonic() + LOCK_TIMEOUT
     while (
         state is not None
-        and birth(state.pid) is None
+        and state.born
+        and not is_alive(state.pid, state.born)
         and journal.is_locked(layout.supervisor_lock)
         and time.monotonic() < deadline
     ):

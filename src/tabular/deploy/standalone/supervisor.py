@@ -22,6 +22,7 @@ from uuid import uuid4
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.carry_out import carry_out
 from tabular.deploy.standalone.children import Children
+from tabular.deploy.standalone.identity import birth
 from tabular.deploy.standalone.journal import read_as, read_json, write_json
 from tabular.deploy.standalone.launch import Launch, inherited, launch
 from tabular.deploy.standalone.layout import Layout, remove_tree
@@ -55,6 +56,7 @@ class Supervisor:
         known = read_as(layout.state_file, State.from_dict)
         self.state = known or State(uid=uuid4().hex)
         self.state.program, self.state.pid = program(), os.getpid()
+        self.state.born = birth(os.getpid()) or ""
         self.state.place = str(layout.state)
         self._releases: dict[str, Release] = {}
         self.children = Children(layout, self.state, self._save, self._launch, limits=limits)
