@@ -60,10 +60,11 @@ class Admission:
             return  # answered from memory, to anybody
         state = scope["state"]
         state["client"] = client_of(scope, headers, self._service.settings.trusted_proxies)
-        signs_in = needs_sign_in(scope)
+        asked = scope["path"], scope.get("method")
+        signs_in = needs_sign_in(*asked)
         credential = credential_of(scope, headers) if signs_in else None
         by_cookie = credential is not None and credential.by_cookie
-        if by_cookie or _begins_session(scope):
+        if by_cookie or _begins_session(*asked):
             check_same_site(scope, headers, by_cookie=by_cookie)
         found = self._at_once(credential)
         if found is None:
@@ -180,14 +181,13 @@ def note_refusal(state: dict[str, Any], error: TabularError) -> None:
         state["refusal"] = error.reason
 
 
-def needs_sign_in(scope: Scope) -> bool:
+def needs_sign_in(path: str, method: str | None) -> bool:
     """Everything under ``/v1`` does, but to sign in."""
-    path = scope["path"]
-    return (path == "/v1" or path.startswith("/v1/")) and not _begins_session(scope)
+    return (path == "/v1" or path.startswith("/v1/")) and not _begins_session(path, method)
 
 
-def _begins_session(scope: Scope) -> bool:
-    return scope["path"] == SESSION and scope.get("method") == "POST"
+def _begins_session(path: str, method: str | None) -> bool:
+    return path == SESSION and method == "POST"
 
 
 def _refused(decision: Decision) -> TabularError:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from tabular.api import problems
+from tabular.api.admission import needs_sign_in
 from tabular.api.gate import Gate
 from tabular.api.health import readiness_of
 from tabular.api.routes import CONSOLE, PROGRESS, ROUTERS, SYSTEM
@@ -45,6 +46,13 @@ TAGS = [
 _PROBLEM = {
     "description": "A problem.",
     "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "ift.ID.SECRET",
+    "description": "`Authorization: Bearer …` with an API key, the token of a session, or an "
+    "access token of the OpenID Connect provider.",
 }
 
 
@@ -109,7 +117,7 @@ def _methods(request: Request) -> list[str]:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with problems for errors as they really are answered."""
+    """The OpenAPI document, with sign-in and problems as the gate and `problems` do them."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -122,9 +130,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         schemas["Problem"] = _problem_schema()
+        document["components"]["securitySchemes"] = {"bearer": _BEARER}
         for path, methods in document["paths"].items():
-            for operation in methods.values():
+            for method, operation in methods.items():
                 operation["responses"].pop("422", None)
+                if needs_sign_in(path, method.upper()):
+                    operation["security"] = [{"bearer": []}]
                 if path.startswith("/v1/"):
                     operation["responses"]["default"] = _PROBLEM
         app.openapi_schema = document

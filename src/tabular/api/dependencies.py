@@ -1,25 +1,20 @@
-"""What routes ask for: the parts, who asks, and whether that one may."""
+"""What routes ask for: the parts, who asks, and whether that one may.
+
+They wait for nothing and are coroutines all the same: the framework gives each function that is
+none a thread, for every request.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPBearer
 
 from tabular.api.service import Service
 from tabular.infra.auth import Principal
 
-_BEARER = HTTPBearer(
-    scheme_name="bearer",
-    bearerFormat="ift.ID.SECRET",
-    description="`Authorization: Bearer …` with an API key, the token of a session, or an access "
-    "token of the OpenID Connect provider.",
-    auto_error=False,  # the gate has signed in already; this is for the OpenAPI document
-)
 
-
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """The parts of this application."""
     return cast(Service, request.app.state.service)
 
@@ -39,7 +34,7 @@ class Requires:
     def __init__(self, *scopes: str) -> None:
         self.scopes = scopes
 
-    def __call__(self, request: Request, _: Annotated[object, Depends(_BEARER)]) -> Principal:
+    async def __call__(self, request: Request) -> Principal:
         """Who asks.
 
         Raises:

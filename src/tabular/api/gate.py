@@ -18,7 +18,7 @@ import secrets
 import time
 from collections.abc import Iterator
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,13 +38,13 @@ CLOSE_REFUSED = 1008
 # Of a metric's label: a client may name a method as it likes, and each name is kept.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
+SECURITY_HEADERS = {  # as ASGI has them, where a route says nothing else
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cache-control": b"no-store",
 }
 
 _LOG = logging.getLogger(__name__)
@@ -183,17 +183,24 @@ class _Answer:
         if kind in ("http.response.start", "websocket.http.response.start"):
             self._begin()
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
-            headers["X-Request-Id"] = self.request_id
-            self._is_file = "content-disposition" in headers
-            headers.update(self._scope["state"].get("limit_headers", {}))
+            said = list(message.get("headers", ()))
+            self._is_file = any(name == b"content-disposition" for name, _ in said)
+            message["headers"] = self._completed(said)
         elif kind == "websocket.accept":
             self._begin()
         await self._send(message)
         if self._is_file:
             self.downloaded += len(message.get("body", b""))
+
+    def _completed(self, said: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """A route's own headers, the gate's where it has none, and those that only we know."""
+        limits: dict[str, str] = self._scope["state"].get("limit_headers", {})
+        ours = {name.lower().encode(): value.encode() for name, value in limits.items()}
+        ours[b"x-request-id"] = self.request_id.encode()
+        kept = [pair for pair in said if pair[0] not in ours]
+        names = {name for name, _ in kept}
+        usual = [pair for pair in SECURITY_HEADERS.items() if pair[0] not in names]
+        return [*kept, *usual, *ours.items()]
 
     async def refuse(self, response: Response, receive: Receive) -> None:
         """Answer with a problem instead of what was asked for."""

@@ -38,6 +38,9 @@ _SECRET_QUERY = re.compile(
     re.IGNORECASE,
 )
 
+PUBLIC_HINTS = ("://", "password", "secret", "token", "sig", "access_key", "credential")
+"""Lower-case text without any of these is left as it is by `public`."""
+
 
 def public(url: str) -> str:
     """The URL without user, password and secret query values, fit for logs and errors."""

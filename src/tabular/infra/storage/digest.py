@@ -96,24 +96,55 @@ class BlockDigest:
 
 
 def checked(chunks: Iterator[bytes], record: Record) -> Iterator[bytes]:
-    """The chunks, the last one only once size and SHA-256 are those of the record.
+    """The chunks, each held back until the next has come, the last until all is as written.
+
+    By the CRC-32 of each block: what guards against accidents here, at a fifth of the time that
+    SHA-256 takes, which was what a download waited for.
 
     Raises:
-        ValueError: they are not; the message says which.
+        ValueError: a block or the size is not as written; the message says which.
     """
-    sha256, size, held = StreamHash(), 0, b""
-    try:
-        for chunk in chunks:
-            sha256.update(chunk)
-            size += len(chunk)
-            if held:
-                yield held
-            held = chunk
-        if size != record.size:
-            raise ValueError(f"it has {size} bytes, and {record.size} were written")
-        if sha256.hexdigest() != record.sha256:
-            raise ValueError("its SHA-256 is not the one that was written")
+    check, held = _BlockCheck(record), b""
+    for chunk in chunks:
+        check.update(chunk)
         if held:
             yield held
-    finally:
-        sha256.close()
+        held = chunk
+    check.finish()
+    if held:
+        yield held
+
+
+class _BlockCheck:
+    """Compares a stream with a record, block by block."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._crc32, self._size = 0, 0
+
+    def update(self, chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        if self._size + len(rest) > self._record.size:
+            size = self._record.size
+            raise ValueError(f"it has over {size} bytes, and {size} were written")
+        while rest:
+            left = self._record.block - self._size % self._record.block
+            part = rest[:left]
+            self._crc32 = zlib.crc32(part, self._crc32)
+            self._size += len(part)
+            if len(part) == left:
+                self._compare()
+            rest = rest[left:]
+
+    def finish(self) -> None:
+        if self._size != self._record.size:
+            raise ValueError(f"it has {self._size} bytes, and {self._record.size} were written")
+        if self._size % self._record.block:
+            self._compare()
+
+    def _compare(self) -> None:
+        block = self._record.block
+        index = (self._size - 1) // block
+        if f"{self._crc32:08x}" != self._record.crc32[index]:
+            raise ValueError(f"bytes {index * block} to {self._size} are not as written")
+        self._crc32 = 0

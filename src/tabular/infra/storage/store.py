@@ -6,8 +6,8 @@ An object ``KEY`` is a data blob ``KEY@VERSION`` and a record ``KEY@ref`` that n
 * atomic puts: until the record is committed the object does not exist, or is the old one;
   a process killed in the middle leaves at most an unnamed blob, which `sweep` removes;
 * conditional puts of any size, since only the small record needs the store's condition;
-* checksums that are ours: SHA-256 over the whole, checked by every full read, and a CRC-32 for
-  each 4 MiB block, checked by every range read.
+* checksums that are ours: a CRC-32 for each 4 MiB block, checked by every read, and a SHA-256
+  over the whole, which names the bytes to others and which backups and clients check.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class ObjectStore:
     def get(self, key: str) -> Iterator[bytes]:
         """The bytes of an object in chunks, verified.
 
-        The last chunk is held back until the SHA-256 has been checked, so a damaged object is
+        The last chunk is held back until every block has been checked, so a damaged object is
         never delivered whole.
 
         Raises:
