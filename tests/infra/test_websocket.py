@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import threading
 import time
@@ -173,6 +174,18 @@ def test_a_dead_broker_leaves_the_database(tmp_path: Path) -> None:
         hub.publish("a", {})
     assert "canary" not in str(caught.value)
     found = asyncio.run(collect(hub, [{"rows": 0}, {"rows": 1, "status": "done"}], 0.02))
+    assert found[-1] == {"rows": 1, "status": "done"}
+
+
+def test_a_broker_that_hangs_holds_nobody_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hub = open_hub(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        begun = time.monotonic()
+        for _ in range(100):
+            with pytest.raises(UnavailableError):
+                hub.publish("a", {})
+        found = asyncio.run(collect(hub, [{"rows": 0}, {"rows": 1, "status": "done"}], 0.02))
+        assert time.monotonic() - begun < 20  # each alone would wait for half a second or more
     assert found[-1] == {"rows": 1, "status": "done"}
 
 

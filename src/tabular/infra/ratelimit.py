@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from tabular.errors import ConfigError, UnavailableError
+from tabular.infra.breaker import Breaker
 from tabular.infra.cache import SCHEMES
 from tabular.infra.moving_window import Counted, Counter, Estimated, InMemory, InRedis
 from tabular.infra.urls import options, public, split
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from limits import RateLimitItem
 
 _PERIODS = ("second", "minute", "hour", "day")
-PAUSE = 1.0  # seconds for which a store that failed is not asked
 _RETRY = 5.0  # seconds that are told to wait while it is down
 
 
@@ -116,8 +116,7 @@ class RateLimiter:
         self._counter = counter
         self._where = where
         self._on_failure = on_failure
-        self._clock = clock
-        self._not_before = float("-inf")
+        self._breaker = Breaker(clock=clock)
 
     @property
     def is_immediate(self) -> bool:
@@ -136,12 +135,12 @@ class RateLimiter:
             ConfigError: `rules` cannot be read.
         """
         items = parse_rules(rules)
-        if self._clock() < self._not_before:
+        if self._breaker.is_open:
             return self._failed(items)
         try:
             passes, counted = self._counter.hit(items, identity, cost)
         except _storage_errors():
-            self._not_before = self._clock() + PAUSE
+            self._breaker.failed()
             return self._failed(items)
         return _decided(items, passes, counted)
 

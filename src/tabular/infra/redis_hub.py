@@ -7,8 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from tabular.errors import UnavailableError
+from tabular.infra.breaker import Breaker
 from tabular.infra.optional import require
 from tabular.infra.redis_client import (
+    BRIEF,
     CONNECT_TIMEOUT,
     connect,
     explained,
@@ -18,6 +21,7 @@ from tabular.infra.redis_client import (
 from tabular.infra.urls import public
 from tabular.infra.websocket import Event, Subscription, decode, encode
 
+PAUSE = 5.0  # seconds without live events after a failure; the database is looked at meanwhile
 _NAMESPACE = "tabular:progress:"
 
 
@@ -26,7 +30,10 @@ class RedisHub:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        # The heart of a job beats in the thread that publishes: it must never wait for long.
+        self._publisher: Any = connect(url, **BRIEF)
         self._client: Any = connect(url)
+        self._breaker = Breaker(PAUSE)
 
     @property
     def where(self) -> str:
@@ -34,10 +41,17 @@ class RedisHub:
         return public(self._url)
 
     def publish(self, job_id: str, event: Mapping[str, Any]) -> None:
-        """Send to every subscriber of every replica."""
+        """Send to every subscriber of every replica; a server that failed lately is not asked."""
         raw = encode(event)
-        with explained(self._url, "progress channel"):
-            self._client.publish(_NAMESPACE + job_id, raw)
+        if self._breaker.is_open:
+            failure = ConnectionError("it failed within the last seconds")
+            raise unavailable(self._url, "progress channel", failure)
+        try:
+            with explained(self._url, "progress channel"):
+                self._publisher.publish(_NAMESPACE + job_id, raw)
+        except UnavailableError:
+            self._breaker.failed()
+            raise
 
     @contextlib.asynccontextmanager
     async def subscribe(self, job_id: str) -> AsyncIterator[Subscription]:
@@ -47,8 +61,9 @@ class RedisHub:
         channel = client.pubsub(ignore_subscribe_messages=False)
         try:
             with explained(self._url, "progress channel"):
-                await channel.subscribe(_NAMESPACE + job_id)
-                await channel.get_message(timeout=CONNECT_TIMEOUT)  # the server's confirmation
+                async with asyncio.timeout(2 * CONNECT_TIMEOUT):  # its greeting has no limit
+                    await channel.subscribe(_NAMESPACE + job_id)
+                    await channel.get_message(timeout=CONNECT_TIMEOUT)  # the confirmation
             yield _RedisSubscription(self._url, channel)
         finally:
             await channel.aclose()
@@ -61,6 +76,7 @@ class RedisHub:
 
     def close(self) -> None:
         """Close the publishing connections."""
+        self._publisher.close()
         self._client.close()
 
 

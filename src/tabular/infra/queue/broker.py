@@ -36,6 +36,7 @@ from tabular.infra.urls import options, public
 _LOG = logging.getLogger(__name__)
 _NAME = "tabular.jobs"
 _AMQP = ("amqp", "amqps")
+_SEND_TIMEOUT = 1.0  # seconds; a request waits for it, and the job is found without it
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts to connect
 
 _Connection: Any = kombu_connection.Connection  # kombu ships a type marker and few types
@@ -91,7 +92,7 @@ class BrokerQueue:
         self._in_memory = parts.scheme == "memory"
         self._name = f"{_NAME}.{parts.netloc}" if self._in_memory else _NAME
         self._tls = _tls_options(parts)
-        self._options = _transport_options(parts.scheme, visibility_timeout)
+        self._visibility = visibility_timeout
         if parts.scheme in _AMQP:
             _check_amqp(parts)
         elif not self._in_memory:
@@ -110,7 +111,7 @@ class BrokerQueue:
         """Publish the id; returns once the broker has it."""
         check_id(id)
         with self._link("send") as link:
-            timeouts = {"timeout": ANSWER_TIMEOUT, "confirm_timeout": ANSWER_TIMEOUT}
+            timeouts = {"timeout": _SEND_TIMEOUT, "confirm_timeout": _SEND_TIMEOUT}
             link.queue.put({"id": id}, retry=False, **timeouts)
 
     def receive(self, timeout: float) -> Message | None:
@@ -148,7 +149,7 @@ class BrokerQueue:
             link = self._links.get(side)
             if link is None:
                 self._check_pause(side)
-            connection = link.connection if link else self._connection()
+            connection = link.connection if link else self._connection(side)
             failures = (*connection.connection_errors, *connection.channel_errors, OSError)
             try:
                 if link is None:
@@ -177,12 +178,13 @@ class BrokerQueue:
         self._pauses.pop(side, None)
         return link
 
-    def _connection(self) -> Any:
+    def _connection(self, side: str) -> Any:
+        brief = _SEND_TIMEOUT if side == "send" else ANSWER_TIMEOUT
         return _Connection(
             self._url.partition("?")[0] if not self._in_memory else "memory://",
-            connect_timeout=CONNECT_TIMEOUT,
+            connect_timeout=min(CONNECT_TIMEOUT, brief),
             ssl=self._tls,
-            transport_options=self._options,
+            transport_options=_transport_options(self._scheme, self._visibility, brief),
         )
 
     def _open(self, connection: Any) -> _Link:
@@ -231,20 +233,20 @@ class BrokerQueue:
         )
 
 
-def _transport_options(scheme: str, visibility_timeout: float) -> dict[str, Any]:
+def _transport_options(scheme: str, visibility_timeout: float, answer: float) -> dict[str, Any]:
     if scheme == "memory":
         return {"polling_interval": 0.02}
     if scheme in _AMQP:  # where a message comes again as soon as its connection is gone
         return {
             "confirm_publish": True,  # sent means that the broker has it
-            "read_timeout": ANSWER_TIMEOUT,
-            "write_timeout": ANSWER_TIMEOUT,
+            "read_timeout": answer,
+            "write_timeout": answer,
         }
     return {
         "visibility_timeout": visibility_timeout,
         "global_keyprefix": "tabular:queue:",
-        "socket_timeout": ANSWER_TIMEOUT,
-        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": answer,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT, answer),
         "unacked_restore_throttle": 1,
         "max_retries": 0,
     }
