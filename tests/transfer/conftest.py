@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from tabular.infra.config import Settings
+from tabular.infra.database.models import Job
 from tabular.infra.storage import ObjectStore, open_store
 from tabular.transfer.place import Place, create_place
 from tabular.transfer.sealing import Keys
@@ -17,6 +19,7 @@ from tests.platform import Platform, finished, fitted, platform, submit
 
 PHRASE = Keys(passphrase="correct horse battery staple")
 PLAIN = Keys(unencrypted=True)
+PARTS = {"TABULAR_PART_ROWS": "262144"}  # the smallest; what has more rows is split
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Filled:
 
     Attributes:
         rows: what the generation made.
+        split, split_rows: a generation in parts, and what it made.
     """
 
     settings: Settings
@@ -33,17 +37,19 @@ class Filled:
     model: str
     job: str
     rows: bytes
+    split: str
+    split_rows: bytes
 
 
 @contextlib.contextmanager
 def filled(folder: Path, database_url: str | None = None, **more: str) -> Iterator[Filled]:
     """A platform with a dataset, a model, rows and an evaluation, which runs on."""
-    with platform(folder, database_url, **more) as one, one.worker():
+    with platform(folder, database_url, **PARTS, **more) as one, one.worker():
         yield fill(one)
 
 
 def fill(one: Platform) -> Filled:
-    """Make one of each; a worker must run."""
+    """Make one of each; a worker must run that splits what is larger than `PARTS` say."""
     dataset, model = fitted(one.client, 300)
     asked = {"model_id": model, "rows": 500, "seed": 7, "format": "csv"}
     job = finished(one.client, submit(one.client, "/v1/generate", asked)["id"])
@@ -51,8 +57,19 @@ def fill(one: Platform) -> Filled:
     judged = {"dataset_id": dataset, "job_id": job["id"]}
     ended = finished(one.client, submit(one.client, "/v1/evaluations", judged)["id"])
     assert ended["status"] == "succeeded", ended
-    rows = one.client.get(f"/v1/jobs/{job['id']}/result").content
-    return Filled(one.settings, one.key, dataset, model, str(job["id"]), rows)
+    large = {"model_id": model, "rows": 300_000, "seed": 7, "format": "parquet"}
+    split = finished(one.client, submit(one.client, "/v1/generate", large)["id"])
+    assert split["status"] == "succeeded", split
+    with one.service.database.session() as session:
+        result = session.scalar(select(Job.result).where(Job.id == split["id"]))
+    assert result is not None
+    assert len(result["pieces"]) == 3, result  # two parts and the end of the file
+    rows, split_rows = (
+        one.client.get(f"/v1/jobs/{made['id']}/result").content for made in (job, split)
+    )
+    return Filled(
+        one.settings, one.key, dataset, model, str(job["id"]), rows, str(split["id"]), split_rows
+    )
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def test_a_service_backs_itself_up_and_another_takes_it_over(
     env = environment(tmp_path, settings.database_url, TABULAR_STORAGE_URL=settings.storage_url)
     place, keys = f"{tmp_path.as_uri()}/backups", ("--passphrase", "env:PHRASE")
     made, _ = command("create", "--to", place, *keys, env=env)
-    assert made["objects"] >= 7
+    assert made["objects"] >= 10
     found, _ = command("verify", "--from", place, *keys, "--restore", env=env)
     assert found["ok"]
     new = environment(tmp_path / "new")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tabular.errors import UnavailableError
+from tabular.errors import IntegrityError, UnavailableError
+from tabular.infra.database import Database, revision
 from tabular.infra.storage import ObjectStore, open_store
 from tabular.transfer.backup import Backup
 from tabular.transfer.drill import check
 from tabular.transfer.place import Place, create_place, look, open_place
 from tabular.transfer.restore import restore_into
+from tabular.transfer.sealing import Keys
 from tabular.transfer.verify import verify
+from tests.cli.command import run as tabular
 from tests.platform import SECRET, environment, platform, upload
 from tests.testbed.disk import fill, small_disk
 from tests.transfer.conftest import PHRASE, PLAIN, Filled
 from tests.transfer.runs import DONE, KILLED, run
+from tests.transfer.test_command import command
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -81,29 +86,43 @@ def test_a_restore_that_is_killed_goes_on(
 
 @pytest.mark.parametrize("keys", [PLAIN, PHRASE], ids=["plain", "encrypted"])
 def test_any_flipped_byte_any_missing_and_any_cut_file_is_found(
-    keys: object, source: Filled, store: ObjectStore, tmp_path: Path
+    keys: Keys, source: Filled, store: ObjectStore, tmp_path: Path
 ) -> None:
-    place = create_place(store, keys)  # type: ignore[arg-type]
+    place = create_place(store, keys)
     made = Backup(source.settings, place).run()
     assert verify(place, made.id, secret=SECRET).ok
     chance = random.Random(11)
-    files = [
-        file
-        for file in sorted((tmp_path / "backups").rglob("*"))
-        if file.is_file() and file.name.partition("@")[0] not in ("place.json", "key.age")
-    ]
-    for file in files:
-        whole = file.read_bytes()
-        flipped = bytearray(whole)
-        flipped[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
-        for damaged in (bytes(flipped), whole[:-1], None):
-            if damaged is None:
-                file.unlink()
-            else:
-                file.write_bytes(damaged)
-            assert not found_whole(place, made.id), (file.name, damaged is None)
-        file.write_bytes(whole)
+    assert check(place, made.id, secret=SECRET)["ok"]  # which leaves a note
+    for file in sorted((tmp_path / "backups").rglob("*")):
+        if not file.is_file():
+            continue
+        of_place = file.parent == tmp_path / "backups"
+        for how in damages(file, chance):
+            opened = open_or_none(store, keys) if of_place else place
+            assert not (opened and found_whole(opened, made.id)), (file.name, how)
     assert verify(place, made.id, secret=SECRET).ok
+
+
+def damages(file: Path, chance: random.Random) -> Iterator[str]:
+    """Flips a bit of a file, cuts it and removes it, one after the other; then it is whole."""
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+    for how, damaged in (("flipped", bytes(flipped)), ("cut", whole[:-1])):
+        file.write_bytes(damaged)
+        yield how
+    if "/checks/" not in file.as_posix():  # a note that is not there was never made
+        file.unlink()
+        yield "missing"
+    file.write_bytes(whole)
+
+
+def open_or_none(store: ObjectStore, keys: Keys) -> Place | None:
+    """The place, unless it is found damaged."""
+    try:
+        return open_place(store, keys)
+    except IntegrityError:
+        return None
 
 
 def found_whole(place: Place, backup: str) -> bool:
@@ -113,44 +132,96 @@ def found_whole(place: Place, backup: str) -> bool:
     return verify(place, backup, secret=SECRET).ok
 
 
-def test_a_changed_object_with_a_right_record_of_the_store_is_found_too(
-    source: Filled, plain: Place
+@pytest.mark.parametrize("name", ["place.json", "key.age"])
+def test_damage_of_the_place_itself_is_exit_code_1_and_says_which_file(
+    name: str, source: Filled, store: ObjectStore, tmp_path: Path
 ) -> None:
-    """Somebody who knows the store's format replaces an object; the manifest knows better."""
-    made = Backup(source.settings, plain).run()
-    manifest, _ = plain.read(made.id)
-    entry = next(entry for entry in manifest.objects if entry.key.endswith("rows.csv"))
-    plain.store.put(f"blobs/{entry.blob[:2]}/{entry.blob}", source.rows.replace(b"red", b"rod"))
-    found = check(plain, made.id, secret=SECRET)
-    assert not found["ok"]
-    assert entry.blob in found["damaged"][0]
-    assert look(plain.store).known()[0].checks[-1]["ok"] is False
+    Backup(source.settings, create_place(store, PHRASE)).run()
+    url, phrase = f"{tmp_path.as_uri()}/backups", {"PHRASE": str(PHRASE.passphrase)}
+    asked = ("--from", url, "--passphrase", "env:PHRASE")
+
+    def verified(code: int) -> str:
+        done = tabular("backup", "verify", *asked, home=tmp_path / "home", extra=phrase)
+        assert done.code == code, done.out + done.err
+        return " ".join(done.out.split())
+
+    for file in sorted((tmp_path / "backups").glob(f"{name}@*")):
+        for how in damages(file, random.Random(5)):
+            said = verified(1)
+            assert f"{name} is" in said, (how, said)
+            assert "from another copy" in said
+        if file.name.endswith("@ref"):
+            file.rename(tmp_path / "away")
+            found, _ = command("verify", *asked, env=phrase, code=1)
+            assert f"{name} is missing" in found["damaged"][0]
+            (tmp_path / "away").rename(file)
+    verified(0)
 
 
-def test_a_file_that_does_not_belong_there_is_told(source: Filled, plain: Place) -> None:
-    made = Backup(source.settings, plain).run()
-    plain.store.put("blobs/zz/extra", b"what is this")
-    found = verify(plain, made.id, secret=SECRET)
-    assert found.extra == ("blobs/zz/extra",)
-    assert not found.ok
+@pytest.mark.parametrize("damage", ["flipped", "cut", "missing", "record", "replaced"])
+def test_damage_of_the_target_is_found_before_a_row_is_written(
+    damage: str, source: Filled, plain: Place, tmp_path: Path
+) -> None:
+    """What the target says of an object is not what it gives back."""
+    Backup(source.settings, plain).run()
+    manifest, _ = plain.read(plain.latest(None))
+    folder = tmp_path / "new"
+    store, url = open_store(f"{folder.as_uri()}/objects"), f"sqlite:///{folder}/tabular.db"
+    rows = next(entry for entry in manifest.objects if entry.key.endswith("rows.csv"))
+
+    def spoil(point: str) -> None:
+        if point == "objects":
+            spoiled(folder / "objects", rows.key, damage)
+
+    with pytest.raises(IntegrityError, match=f"1 came back other .* {rows.key}") as refused:
+        restore_into(plain, manifest, url, store, at=spoil)
+    assert refused.value.hint is not None
+    assert "run the same restore again" in refused.value.hint
+    assert revision(Database(url)) is None  # not even the tables were made
+    done = restore_into(plain, manifest, url, store)
+    assert done.copied == 1
+    with platform(folder) as one:
+        one.client.headers["Authorization"] = f"Bearer {source.key}"
+        for job, made in ((source.job, source.rows), (source.split, source.split_rows)):
+            assert one.client.get(f"/v1/jobs/{job}/result").content == made
 
 
-def test_a_damaged_backup_is_not_restored(source: Filled, plain: Place, tmp_path: Path) -> None:
-    made = Backup(source.settings, plain).run()
-    manifest, _ = plain.read(made.id)
-    chunk = next(table for table in manifest.tables if table.name == "jobs").chunks[0]
-    text = b"".join(plain.get(chunk))
-    plain.store.put(f"blobs/{chunk.blob[:2]}/{chunk.blob}", text.replace(b"generate", b"venerate"))
-    url = f"sqlite:///{tmp_path}/new.db"
-    with pytest.raises(UnavailableError, match="damaged"):
-        restore_into(plain, manifest, url, open_store(f"{tmp_path.as_uri()}/new"))
-    result = check(plain, made.id, restore=True)
-    assert not result["ok"]
+def spoiled(objects: Path, key: str, damage: str) -> None:
+    """Damage an object of a store of files."""
+    record = objects / f"{key}@ref"
+    (data,) = (file for file in record.parent.glob(f"{record.name[:-4]}@*") if file != record)
+    whole = data.read_bytes()
+    if damage == "missing":
+        data.unlink()
+    elif damage == "record":
+        record.unlink()
+    elif damage == "replaced":  # by somebody who knows the format, record and all
+        open_store(objects.as_uri()).put(key, whole.replace(b"red", b"rod"))
+    else:
+        data.write_bytes(whole[:-1] if damage == "cut" else whole[:99] + b"?" + whole[100:])
+
+
+def test_an_object_that_goes_after_the_comparison_is_missed_too(
+    source: Filled, plain: Place, tmp_path: Path
+) -> None:
+    Backup(source.settings, plain).run()
+    manifest, _ = plain.read(plain.latest(None))
+    store, url = open_store(f"{tmp_path.as_uri()}/new"), f"sqlite:///{tmp_path}/new.db"
+    key = manifest.objects[0].key
+
+    def remove(point: str) -> None:
+        if point == "migrated":
+            store.delete(key)
+
+    with pytest.raises(IntegrityError, match="not there any more"):
+        restore_into(plain, manifest, url, store, at=remove)
+    assert restore_into(plain, manifest, url, store).copied == 1
+    assert {info.key for info in store.list()} == {entry.key for entry in manifest.objects}
 
 
 @pytest.mark.root
 def test_a_full_disk_ends_a_backup_that_then_goes_on(source: Filled, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", "4m") as disk:
+    with small_disk(tmp_path / "disk", "12m") as disk:
         place = create_place(open_store(f"{disk.as_uri()}/backups"), PLAIN)
         filler = fill(disk, room=60_000)
         with pytest.raises(UnavailableError, match="full"):

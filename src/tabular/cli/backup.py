@@ -109,12 +109,12 @@ def verify(
 
     The result is kept beside the backup, and `backup list` shows it.
     """
-    from tabular.transfer.drill import check
+    from tabular.infra.storage import open_store
+    from tabular.transfer.drill import check_at
 
-    there = _opened(source, keys)
     with bar("reading") as progress:
-        found = check(
-            there, there.latest(backup_id), restore=restore, secret=secret_of(secret_key),
+        found = check_at(
+            open_store(source), keys, backup_id, restore=restore, secret=secret_of(secret_key),
             scratch=scratch, progress=progress,
         )  # fmt: skip
     if as_json:

@@ -19,7 +19,7 @@ from tabular.infra.storage import open_store
 from tabular.transfer import place as places
 from tabular.transfer import sealing
 from tabular.transfer.backup import Backup
-from tabular.transfer.drill import check
+from tabular.transfer.drill import check_at
 from tabular.transfer.restore import restore_into
 
 Answer = dict[str, Any]
@@ -44,8 +44,8 @@ def _create(options: argparse.Namespace) -> Answer:
 
 
 def _verify(options: argparse.Namespace) -> Answer:
-    place = places.open_place(open_store(options.source), _keys(options))
-    return check(place, place.latest(options.backup), restore=options.restore)
+    store = open_store(options.source)
+    return check_at(store, _keys(options), options.backup, restore=options.restore)
 
 
 def _restore(options: argparse.Namespace) -> Answer:

@@ -1,8 +1,9 @@
 """Objects from one place to another: several at a time, each verified, none twice.
 
-What is done is asked of the target and of the journal, never assumed. An object is done when the
-target has it whole with the checksum that the source says; `ObjectStore` shows no half objects,
-so a copy that was killed at any moment is simply run again.
+What is done is asked of the target and of the journal, never assumed. An object is copied when the
+target says that it has the checksum that the source says; `ObjectStore` shows no half objects,
+so a copy that was killed at any moment is simply run again. What a target says may differ from
+what it gives back: once all are there, each is read.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def copy_objects(
     journal: Journal,
     each: Callable[[ObjectInfo], None] = lambda info: None,
 ) -> Copied:
-    """Copy objects, read each back, and write down which are whole.
+    """Copy objects, and write down which are there; `damaged` then reads them back.
 
     Args:
         read: the bytes of an object at its source, such as ``lambda info: source.get(info.key)``.
@@ -77,7 +78,7 @@ def copy_objects(
         each: called after each object.
 
     Raises:
-        IntegrityError: the source gave other bytes than it said, or the target does.
+        IntegrityError: the source gave other bytes than it said.
         UnavailableError: one of the two does not answer, or the target is full.
     """
 
@@ -88,7 +89,6 @@ def copy_objects(
         if not has(target, info):
             put_verified(target, info.key, read(info), info)
             size = info.size
-        check_bytes(target.get(info.key), info, where=target.where)
         journal.add(info.key, info.sha256)
         each(info)
         return size
@@ -144,14 +144,40 @@ def counted(chunks: Iterable[bytes], said: ObjectInfo) -> Iterator[bytes]:
         )
 
 
-def check_bytes(chunks: Iterable[bytes], said: ObjectInfo, *, where: str) -> None:
-    """Read to the end.
+def damaged(
+    store: ObjectStore,
+    wanted: Iterable[ObjectInfo],
+    *,
+    each: Callable[[ObjectInfo], None] = lambda info: None,
+) -> dict[str, str]:
+    """Read objects from end to end, and tell what is wrong.
+
+    Their SHA-256 is made anew from the bytes that come: what the store itself compares them with
+    was written together with them, and lies where they lie.
+
+    Args:
+        store: where they are.
+        wanted: what it shall have.
+        each: called after each object, in this thread.
+
+    Returns:
+        By key, what is wrong with an object; empty when each is as it shall be.
 
     Raises:
-        IntegrityError: the bytes are not what was said.
+        UnavailableError: the store does not answer.
     """
-    try:
-        for _ in counted(chunks, said):
-            pass
-    except IntegrityError as error:
-        raise IntegrityError(error.message, where=where, hint=error.hint) from error
+
+    def read(info: ObjectInfo) -> tuple[ObjectInfo, str | None]:
+        try:
+            for _ in counted(store.get(info.key), info):
+                pass
+        except (IntegrityError, NotFoundError) as error:
+            return info, error.message
+        return info, None
+
+    wrong: dict[str, str] = {}
+    for info, problem in in_parallel(read, wanted):
+        each(info)
+        if problem is not None:
+            wrong[info.key] = problem
+    return wrong

@@ -14,12 +14,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tabular.errors import TabularError
-from tabular.infra.storage import open_store
+from tabular.errors import IntegrityError, TabularError
+from tabular.infra.storage import ObjectStore, open_store
 from tabular.transfer.backup import Progress
-from tabular.transfer.place import Place
+from tabular.transfer.place import Place, open_place
 from tabular.transfer.restore import restore_into
-from tabular.transfer.verify import verify
+from tabular.transfer.sealing import Keys
+from tabular.transfer.verify import Verified, verify
+
+
+def check_at(store: ObjectStore, keys: Keys, backup: str | None, **how: Any) -> dict[str, Any]:
+    """The same for a place of backups that may be damaged itself.
+
+    Args:
+        store: where the place is.
+        keys: what opens it.
+        backup: its id; the newest by default.
+        **how: see `check`.
+
+    Returns:
+        The result. It is not noted where the place does not open.
+
+    Raises:
+        NotFoundError: no backups lie there, or not this one.
+        ConfigError, UnavailableError: see `check`.
+    """
+    try:
+        place = open_place(store, keys)
+    except IntegrityError as error:
+        found = Verified(backup or "", 0, 0, False, (str(error),), (), 0)
+        return found.as_dict()
+    return check(place, place.latest(backup), **how)
 
 
 def check(

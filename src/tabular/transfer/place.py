@@ -162,6 +162,16 @@ class Place:
         key = f"backups/{backup}/checks/{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
         self.store.put(key, json.dumps({"at": now.isoformat(), **check}, sort_keys=True).encode())
 
+    def damaged_notes(self, backup: str) -> list[str]:
+        """What is wrong with the results that lie beside a backup, one sentence each."""
+        wrong: list[str] = []
+        for key in self.store.keys_below(f"backups/{backup}/checks"):
+            try:
+                json.loads(b"".join(self.store.get(key)))
+            except (IntegrityError, ValueError):
+                wrong.append(f"{key}: this note of a verification is damaged; remove it")
+        return wrong
+
     def forget(self, backup: str) -> None:
         """Remove a backup, its manifest first, so that it is never seen in part."""
         self.store.delete(f"backups/{backup}/manifest")
@@ -177,7 +187,7 @@ class Place:
         try:
             checks = tuple(json.loads(b"".join(self.store.get(key))) for key in keys)
             return Known(backup, self._summary(backup), checks)
-        except IntegrityError:
+        except (IntegrityError, ValueError):
             return Known(backup, None, ())  # it must not hide the others
 
     def _summary(self, backup: str) -> Summary:
@@ -223,6 +233,7 @@ def open_place(store: ObjectStore, keys: Keys) -> Place:
 
     Raises:
         NotFoundError: it is no place of backups.
+        IntegrityError: its `place.json` or `key.age` is damaged or missing.
         ConfigError: it is encrypted in another way than was said, or the passphrase is wrong.
     """
     method = _method_of(store)
@@ -260,18 +271,32 @@ def _method_of(store: ObjectStore) -> str:
     try:
         text = json.loads(b"".join(store.get(_PLACE)))
     except NotFoundError:
+        if any(store.keys_below("backups")):
+            raise _broken(store, _PLACE, "missing, and backups lie there") from None
         raise NotFoundError(
             "no backups lie there", where=store.where, hint="check the URL"
         ) from None
-    except ValueError:
-        text = None
+    except (IntegrityError, ValueError) as error:
+        raise _broken(store, _PLACE, "damaged") from error
     if not isinstance(text, dict) or text.get("kind") != _KIND:
-        raise IntegrityError(f"{_PLACE} is damaged", where=store.where)
-    if text["format"] > FORMAT:
+        raise _broken(store, _PLACE, "damaged")
+    found = text.get("format")
+    if isinstance(found, int) and found > FORMAT:
         raise RefusedError(
             "the backups there have a newer format", where=store.where, hint="use a newer release"
         )
+    if text.get("encryption") not in sealing.METHODS:
+        raise _broken(store, _PLACE, "damaged")
     return str(text["encryption"])
+
+
+def _broken(store: ObjectStore, name: str, how: str) -> IntegrityError:
+    return IntegrityError(
+        f"{name} is {how}",
+        where=store.where,
+        hint="put it back from another copy of these backups; without it none of them opens",
+        code="unavailable.damaged-place",
+    )
 
 
 def _seal(keys: Keys, store: ObjectStore, *, make: bool) -> tuple[Sealing, bytes | None]:
@@ -279,8 +304,12 @@ def _seal(keys: Keys, store: ObjectStore, *, make: bool) -> tuple[Sealing, bytes
         return sealing.Unsealed(), None
     if keys.passphrase is None:
         return sealing.from_keys(keys.recipients, keys.identity), None
-    there = make and not store.exists(_KEY)
-    stored = None if there else b"".join(store.get(_KEY))
+    anew = make and not store.exists(_KEY)
+    try:
+        stored = None if anew else b"".join(store.get(_KEY))
+    except (IntegrityError, NotFoundError) as error:
+        how = "missing" if isinstance(error, NotFoundError) else "damaged"
+        raise _broken(store, _KEY, how) from error
     return sealing.from_passphrase(keys.passphrase, stored)
 
 

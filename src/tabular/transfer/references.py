@@ -6,7 +6,8 @@ database says what exists.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -39,7 +40,24 @@ def referenced(connection: Connection) -> Iterator[str]:
     )
     for result in connection.scalars(results):
         if result:
-            yield result["key"]
+            yield from _keys_of(result)
+
+
+def _keys_of(result: Mapping[str, Any]) -> list[str]:
+    """The objects of generated rows: one, or those that the parts of the job wrote.
+
+    Raises:
+        IntegrityError: the row tells none; a backup without them would only look whole.
+    """
+    try:
+        pieces = result["pieces"] if "pieces" in result else [(result["key"],)]
+        return [str(key) for key, *_ in pieces]
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(
+            f"a job's result names no objects: it has {', '.join(sorted(result)) or 'nothing'}",
+            hint="back it up with the release that made it, or delete the job",
+            code="unavailable.unknown-result",
+        ) from error
 
 
 def look_up(store: ObjectStore, key: str) -> ObjectInfo:

@@ -1,8 +1,10 @@
 """Puts a backup into an empty platform, compares what is there then, and says so.
 
-Objects come first, each by itself; rows come in one transaction, so that they are there all or
-not at all. A marker in the target's store says which backup is being restored: a run that was
-killed is started again and goes on, and nobody else's data is taken for the rest of it.
+Objects come first, each by itself, and all of them are read back before the first row is written.
+Rows come in one transaction, so that they are there all or not at all. The objects are not read
+in that transaction: it takes hours where they are many, and no network keeps a connection that is
+silent for so long. A marker in the target's store says which backup is being restored: a run that
+was killed is started again and goes on, and nobody else's data is taken for the rest of it.
 
 Jobs that ran at the moment of the backup have no worker here. They wait again, with the try that
 was interrupted given back, or are cancelled where somebody had asked for it.
@@ -11,6 +13,7 @@ was interrupted given back, or are cancelled where somebody had asked for it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,9 +24,9 @@ from tabular.errors import IntegrityError, NotFoundError, RefusedError
 from tabular.infra.database import Database, head, migrate, revision
 from tabular.infra.database.migrate import is_known
 from tabular.infra.database.models import Dataset, Evaluation, Job, Model
-from tabular.infra.storage import ObjectStore
+from tabular.infra.storage import ObjectInfo, ObjectStore
 from tabular.transfer.backup import Point, Progress, nowhere
-from tabular.transfer.copying import copy_objects, has
+from tabular.transfer.copying import copy_objects, damaged, has
 from tabular.transfer.journal import Journal
 from tabular.transfer.manifest import Manifest, Table
 from tabular.transfer.place import Place
@@ -97,6 +100,8 @@ class Restore:
         journal = Journal(self.store, _JOURNAL)
         copied = self._copy(journal)
         self.at("objects")
+        self._compare(journal)
+        self.at("compared")
         ended = stage.get("ended")
         if ended is None:
             ended = self._load()
@@ -105,7 +110,7 @@ class Restore:
         self.at("rows")
         migrate(self.database)
         self.at("migrated")
-        self._compare()
+        self._look_again(journal)
         journal.remove()
         self.store.delete(_MARKER)
         older = self.manifest.summary.revision
@@ -175,16 +180,16 @@ class Restore:
         entries = {entry.key: entry for entry in self.manifest.objects}
         done = 0
 
-        def each(info: Any) -> None:
+        def each(info: ObjectInfo) -> None:
             nonlocal done
             done += 1
-            self.progress(done / len(entries))
+            self.progress(done / len(entries) / 2)
             self.at(f"object {info.key}")
 
         result = copy_objects(
             lambda info: self.place.get(entries[info.key]),
             self.store,
-            (entry.info(entry.key) for entry in self.manifest.objects),
+            self._wanted(),
             journal=journal,
             each=each,
         )
@@ -228,20 +233,48 @@ class Restore:
             if info.key not in wanted and not info.key.startswith(f"{_FOLDER}/"):
                 self.store.delete(info.key)
 
-    def _compare(self) -> None:
-        """Ask the target for each object once more.
+    def _compare(self, journal: Journal) -> None:
+        """Read each object back from the target.
 
         Raises:
-            IntegrityError: it is not what the backup says.
+            IntegrityError: one is not what the backup says.
         """
-        entries = (entry.info(entry.key) for entry in self.manifest.objects)
-        wrong = [info.key for info in entries if not has(self.store, info)]
-        if wrong:
-            raise IntegrityError(
-                f"{len(wrong)} objects are not as restored, {wrong[0]} among them",
-                where=self.store.where,
-                hint="run the same restore again",
-            )
+        done = 0
+
+        def each(_info: ObjectInfo) -> None:
+            nonlocal done
+            done += 1
+            self.progress(0.5 + done / len(self.manifest.objects) / 2)
+
+        self._refuse(journal, damaged(self.store, self._wanted(), each=each))
+
+    def _look_again(self, journal: Journal) -> None:
+        """Ask for each object once more: whoever emptied a replaced platform's garbage is done.
+
+        Raises:
+            IntegrityError: one has gone.
+        """
+        gone = [info.key for info in self._wanted() if not has(self.store, info)]
+        self._refuse(journal, dict.fromkeys(gone, "it is not there any more"))
+
+    def _refuse(self, journal: Journal, wrong: Mapping[str, str]) -> None:
+        """Take away what is wrong, or the next run would take it for copied."""
+        if not wrong:
+            return
+        journal.remove()
+        for key in wrong:
+            self.store.delete(key)
+        key, how = min(wrong.items())
+        raise IntegrityError(
+            f"of {len(self.manifest.objects)} restored objects {len(wrong)} came back other than "
+            f"they were written, {key} among them: {how}",
+            where=self.store.where,
+            hint="run the same restore again: it copies these anew; look after the disk or store",
+            code="unavailable.objects-differ",
+        )
+
+    def _wanted(self) -> Iterator[ObjectInfo]:
+        return (entry.info(entry.key) for entry in self.manifest.objects)
 
 
 def _compare_rows(connection: Connection, table: Table) -> None:

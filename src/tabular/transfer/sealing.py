@@ -17,6 +17,7 @@ from tabular.infra.optional import require
 from tabular.infra.pipe import streamed
 
 PASSPHRASE, RECIPIENTS, NONE = "age-passphrase", "age-recipients", "none"
+METHODS = (PASSPHRASE, RECIPIENTS, NONE)
 SHORTEST = 12  # characters of a passphrase
 _KEYGEN = "age-keygen -o key.txt, or python -m tabular.transfer keygen"
 

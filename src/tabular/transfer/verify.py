@@ -79,6 +79,7 @@ def verify(
         return Verified(backup, 0, 0, False, (str(error),), tuple(place.strangers()), 0)
     wanted = manifest.blobs()
     damaged: list[str] = []
+    damaged += place.damaged_notes(backup)
     read = 0
     for problem in in_parallel(lambda blob: _problem(place, blob), wanted.values()):
         read += 1
@@ -101,7 +102,8 @@ def _problem(place: Place, blob: Blob) -> str | None:
     try:
         for _ in place.get(blob):
             pass
-    except (IntegrityError, NotFoundError) as error:
+    except (IntegrityError, NotFoundError, ConfigError) as error:
+        # The key has opened the manifest: a blob that it does not open is damaged or foreign.
         return f"{blob.blob}: {error.message}"
     return None
 
@@ -114,7 +116,7 @@ def _needed(place: Place, known: Manifest) -> set[str]:
             continue
         try:
             needed |= set(place.read(backup)[0].blobs())
-        except (IntegrityError, ConfigError):
+        except (IntegrityError, ConfigError, NotFoundError):
             continue  # told when that backup is verified
     return needed
 
