@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from openapi_spec_validator import validate
+from sqlalchemy import event
 
 from tabular import errors
 from tabular.api.problems import STATUS, status_of
@@ -186,6 +188,25 @@ def test_ready_asks_every_part_and_health_says_where_it_runs(tmp_path: Path) -> 
             "prod",
         )
         assert 'region="mars"' in one.client.get("/metrics").text
+
+
+def test_who_scrapes_all_the_time_keeps_the_database_out_of_it(one: Platform) -> None:
+    asked: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    with one.service.database.session() as session:
+        engine = session.get_bind()
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        begun = time.monotonic()
+        for _ in range(40):
+            assert "tabular_jobs_waiting" in one.client.get("/metrics").text
+        seconds = time.monotonic() - begun
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert len(asked) <= 8 * (seconds + 1), asked
 
 
 def test_ready_does_not_wait_for_a_part_that_hangs() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -124,3 +126,27 @@ def test_a_line_is_json_that_every_reader_takes(stream: io.StringIO) -> None:
     line = json.loads(stream.getvalue(), parse_constant=pytest.fail)
     assert line["level"] == "WARNING"
     assert line["share"] == "nan"
+
+
+@pytest.mark.parametrize("where", ["main", "thread"])
+def test_what_ends_a_process_or_a_thread_is_a_line_without_secrets(where: str) -> None:
+    script = (
+        "import threading\n"
+        "from tabular.infra.logs import configure_logging, log_uncaught\n"
+        "configure_logging(secrets=['canary-secret'])\n"
+        "log_uncaught()\n"
+        "def fail():\n"
+        "    raise RuntimeError('with canary-secret inside')\n"
+        + (
+            "fail()"
+            if where == "main"
+            else "t = threading.Thread(target=fail); t.start(); t.join()"
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == (1 if where == "main" else 0)
+    (line,) = done.stderr.splitlines()
+    assert "RuntimeError" in json.loads(line)["error"]
+    assert "canary" not in line

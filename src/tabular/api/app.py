@@ -18,6 +18,7 @@ from tabular.api import problems
 from tabular.api.admission import needs_sign_in
 from tabular.api.gate import Gate
 from tabular.api.health import readiness_of
+from tabular.api.observing import Observer
 from tabular.api.routes import CONSOLE, PROGRESS, ROUTERS, SYSTEM
 from tabular.api.service import Service, open_service
 from tabular.errors import TabularError
@@ -70,7 +71,7 @@ def create_app(settings: Settings, *, service: Service | None = None) -> FastAPI
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.readiness = readiness_of(parts)
+        app.state.readiness, app.state.observer = readiness_of(parts), Observer(parts)
         yield
         parts.close()
 

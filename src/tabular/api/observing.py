@@ -5,13 +5,16 @@ These are facts of the platform and not of one process, so they are asked for an
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
@@ -25,7 +28,30 @@ from tabular.worker import presence
 from tabular.worker.jobs import QUEUED
 
 _LOG = logging.getLogger(__name__)
+FRESH = 1.0  # seconds that what was found out counts: anybody may scrape, as often as they like
 _Sample = tuple[Described, tuple[str, ...], float]
+
+
+class Observer:
+    """What was found out last, for every scrape of the next moment.
+
+    Args:
+        service: the parts.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._lock = asyncio.Lock()
+        self._last: list[_Sample] = []
+        self._at = float("-inf")
+
+    async def samples(self, checks: Mapping[str, Any]) -> list[_Sample]:
+        """See `observe`."""
+        async with self._lock:
+            if time.monotonic() - self._at >= FRESH:
+                self._last = await to_thread.run_sync(observe, self._service, checks)
+                self._at = time.monotonic()
+        return self._last
 
 
 def observe(service: Service, checks: Mapping[str, Any]) -> list[_Sample]:

@@ -21,7 +21,7 @@ import uvicorn
 from tabular.api.app import create_app
 from tabular.errors import PreflightError
 from tabular.infra.config import Settings
-from tabular.infra.monitoring import configure_logging
+from tabular.infra.logs import configure_logging, log_uncaught
 
 BACKLOG = 2048
 DRAIN = 20  # seconds that requests may still take after SIGTERM
@@ -41,6 +41,7 @@ def serve(settings: Settings, inherited: Sequence[int] = ()) -> None:
         ConfigError: see `create_app`.
     """
     configure_logging(settings.log_level, secrets=settings.secret_values())
+    log_uncaught()
     app = create_app(settings)
     config = uvicorn.Config(
         app,

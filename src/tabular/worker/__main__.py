@@ -16,7 +16,7 @@ from types import FrameType
 
 from tabular.errors import TabularError
 from tabular.infra.config import load_settings
-from tabular.infra.monitoring import configure_logging
+from tabular.infra.logs import configure_logging, log_uncaught
 from tabular.infra.telemetry import open_telemetry
 from tabular.worker.assembly import build_runner, worker_metrics
 from tabular.worker.exposed import Exposed, Pulse
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level, secrets=settings.secret_values())
+        log_uncaught()
         telemetry = open_telemetry(settings, "worker")
         metrics = worker_metrics(settings, telemetry)
         pulse, mark = Pulse(), _marker(options.heartbeat)

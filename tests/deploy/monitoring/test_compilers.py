@@ -126,6 +126,15 @@ def test_the_exporters_become_targets_with_their_provider(example: Deployment) -
     assert {"exporter-gcp", "exporter-azure", "inferloop-tabular"} <= set(jobs)
 
 
+def test_a_target_of_any_job_that_is_down_raises_the_alarm(example: Deployment) -> None:
+    rules = [rule for group in alerts.rules(example)["groups"] for rule in group["rules"]]
+    down = next(rule for rule in rules if rule.get("alert") == "TabularTargetDown")
+    pattern = re.search(r'job=~"([^"]+)"', down["expr"])
+    assert pattern is not None
+    for job in scrape.prometheus(example)["scrape_configs"]:
+        assert re.fullmatch(pattern[1], job["job_name"]), job["job_name"]
+
+
 def test_containers_list_the_api_and_every_worker() -> None:
     spec = "  compute: {type: container, workers: 2}\n"
     jobs = {j["job_name"]: j for j in scrape.prometheus(deployment(spec))["scrape_configs"]}

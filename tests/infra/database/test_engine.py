@@ -287,3 +287,9 @@ def test_a_postgresql_server_that_is_cut_off_is_noticed(postgres_url: str) -> No
     assert (found["keepalives_idle"], found["tcp_user_timeout"]) == ("15", "30000")
     found = options(f"{postgres_url}?tcp_user_timeout=5000&connect_timeout=9")
     assert (found["tcp_user_timeout"], found["connect_timeout"]) == ("5000", "9")
+
+
+def test_an_option_that_postgresql_does_not_know_is_refused(postgres_url: str) -> None:
+    with pytest.raises(ConfigError, match="'connect_timout'") as caught:
+        Database(f"{postgres_url}?connect_timout=9")
+    assert "connect_timeout" in str(caught.value)

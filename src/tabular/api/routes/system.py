@@ -11,7 +11,6 @@ from fastapi.responses import JSONResponse, Response
 from tabular.api import pages
 from tabular.api.dependencies import Parts
 from tabular.api.health import UNAVAILABLE
-from tabular.api.observing import observe
 from tabular.infra.monitoring import CONTENT_TYPE
 from tabular.version import __version__
 
@@ -47,7 +46,8 @@ async def ready(request: Request) -> JSONResponse:
 async def metrics(request: Request, service: Parts) -> Response:
     """Prometheus metrics."""
     _, checks = await request.app.state.readiness.report()
-    text = await to_thread.run_sync(lambda: service.metrics.render(observe(service, checks)))
+    samples = await request.app.state.observer.samples(checks)
+    text = await to_thread.run_sync(service.metrics.render, samples)
     return Response(text, media_type=CONTENT_TYPE)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tabular.deploy.monitoring.scrape import JOB
+from tabular.deploy.monitoring.scrape import EXPORTER, JOB
 from tabular.deploy.spec import Deployment
 
 OBJECTIVE = 0.995
@@ -119,7 +119,7 @@ def _rules() -> Iterator[tuple[str | None, dict[str, Any]]]:
         "unhealthy_instances",
         _rule(
             "TabularTargetDown",
-            f'up{{job=~"{JOB}.*"}} == 0',
+            f'up{{job=~"{JOB}.*|{EXPORTER}.*"}} == 0',
             "2m",
             "critical",
             "{{ $labels.instance }} does not answer",

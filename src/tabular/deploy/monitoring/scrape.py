@@ -15,6 +15,7 @@ from tabular.deploy.spec.quantities import format_duration
 
 API_PORT, WORKER_PORT = 8000, 9464  # the second is where OpenTelemetry's exporters for it listen
 JOB = "inferloop-tabular"
+EXPORTER = "exporter-"
 WORKERS = "inferloop-tabular-workers"
 INTERVAL = "30s"
 RULES = "alerts.yml"
@@ -80,7 +81,7 @@ def _exporters(deployment: Deployment) -> list[dict[str, Any]]:
     for number, exporter in enumerate(deployment.spec.monitoring.exporters):
         for provider, endpoint in sorted(exporter.endpoints.items()):
             scheme, host, path = _parts(endpoint, FEDERATE if provider == "onprem" else METRICS)
-            name = f"exporter-{provider}" + (f"-{number}" if several else "")
+            name = f"{EXPORTER}{provider}" + (f"-{number}" if several else "")
             job: dict[str, Any] = {
                 **_job(name, [host], {"provider": provider}),
                 "metrics_path": path,

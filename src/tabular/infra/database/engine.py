@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from tabular.errors import ConfigError, UnavailableError
+from tabular.errors import ConfigError, UnavailableError, nearest
 from tabular.infra.database import mysql
 from tabular.infra.optional import require
 from tabular.infra.tracing import subspan
@@ -222,6 +222,7 @@ _POOL: dict[str, Any] = {
 
 
 def _postgresql(url: URL) -> Engine:
+    _check_options(url)
     wanted = {
         "connect_timeout": CONNECT_TIMEOUT,
         "application_name": "tabular",
@@ -232,6 +233,24 @@ def _postgresql(url: URL) -> Engine:
     }
     given = {name: value for name, value in wanted.items() if name not in url.query}
     return create_engine(url, connect_args=given, **_POOL)
+
+
+def _check_options(url: URL) -> None:
+    """Refuse what libpq would refuse at each connection.
+
+    Raises:
+        ConfigError: an option that it does not know.
+    """
+    from psycopg.pq import Conninfo
+
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    for name in url.query:
+        if name not in known:
+            raise ConfigError(
+                f"unknown option {name!r} in the database URL",
+                where=public(url.render_as_string(hide_password=True)),
+                hint=f"{nearest(name, known)}options: those of libpq",
+            )
 
 
 def _mysql(url: URL) -> Engine:

@@ -1,12 +1,14 @@
 // Real and synthetic side by side, from the report's own data.
 
 import { address, get, getIfThere } from "./api.js";
-import { h } from "./dom.js";
-import { count, moment, percent } from "./format.js";
+import { breakable, button, h } from "./dom.js";
+import { count, percent } from "./format.js";
 import { known } from "./names.js";
 import { distribution, heatmap, legend, scale } from "./plots.js";
 import { isEnded } from "./progress.js";
 import {
+	begun,
+	conditionsOf,
 	empty,
 	facts,
 	field,
@@ -37,7 +39,7 @@ export async function comparisons(context) {
 				h(
 					"a",
 					{ href: `#/comparisons/${row.id}` },
-					names.datasets.get(row.dataset_id)?.name ?? row.dataset_id,
+					breakable(names.datasets.get(row.dataset_id)?.name ?? row.dataset_id),
 				),
 		},
 		{
@@ -46,7 +48,7 @@ export async function comparisons(context) {
 			cell: (row) => names.datasets.get(row.holdout_dataset_id)?.name ?? "none",
 		},
 		{ label: "State", cell: (row) => liveBadge(context, row.job_id, row.status) },
-		{ label: "Asked for", wide: true, cell: (row) => moment(row.created_at) },
+		begun("Asked for"),
 	];
 	const none = empty(
 		"No comparisons yet",
@@ -94,10 +96,10 @@ export async function comparison(context, id) {
 				"#/comparisons",
 			),
 	].filter(Boolean);
-	return page("Real and synthetic", { trail, actions }, ...body(context, found, job));
+	return page("Real and synthetic", { trail, actions }, ...body(context, found, rows, job));
 }
 
-function body(context, found, job) {
+function body(context, found, rows, job) {
 	if (!isEnded(found.status))
 		return [
 			job
@@ -115,6 +117,7 @@ function body(context, found, job) {
 			),
 		];
 	const { report } = found;
+	const asked = conditionsOf(rows);
 	return [
 		h("p", { class: "headline" }, report.headline),
 		facts([
@@ -122,10 +125,16 @@ function body(context, found, job) {
 			["Real rows", count(report.rows.real)],
 			["Holdout rows", report.rows.holdout === null ? "none" : count(report.rows.holdout)],
 			["Columns", count(report.shapes.columns.length)],
+			["Conditions", asked],
 		]),
+		asked &&
+			notice(
+				`Only rows with ${asked} were generated`,
+				"They are compared with all real rows: part of each difference is what was asked for, not the model’s fault.",
+			),
 		verdict(report),
 		distributions(report.shapes),
-		ties(report),
+		ties(report, context.signal),
 		report.notes.length > 0 &&
 			section(
 				"Notes",
@@ -171,7 +180,7 @@ function distributions(shapes) {
 		table: shapes.columns,
 	};
 	const place = h("div", { class: "grid plots" });
-	const more = h("button", { type: "button", onclick: () => draw(Infinity) });
+	const more = button("", () => draw(Infinity));
 	const choose = select(
 		"order",
 		[
@@ -196,11 +205,16 @@ function distributions(shapes) {
 	);
 }
 
-function plotted(column) {
+/** What a plot shows, as a table that is made when it is asked for. */
+function asNumbers(made) {
 	const numbers = h("details", null, h("summary", null, "As numbers"));
 	numbers.addEventListener("toggle", () => {
-		if (numbers.open && numbers.children.length === 1) numbers.append(asTable(column));
+		if (numbers.open && numbers.children.length === 1) numbers.append(made());
 	});
+	return numbers;
+}
+
+function plotted(column) {
 	const other = column.reference === null ? "" : `, holdout ${column.reference.toFixed(3)}`;
 	return h(
 		"figure",
@@ -212,28 +226,24 @@ function plotted(column) {
 			h("span", { class: "hint" }, `similarity ${column.similarity.toFixed(3)}${other}`),
 		),
 		distribution(column),
-		numbers,
+		asNumbers(() => asTable(column)),
 	);
 }
 
 function asTable(column) {
-	const rows = column.histogram.labels.map((label, index) => ({
-		label,
-		real: column.histogram.real[index],
-		synthetic: column.histogram.synthetic[index],
-	}));
+	const { labels, real, synthetic } = column.histogram;
 	return table(
 		`${column.name}: share of the rows`,
 		[
-			{ label: "Value", cell: (row) => row.label },
-			{ label: "Real", number: true, cell: (row) => percent(row.real, 1) },
-			{ label: "Synthetic", number: true, cell: (row) => percent(row.synthetic, 1) },
+			{ label: "Value", cell: (bar) => labels[bar] },
+			{ label: "Real", number: true, cell: (bar) => percent(real[bar], 1) },
+			{ label: "Synthetic", number: true, cell: (bar) => percent(synthetic[bar], 1) },
 		],
-		rows,
+		[...labels.keys()],
 	);
 }
 
-function ties(report) {
+function ties(report, signal) {
 	const { association, pairs } = report;
 	if (association.measured === false)
 		return section("Columns, two by two", notice("Not measured", association.reason));
@@ -244,8 +254,9 @@ function ties(report) {
 			"figure",
 			{ class: "card plot" },
 			h("figcaption", null, h("b", null, title), h("span", { class: "hint" }, spoken)),
-			heatmap(`${title}. ${spoken}`, names, matrix, kept, kind),
+			heatmap(`${title}. ${spoken}`, names, matrix, kept, kind, signal),
 			scale(kind),
+			asNumbers(() => matrixTable(`${title}: ${spoken}`, names, matrix, kept)),
 		);
 	const worst = table(
 		"Pairs whose tie changed most",
@@ -298,6 +309,20 @@ function ties(report) {
 			),
 	);
 }
+
+const matrixTable = (caption, names, matrix, kept) =>
+	table(
+		caption,
+		[
+			{ label: "Column", cell: (row) => names[row] },
+			...kept.map((column) => ({
+				label: names[column],
+				number: true,
+				cell: (row) => (row === column ? "–" : matrix[row][column].toFixed(3)),
+			})),
+		],
+		kept,
+	);
 
 /** Positions of the columns to draw, in the table's order. */
 function strongest({ columns, difference }, most) {

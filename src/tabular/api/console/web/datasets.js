@@ -1,9 +1,10 @@
 // Real tables: upload, look at, learn from.
 
 import { all, get, post, upload } from "./api.js";
-import { announce, h } from "./dom.js";
+import { announce, breakable, button, h } from "./dom.js";
 import { count, moment, percent, plural, size, value } from "./format.js";
 import {
+	begun,
 	busy,
 	card,
 	choices,
@@ -29,11 +30,11 @@ export async function datasets(context) {
 	const first = await get(path, context.signal);
 	const writes = context.can("datasets:write");
 	const columns = [
-		{ label: "Name", cell: (row) => h("a", { href: `#/datasets/${row.id}` }, row.name) },
+		{ label: "Name", cell: (row) => h("a", { href: `#/datasets/${row.id}` }, breakable(row.name)) },
 		{ label: "Rows", number: true, cell: (row) => count(row.rows) },
 		{ label: "Columns", number: true, cell: (row) => count(row.columns.length) },
 		{ label: "File", wide: true, cell: (row) => `${row.format}, ${size(row.size)}` },
-		{ label: "Uploaded", wide: true, cell: (row) => moment(row.created_at) },
+		begun("Uploaded"),
 	];
 	const none = empty(
 		"No tables yet",
@@ -97,7 +98,7 @@ function dropzone(context) {
 		context.signal.addEventListener("abort", () => running?.abort());
 		const bar = h("progress", { max: 1, value: 0, "aria-label": `Upload of ${file.name}` });
 		const words = h("span", { class: "words" }, "0 %");
-		const stop = h("button", { type: "button", onclick: () => running?.abort() }, "Cancel");
+		const stop = button("Cancel", () => running?.abort());
 		said.replaceChildren(h("div", { class: "row" }, h("b", null, file.name), words, stop), bar);
 		announce(`Uploading ${file.name}`);
 		try {
@@ -175,11 +176,11 @@ export async function dataset(context, id) {
 				table(
 					"Models that learned from this table",
 					[
-						{ label: "Name", cell: (row) => h("a", { href: `#/models/${row.id}` }, row.name) },
+						{ label: "Name", cell: (row) => h("a", { href: `#/models/${row.id}` }, breakable(row.name)) },
 						{ label: "Preset", cell: (row) => row.preset },
 						{ label: "Engine", wide: true, cell: (row) => row.engine },
 						{ label: "State", cell: (row) => liveBadge(context, row.job_id, row.status) },
-						{ label: "Begun", wide: true, cell: (row) => moment(row.created_at) },
+						begun("Begun"),
 					],
 					learned,
 				),
@@ -293,24 +294,20 @@ function preview(context, id) {
 	const place = h("div", null);
 	place.append(
 		h("p", { class: "hint" }, "These are real rows: show them only where real people’s data may be seen."),
-		h(
-			"button",
-			{
-				type: "button",
-				onclick: busy(async (event) => {
-					const button = event.currentTarget;
-					const { columns, rows } = await get(`v1/datasets/${id}/preview`, context.signal);
-					const shown = columns.map((name, index) => ({
-						label: name,
-						cell: (row) => value(row[index]),
-						number: typeof rows[0]?.[index] === "number",
-					}));
-					const made = table(`The first ${plural(rows.length, "row")}`, shown, rows, { shown: true });
-					button.replaceWith(made);
-					made.focus();
-				}),
-			},
+		button(
 			"Show the first rows",
+			busy(async (event) => {
+				const pressed = event.currentTarget;
+				const { columns, rows } = await get(`v1/datasets/${id}/preview`, context.signal);
+				const shown = columns.map((name, index) => ({
+					label: name,
+					cell: (row) => value(row[index]),
+					number: typeof rows[0]?.[index] === "number",
+				}));
+				const made = table(`The first ${plural(rows.length, "row")}`, shown, rows, { shown: true });
+				pressed.replaceWith(made);
+				made.focus();
+			}),
 		),
 	);
 	return place;

@@ -8,6 +8,13 @@ export function h(tag, props, ...children) {
 	return fill(document.createElement(tag), props, children);
 }
 
+/** A name that may break after underscores and dots, where browsers would not, and a very long word. */
+export const breakable = (name) =>
+	name?.split?.(/(?<=_|\.(?!\d)|[^\s_.-]{12})/).flatMap((part, index) => (index ? [h("wbr"), part] : part)) ??
+	name;
+
+export const button = (text, onclick, props) => h("button", { type: "button", onclick, ...props }, text);
+
 /** An SVG element. */
 export function s(tag, props, ...children) {
 	return fill(document.createElementNS(SVG, tag), props, children);

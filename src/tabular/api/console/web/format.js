@@ -9,7 +9,7 @@ export const count = (value) => WHOLE.format(value);
 
 export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
 
-export const percent = (share, digits = 0) => `${(share * 100).toFixed(digits)} %`;
+export const percent = (share, digits = 0) => `${(share * 100).toFixed(digits)}\u00a0%`;
 
 /** A number or text of a table; null is a dash. */
 export function value(given) {

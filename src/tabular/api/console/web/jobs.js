@@ -7,7 +7,9 @@ import { home, known, subject } from "./names.js";
 import { isEnded } from "./progress.js";
 import {
 	KINDS,
+	begun,
 	card,
+	conditionsOf,
 	downloadLink,
 	empty,
 	facts,
@@ -57,7 +59,7 @@ export async function jobs(context) {
 			wide: true,
 			cell: (row) => (isEnded(row.status) ? duration(row.started_at, row.finished_at) : "–"),
 		},
-		{ label: "Asked for", wide: true, cell: (row) => moment(row.created_at) },
+		begun("Asked for"),
 	];
 	const none = wanted
 		? empty("No such jobs", "None is in this state.")
@@ -101,7 +103,7 @@ export async function job(context, id) {
 		{ trail, actions },
 		facts([
 			["Seed", found.params.seed === undefined ? null : String(found.params.seed)],
-			["Conditions", found.params.where?.length ? found.params.where.join(", ") : null],
+			["Conditions", conditionsOf(found)],
 			["Asked for", moment(found.created_at)],
 			["Took", isEnded(found.status) ? duration(found.started_at, found.finished_at) : null],
 			["Tries", found.attempt > 1 ? count(found.attempt) : null],

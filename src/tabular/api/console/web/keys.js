@@ -1,7 +1,7 @@
 // API keys, for administrators.
 
 import { ask, get, post } from "./api.js";
-import { announce, h } from "./dom.js";
+import { announce, button, h } from "./dom.js";
 import { moment } from "./format.js";
 import { busy, card, confirm, copyable, field, form, listing, page, section, select } from "./ui.js";
 
@@ -45,27 +45,22 @@ function state(context, row) {
 	const place = h(
 		"span",
 		null,
-		h(
-			"button",
-			{
-				type: "button",
-				class: "quiet",
-				"aria-label": `Revoke ${row.name}`,
-				onclick: busy(async () => {
-					if (
-						!(await confirm(
-							`Revoke “${row.name}”?`,
-							"Whoever uses this key is signed out at once. It cannot be made valid again.",
-							"Revoke",
-						))
-					)
-						return;
-					await ask("DELETE", `v1/keys/${row.id}`);
-					place.replaceChildren(h("span", { class: "badge cancelled" }, "– revoked"));
-					announce(`${row.name} is revoked`);
-				}),
-			},
+		button(
 			"Revoke…",
+			busy(async () => {
+				if (
+					!(await confirm(
+						`Revoke “${row.name}”?`,
+						"Whoever uses this key is signed out at once. It cannot be made valid again.",
+						"Revoke",
+					))
+				)
+					return;
+				await ask("DELETE", `v1/keys/${row.id}`);
+				place.replaceChildren(h("span", { class: "badge cancelled" }, "– revoked"));
+				announce(`${row.name} is revoked`);
+			}),
+			{ class: "quiet", "aria-label": `Revoke ${row.name}` },
 		),
 	);
 	return place;
@@ -89,7 +84,7 @@ function creation(context) {
 					expires_at: until ? `${until}T23:59:59Z` : null,
 				});
 				made.reset();
-				const done = h("button", { type: "button", onclick: () => context.again() }, "I have kept it");
+				const done = button("I have kept it", () => context.again());
 				const box = h(
 					"div",
 					{ class: "notice once", role: "group", "aria-label": "The new key", tabindex: "-1" },

@@ -1,7 +1,7 @@
 // The frame: who is signed in, which view is shown, and what happens when one of them fails.
 
 import { get, mayBeSignedIn, session, signOut } from "./api.js";
-import { announce, byId, h } from "./dom.js";
+import { announce, button, byId, h } from "./dom.js";
 import { comparison, comparisons } from "./comparisons.js";
 import { dataset, datasets } from "./datasets.js";
 import { job, jobs } from "./jobs.js";
@@ -108,7 +108,7 @@ function broken(problem) {
 	const title =
 		{ 404: "It is not there", 410: "It is there no more", 403: "You may not see this" }[problem.status] ??
 		"This could not be shown";
-	const again = h("button", { type: "button", onclick: () => show() }, "Try again");
+	const again = button("Try again", () => show());
 	return page(title, {}, failure(problem), h("div", { class: "actions" }, again));
 }
 
@@ -128,21 +128,17 @@ function frame() {
 	place.replaceChildren();
 	if (who === null) return;
 	const role = who.roles.join(", ") || (who.scopes.includes("admin") ? "admin" : "own scopes");
-	const leave = h(
-		"button",
-		{
-			type: "button",
-			class: "quiet",
-			onclick: async () => {
-				try {
-					await signOut();
-					out("You are signed out.");
-				} catch (problem) {
-					byId("main").prepend(failure(problem));
-				}
-			},
-		},
+	const leave = button(
 		"Sign out",
+		async () => {
+			try {
+				await signOut();
+				out("You are signed out.");
+			} catch (problem) {
+				byId("main").prepend(failure(problem));
+			}
+		},
+		{ class: "quiet" },
 	);
 	place.append(h("span", { class: "name", title: role }, who.name), leave);
 }

@@ -1,12 +1,14 @@
 // What was learned, and rows made from it.
 
 import { all, get, getIfThere, post } from "./api.js";
-import { announce, h, unique } from "./dom.js";
-import { count, moment, size } from "./format.js";
+import { announce, breakable, button, h, unique } from "./dom.js";
+import { count, size } from "./format.js";
 import { known } from "./names.js";
 import { isEnded } from "./progress.js";
 import {
+	begun,
 	card,
+	conditionsOf,
 	empty,
 	facts,
 	field,
@@ -36,7 +38,7 @@ export async function models(context) {
 	const path = "v1/models";
 	const [first, names] = await Promise.all([get(path, context.signal), known(context)]);
 	const columns = [
-		{ label: "Name", cell: (row) => h("a", { href: `#/models/${row.id}` }, row.name) },
+		{ label: "Name", cell: (row) => h("a", { href: `#/models/${row.id}` }, breakable(row.name)) },
 		{
 			label: "Learned from",
 			wide: true,
@@ -44,7 +46,7 @@ export async function models(context) {
 		},
 		{ label: "Preset", cell: (row) => row.preset },
 		{ label: "State", cell: (row) => liveBadge(context, row.job_id, row.status) },
-		{ label: "Begun", wide: true, cell: (row) => moment(row.created_at) },
+		begun("Begun"),
 	];
 	const none = empty(
 		"No models yet",
@@ -126,9 +128,9 @@ async function body(context, found, source) {
 					[
 						{ label: "Rows", cell: (row) => h("a", { href: `#/jobs/${row.id}` }, rowsOf(row)) },
 						{ label: "Seed", number: true, cell: (row) => String(row.params.seed) },
-						{ label: "Conditions", wide: true, cell: (row) => (row.params.where ?? []).join(", ") || "none" },
+						{ label: "Conditions", wide: true, cell: (row) => conditionsOf(row) ?? "none" },
 						{ label: "State", cell: (row) => liveBadge(context, row.id, row.status, row.progress) },
-						{ label: "Begun", wide: true, cell: (row) => moment(row.created_at) },
+						begun("Begun"),
 					],
 					made,
 				),
@@ -208,44 +210,35 @@ function generateForm(found) {
 
 function conditions(columns) {
 	const list = h("div", { class: "conditions" });
-	const add = h(
-		"button",
-		{
-			type: "button",
-			class: "quiet",
-			onclick: () => {
-				const one = h(
-					"div",
-					{ class: "condition", role: "group", "aria-label": "Condition" },
-					named(
-						"Column",
-						select(
-							null,
-							columns.map((column) => [column.name, column.name]),
-						),
-					),
-					named("Comparison", select(null, SIGNS)),
-					named("Value", h("input", { required: true, maxlength: 400 })),
-					h(
-						"button",
-						{
-							type: "button",
-							class: "quiet",
-							"aria-label": "Remove this condition",
-							onclick: () => {
-								one.remove();
-								announce("Condition removed");
-								add.focus();
-							},
-						},
-						"✕",
-					),
-				);
-				list.append(one);
-				one.querySelector("select").focus();
-			},
-		},
+	const add = button(
 		"+ Add a condition",
+		() => {
+			const one = h(
+				"div",
+				{ class: "condition", role: "group", "aria-label": "Condition" },
+				named(
+					"Column",
+					select(
+						null,
+						columns.map((column) => [column.name, column.name]),
+					),
+				),
+				named("Comparison", select(null, SIGNS)),
+				named("Value", h("input", { required: true, maxlength: 400 })),
+				button(
+					"✕",
+					() => {
+						one.remove();
+						announce("Condition removed");
+						add.focus();
+					},
+					{ class: "quiet", "aria-label": "Remove this condition" },
+				),
+			);
+			list.append(one);
+			one.querySelector("select").focus();
+		},
+		{ class: "quiet" },
 	);
 	return h(
 		"fieldset",

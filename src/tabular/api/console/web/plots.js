@@ -12,9 +12,24 @@ const GAP = 14,
 const NAMES = 118,
 	VALUES = 40; // room beside lying bars
 const CELL = 26,
-	SIDE = 92; // of a heatmap, and room for its names
+	ROOM = 110, // of a heatmap, and the most that its names take
+	TURN = 50; // degrees that the upper names lean
+const SMALLEST = 0.9; // a heatmap scrolls rather than shrink below this
 
-export const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+const pen = document.createElement("canvas").getContext("2d");
+
+/** The text, cut to the room that it has, and its width; fonts differ too much to count letters. */
+function fit(text, room) {
+	pen.font = `11px ${getComputedStyle(document.body).fontFamily}`;
+	const letters = [...text.slice(0, 80)];
+	let [kept, width] = [text, 0];
+	// A little more, because SVG does not hint as canvases do.
+	while ((width = pen.measureText(kept).width * 1.03) > room) {
+		letters.pop();
+		kept = `${letters.join("")}…`;
+	}
+	return [kept, width];
+}
 
 /** A column: real values as filled bars, synthetic ones as a line or a slim bar over them. */
 export function distribution(column) {
@@ -96,7 +111,7 @@ function lying(histogram) {
 		const y = top + index * tall;
 		const [real, synthetic] = [length(histogram.real[index]), length(histogram.synthetic[index])];
 		return [
-			s("text", { class: "end", x: NAMES - 8, y: y + tall * 0.68 }, short(label, 17)),
+			s("text", { class: "end", x: NAMES - 8, y: y + tall * 0.68 }, fit(label, NAMES - 10)[0]),
 			s("rect", { class: "real", x: NAMES, y: y + 1, width: real, height: tall - 2 }),
 			s("rect", {
 				class: "synthetic-bar",
@@ -135,62 +150,80 @@ export function legend() {
 }
 
 const KINDS = {
-	strength: {
-		most: 1,
-		shade: (value) => (value < 0 ? "down" : "heat"),
-		ends: ["0, none", "1, fully tied"],
-		stops: ["heat"],
-	},
-	change: {
-		most: 0.3,
-		shade: (value) => (value < 0 ? "down" : "up"),
-		ends: ["weaker", "unchanged", "stronger"],
-		stops: ["down", "up"],
-	},
+	strength: { most: 1, ends: ["0, none", "1, fully tied"], stops: ["heat"] },
+	change: { most: 0.3, ends: ["weaker", "unchanged", "stronger"], stops: ["down", "heat"] },
 };
 
-/** A matrix of columns by columns; strength is opacity over the surface. */
-export function heatmap(spoken, names, matrix, kept, kind) {
+const shade = (value) => (value < 0 ? "down" : "heat");
+
+const root = getComputedStyle(document.documentElement);
+const colour = (name) =>
+	root
+		.getPropertyValue(`--${name}`)
+		.match(/[\da-f]{2}/gi)
+		.map((part) => parseInt(part, 16) / 255);
+const over = (one, other, share) => one.map((part, index) => part * share + other[index] * (1 - share));
+const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+
+/** Black or white: of the two, one has a contrast of 4.5 with any colour (WCAG 2.2, relative luminance). */
+function legible(name, strength) {
+	const ground = over(colour("line"), colour("surface"), 0.2); // as .empty
+	const [red, green, blue] = over(colour(name), ground, strength).map(linear);
+	return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "cell black" : "cell white";
+}
+
+/** A matrix of columns by columns; strength is opacity over the surface. It lives until the signal. */
+export function heatmap(spoken, names, matrix, kept, kind, signal) {
 	const look = KINDS[kind];
-	const across = SIDE + kept.length * CELL;
+	const fitted = kept.map((index) => fit(names[index], ROOM));
+	const longest = Math.max(...fitted.map(([, width]) => width));
+	const lean = (TURN * Math.PI) / 180;
+	const side = longest + 8,
+		top = longest * Math.sin(lean) + 16,
+		beyond = Math.max(longest * Math.cos(lean) + 10 - CELL / 2, 0);
+	const across = side + kept.length * CELL + beyond;
+	const texts = [];
+	const paint = () => {
+		for (const [text, ...back] of texts) text.setAttribute("class", legible(...back));
+	};
+	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint, { signal });
 	const cell = (row, column, x, y) => {
 		const box = { x: x + 0.5, y: y + 0.5, width: CELL - 1, height: CELL - 1, rx: 2 };
 		if (row === column) return s("rect", { class: "blank", ...box });
 		const value = matrix[row][column];
 		const strength = Math.min(Math.abs(value) / look.most, 1);
-		const text = Math.abs(value) < 0.005 ? "0" : value.toFixed(2).replace("0.", ".");
+		const said = Math.abs(value) < 0.005 ? "0" : value.toFixed(2).replace("0.", ".");
+		const text = s("text", { x: x + CELL / 2, y: y + CELL / 2 + 3 }, said);
+		texts.push([text, shade(value), strength]);
 		return [
 			s("rect", { class: "empty", ...box }),
 			s(
 				"rect",
-				{ class: look.shade(value), "fill-opacity": strength.toFixed(3), ...box },
+				{ class: shade(value), "fill-opacity": strength.toFixed(3), ...box },
 				s("title", null, `${names[row]} with ${names[column]}: ${value.toFixed(3)}`),
 			),
-			s("text", { class: strength > 0.6 ? "cell on" : "cell", x: x + CELL / 2, y: y + CELL / 2 + 3 }, text),
+			text,
 		];
 	};
-	const top = 86;
-	return s(
+	const drawn = s(
 		"svg",
-		{
-			class: "map",
-			viewBox: `0 0 ${across + 34} ${top + kept.length * CELL}`,
-			role: "img",
-			"aria-label": spoken,
-		},
+		{ class: "map", viewBox: `0 0 ${across} ${top + kept.length * CELL}`, role: "img", "aria-label": spoken },
 		kept.map((row, place) => {
 			const middle = (place + 0.5) * CELL;
 			return [
-				s("text", { class: "end", x: SIDE - 6, y: top + middle + 4 }, short(names[row], 14)),
+				s("text", { class: "end", x: side - 6, y: top + middle + 4 }, fitted[place][0]),
 				s(
 					"text",
-					{ x: SIDE + middle, y: top - 6, transform: `rotate(-50 ${SIDE + middle} ${top - 6})` },
-					short(names[row], 14),
+					{ x: side + middle, y: top - 6, transform: `rotate(${-TURN} ${side + middle} ${top - 6})` },
+					fitted[place][0],
 				),
-				kept.map((column, other) => cell(row, column, SIDE + other * CELL, top + place * CELL)),
+				kept.map((column, other) => cell(row, column, side + other * CELL, top + place * CELL)),
 			];
 		}),
 	);
+	drawn.style.minWidth = `${across * SMALLEST}px`;
+	paint();
+	return h("div", { class: "pan", tabindex: "0" }, drawn);
 }
 
 /** What the colours of a heatmap mean. */

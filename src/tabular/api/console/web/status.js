@@ -1,7 +1,7 @@
 // How the platform is, and what of it was used.
 
 import { ROOT, get } from "./api.js";
-import { h } from "./dom.js";
+import { button, h } from "./dom.js";
 import { facts, page, section, table } from "./ui.js";
 import { usage } from "./usage.js";
 
@@ -26,7 +26,7 @@ export async function status(context) {
 					{ class: `badge ${check.status === "degraded" ? "fair" : "failed"}` },
 					`✕ ${check.code ?? check.status}`,
 				);
-	const again = h("button", { type: "button", onclick: () => context.again() }, "Look again");
+	const again = button("Look again", () => context.again());
 	return page(
 		"Status",
 		{ actions: [again] },

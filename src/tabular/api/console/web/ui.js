@@ -1,17 +1,11 @@
 // The parts that every view is made of.
 
 import { address, ask, post } from "./api.js";
-import { announce, h, unique } from "./dom.js";
-import { count, duration, percent } from "./format.js";
+import { announce, breakable, button, h, unique } from "./dom.js";
+import { count, duration, moment, percent } from "./format.js";
 import { follow, isEnded } from "./progress.js";
 
-const WORDS = {
-	queued: "queued",
-	running: "running",
-	succeeded: "ready",
-	failed: "failed",
-	cancelled: "cancelled",
-};
+const WORDS = { succeeded: "ready" }; // where it is not the service's
 const SIGNS = { queued: "○", running: "◐", succeeded: "✓", failed: "✕", cancelled: "–" };
 export const KINDS = { fit: "Fit", generate: "Generate", evaluate: "Compare" };
 
@@ -20,7 +14,7 @@ export function badge(status, text = WORDS[status] ?? status) {
 	return h(
 		"span",
 		{ class: `badge ${status}` },
-		h("span", { "aria-hidden": "true" }, `${SIGNS[status] ?? "•"} `),
+		h("span", { "aria-hidden": "true" }, `${SIGNS[status] ?? "•"}\u00a0`),
 		text,
 	);
 }
@@ -39,7 +33,7 @@ export function page(title, { trail = [], lead, actions = [] } = {}, ...content)
 		h(
 			"div",
 			{ class: "head" },
-			h("h1", { tabindex: "-1" }, title),
+			h("h1", { tabindex: "-1" }, breakable(title)),
 			actions.length > 0 && h("div", { class: "actions" }, actions),
 		),
 		lead && h("p", { class: "lead" }, lead),
@@ -80,7 +74,7 @@ export function table(caption, columns, rows, { shown = false } = {}) {
 				h(
 					index === 0 ? "th" : "td",
 					{ class: kind(column), scope: index === 0 ? "row" : null },
-					column.cell(row),
+					breakable(column.cell(row)),
 				),
 			),
 		);
@@ -105,21 +99,17 @@ export function listing(caption, columns, path, first, empty, signal) {
 	if (first.items.length === 0) return empty;
 	const shown = table(caption, columns, first.items);
 	let following = first.next;
-	const more = h(
-		"button",
-		{
-			type: "button",
-			hidden: !following,
-			onclick: busy(async () => {
-				const separator = path.includes("?") ? "&" : "?";
-				const next = await ask("GET", `${path}${separator}cursor=${following}`, { signal });
-				shown.add(next.items);
-				following = next.next;
-				more.hidden = !following;
-				announce(`${next.items.length} more`);
-			}),
-		},
+	const more = button(
 		"Show more",
+		busy(async () => {
+			const separator = path.includes("?") ? "&" : "?";
+			const next = await ask("GET", `${path}${separator}cursor=${following}`, { signal });
+			shown.add(next.items);
+			following = next.next;
+			more.hidden = !following;
+			announce(`${next.items.length} more`);
+		}),
+		{ hidden: !following },
 	);
 	return h("div", null, shown, more);
 }
@@ -226,16 +216,16 @@ export const notice = (title, ...text) =>
 /** A listener that is deaf while it works, and shows what went wrong beside the button. */
 export function busy(work) {
 	return async (event) => {
-		const button = event.currentTarget;
-		if (button.getAttribute("aria-disabled")) return;
-		button.setAttribute("aria-disabled", "true");
-		button.parentElement.querySelector(":scope > .notice.bad")?.remove();
+		const pressed = event.currentTarget;
+		if (pressed.getAttribute("aria-disabled")) return;
+		pressed.setAttribute("aria-disabled", "true");
+		pressed.parentElement.querySelector(":scope > .notice.bad")?.remove();
 		try {
 			await work(event);
 		} catch (problem) {
-			if (problem.name !== "AbortError") button.after(failure(problem));
+			if (problem.name !== "AbortError") pressed.after(failure(problem));
 		} finally {
-			button.removeAttribute("aria-disabled");
+			pressed.removeAttribute("aria-disabled");
 		}
 	};
 }
@@ -258,8 +248,8 @@ export function confirm(title, text, action) {
 			h(
 				"div",
 				{ class: "actions" },
-				h("button", { type: "button", onclick: () => box.close("no"), autofocus: true }, "Keep it"),
-				h("button", { type: "button", class: "danger", onclick: () => box.close("yes") }, action),
+				button("Keep it", () => box.close("no"), { autofocus: true }),
+				button(action, () => box.close("yes"), { class: "danger" }),
 			),
 		);
 		document.body.append(box);
@@ -269,37 +259,26 @@ export function confirm(title, text, action) {
 
 /** A button that deletes something, and then goes elsewhere. */
 export function removal(what, text, path, after) {
-	return h(
-		"button",
-		{
-			type: "button",
-			class: "quiet",
-			onclick: busy(async () => {
-				if (!(await confirm(`Delete ${what}?`, text, "Delete"))) return;
-				await ask("DELETE", path);
-				announce(`${what} is deleted`);
-				location.hash = after;
-			}),
-		},
+	return button(
 		"Delete…",
+		busy(async () => {
+			if (!(await confirm(`Delete ${what}?`, text, "Delete"))) return;
+			await ask("DELETE", path);
+			announce(`${what} is deleted`);
+			location.hash = after;
+		}),
+		{ class: "quiet" },
 	);
 }
 
 /** Text to copy, with a button for it. */
 export function copyable(text) {
-	const button = h(
-		"button",
-		{
-			type: "button",
-			onclick: async () => {
-				await navigator.clipboard.writeText(text);
-				button.textContent = "Copied";
-				announce("Copied");
-			},
-		},
-		"Copy",
-	);
-	return h("div", { class: "copy" }, h("code", { tabindex: "0" }, text), button);
+	const copy = button("Copy", async () => {
+		await navigator.clipboard.writeText(text);
+		copy.textContent = "Copied";
+		announce("Copied");
+	});
+	return h("div", { class: "copy" }, h("code", { tabindex: "0" }, text), copy);
 }
 
 /** The progress of a job, with a button to cancel it; `onEnd` gets the job's last state. */
@@ -308,18 +287,14 @@ export function jobPanel(context, job, title, onEnd) {
 	const state = h("span", null, badge(job.status));
 	const words = h("span", { class: "words" });
 	const source = h("span", { class: "hint" });
-	const cancel = h(
-		"button",
-		{
-			type: "button",
-			onclick: busy(async () => {
-				const now = await post(`v1/jobs/${job.id}/cancel`);
-				cancel.hidden = true;
-				words.textContent = isEnded(now.status) ? "" : "Cancelling…";
-				announce("Cancelling");
-			}),
-		},
+	const cancel = button(
 		"Cancel",
+		busy(async () => {
+			const now = await post(`v1/jobs/${job.id}/cancel`);
+			cancel.hidden = true;
+			words.textContent = isEnded(now.status) ? "" : "Cancelling…";
+			announce("Cancelling");
+		}),
 	);
 	cancel.hidden = !context.can("jobs:write");
 	let told = -1;
@@ -423,5 +398,11 @@ export function liveBadge(context, jobId, status, progress = 0) {
 	}
 	return place;
 }
+
+/** A column that tells when. */
+export const begun = (label) => ({ label, wide: true, cell: (row) => moment(row.created_at) });
+
+/** What was asked of rows; null for nothing. */
+export const conditionsOf = (job) => job?.params.where?.join(", ") || null;
 
 export const rowsOf = (job) => `${count(job.params.rows)} rows, ${job.params.format}`;
