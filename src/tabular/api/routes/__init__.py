@@ -1,4 +1,8 @@
-"""One module for each resource; `ROUTERS` is the API in the order of its documentation."""
+"""One module for each resource.
+
+Routes are tried in the order of `ROUTERS`, so what is asked most stands first; the documentation
+has an order of its own (`app.TAGS`).
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,12 @@ from tabular.api.routes import (
 )
 
 ROUTERS = (
-    datasets.router,
-    models.router,
-    generate.router,
-    evaluations.router,
     jobs.router,
     session.router,
+    generate.router,
+    datasets.router,
+    models.router,
+    evaluations.router,
     keys.router,
     usage.router,
     audit.router,
