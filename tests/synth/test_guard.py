@@ -96,3 +96,86 @@ def test_an_extreme_that_many_rows_hold_is_kept() -> None:
     values = [0] * 40 + list(range(1, 1000)) + [99999] * 40
     drawn = Synthesizer().fit(pa.table({"a": values, "b": values})).sample(5000, seed=1)
     assert (min(drawn["a"].to_pylist()), max(drawn["a"].to_pylist())) == (0, 99999)
+
+
+def narrow_tables() -> dict[str, pa.Table]:
+    """Tables of two to four columns, in which many drawn rows are copies by chance."""
+    random = np.random.default_rng(0)
+    rows = 20_000
+    heaped = np.round(random.gamma(2, 3, rows), 1)
+    heaped[random.random(rows) < 0.3] = 0
+    smooth = np.where(random.random(rows) < 0.6, 0, random.gamma(2, 3, rows))
+    return {
+        "heaped and small": pa.table({"v": heaped, "k": random.integers(0, 3, rows)}),
+        "heaped and three small": pa.table(
+            {
+                "v": heaped,
+                "k": random.integers(0, 3, rows),
+                "w": random.integers(0, 5, rows),
+                "c": random.choice(list("abcdef"), rows),
+            }
+        ),
+        "heaped and cents": pa.table({"v": smooth, "u": np.round(random.normal(50, 10, rows), 2)}),
+        "counts": pa.table(
+            {
+                "v": np.where(random.random(rows) < 0.6, 0, random.poisson(30, rows)),
+                "spend": np.where(
+                    random.random(rows) < 0.5, 0, np.round(random.gamma(2, 20, rows))
+                ),
+                "sex": random.choice(list("MF"), rows),
+                "region": random.choice(list("abcdefgh"), rows),
+            }
+        ),
+    }
+
+
+NARROW = narrow_tables()
+
+
+def own_rows(table: pa.Table) -> list[tuple[object, ...]]:
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+@pytest.mark.parametrize("engine", ["trees", "bayes"])
+@pytest.mark.parametrize("preset", ["fidelity", "balanced", "private"])
+@pytest.mark.parametrize("name", NARROW)
+def test_narrow_tables_keep_their_marginals(name: str, preset: str, engine: str) -> None:
+    table = NARROW[name]
+    real = table["v"].to_numpy()
+    model = Synthesizer(engine, preset).fit(table.slice(0, 10_000))
+    drawn = model.sample(200_000, seed=1)["v"].to_numpy()
+    real = real[:10_000]
+    assert drawn.mean() == pytest.approx(real.mean(), rel=0.015)
+    assert (drawn == 0).mean() == pytest.approx((real == 0).mean(), abs=0.01)
+    assert np.quantile(drawn, 0.95) == pytest.approx(np.quantile(real, 0.95), rel=0.03)
+
+
+@pytest.mark.parametrize("engine", ["trees", "bayes"])
+@pytest.mark.parametrize("name", NARROW)
+def test_narrow_tables_are_copied_less_than_chance_would(name: str, engine: str) -> None:
+    half, other = NARROW[name].slice(0, 10_000), NARROW[name].slice(10_000)
+    counts: dict[tuple[object, ...], int] = {}
+    for row in own_rows(half):
+        counts[row] = counts.get(row, 0) + 1
+    chance = np.mean([counts.get(row) == 1 for row in own_rows(other)])
+    for preset, most in (("balanced", chance), ("private", 0.005)):
+        drawn = Synthesizer(engine, preset).fit(half).sample(20_000, seed=1)
+        assert np.mean([counts.get(row) == 1 for row in own_rows(drawn)]) <= most
+
+
+@pytest.mark.parametrize("preset", ["balanced", "private"])
+def test_copies_exchange_values_within_their_category_of_missing(preset: str) -> None:
+    random = np.random.default_rng(2)
+    rows = 5000
+    amount = random.integers(0, 400, rows)
+    absent = random.random(rows) < 0.3
+    table = pa.table(
+        {
+            "city": [f"c{z}" for z in random.zipf(1.6, rows) % 60],
+            "amount": pa.array(amount, mask=absent),
+        }
+    )
+    drawn = Synthesizer(preset=preset).fit(table).sample(40_000, seed=1)
+    assert drawn["amount"].null_count / 40_000 == pytest.approx(absent.mean(), abs=0.01)
+    known = drawn["amount"].drop_null().to_numpy()
+    assert known.mean() == pytest.approx(amount[~absent].mean(), rel=0.02)

@@ -30,8 +30,14 @@ SNAP_ROWS = 8
 FLOAT_DECIMALS = 8
 """Most decimals tried before a float column counts as continuous."""
 
+ROUNDING = 4
+"""Units in a float's last place that arithmetic on decimals may have cost it, such as 0.1 + 0.2."""
+
 _MOST_STRING_BYTES = 2**31 - 1
 _MOST_UINT64 = float(np.nextafter(2.0**64, 0))
+_HIGHEST_BIT = np.uint64(2**63)
+_EXACT = 2**53
+"""Whole numbers up to this one are exact as floats."""
 
 Codes = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int32]
@@ -104,7 +110,7 @@ class Codec:
 
     def _nearest(self, numbers: Numbers) -> Index:
         assert self.numbers is not None
-        middles = (self.numbers[1:] + self.numbers[:-1]) / 2
+        middles = self.numbers[1:] / 2 + self.numbers[:-1] / 2
         return (np.searchsorted(middles, numbers, side="right") + 1).astype(np.int32)
 
     def index_of_numbers(self, numbers: Numbers) -> npt.NDArray[np.intp]:
@@ -135,7 +141,7 @@ class Codec:
         """
         missing = index == 0 if self.size else np.ones(len(index), bool)
         mask = missing if missing.any() else None
-        if self.numbers is not None and self.type != pa.uint64():
+        if self.numbers is not None and not pa.types.is_dictionary(self.type):
             return self._build(self._typed.take(index, mode="clip"), mask)
         if not self.size:
             return pa.nulls(len(index), self.type)
@@ -149,17 +155,30 @@ class Codec:
 
     def decode_numbers(self, numbers: Numbers) -> pa.Array:
         """Values for drawn numbers, rounded to the column's own granularity."""
+        if pa.types.is_dictionary(self.type):
+            return self.decode_index(self.index_of_numbers(numbers))
         missing = np.isnan(numbers)
         mask = missing if missing.any() else None
         known = np.where(missing, 0.0, numbers) if mask is not None else numbers
         if self.decimals < 0 and not pa.types.is_floating(self.type) and self.step:
-            whole = np.rint(known).astype(np.int64) * np.int64(self.step) + np.int64(self.origin)
-            return self._build(whole, mask)
+            return self._build(self._whole(np.rint(known)), mask)
         if self.step:
             known = np.round(np.rint(known) * self.step + self.origin, max(0, self.decimals))
         else:
             known = known + self.origin
         return self._build(known, mask)
+
+    def _whole(self, units: Numbers) -> npt.NDArray[np.int64]:
+        """Whole numbers of so many steps above the origin, all within the column's range."""
+        step, origin = int(self.step), int(self.origin)
+        top = (int(self._typed[-1]) - origin) // step
+        if top < _EXACT:
+            return units.astype(np.int64) * np.int64(step) + np.int64(origin)
+        # Modulo 2^64, in which a range of any width fits.
+        offset = np.clip(units, 0, _MOST_UINT64).astype(np.uint64)
+        offset = np.minimum(offset, np.uint64(top)) * np.uint64(step)
+        whole: npt.NDArray[np.int64] = (offset + np.uint64(origin % 2**64)).view(np.int64)
+        return whole
 
     def _build(self, stored: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None) -> pa.Array:
         if mask is not None and self.nan:
@@ -170,13 +189,17 @@ class Codec:
 
 
 def storage(values: pa.Array) -> npt.NDArray[Any]:
-    """Numbers behind an ordered Arrow array: int64 for integers and times, else float64."""
+    """Numbers behind an ordered Arrow array: int64 for integers and times, else float64.
+
+    Unsigned 64-bit integers come 2^63 lower, so that each has its own and their order stays.
+    """
     kind = values.type
+    if kind == pa.uint64():
+        return (values.to_numpy(zero_copy_only=False) ^ _HIGHEST_BIT).view(np.int64)
     if pa.types.is_date32(kind) or pa.types.is_time32(kind):
         values = values.cast(pa.int32())
-    real = pa.types.is_floating(kind) or pa.types.is_decimal(kind) or kind == pa.uint64()
-    target = pa.float64() if real else pa.int64()
-    cast = values.cast(target, safe=kind != pa.uint64())
+    real = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    cast = values.cast(pa.float64() if real else pa.int64())
     numbers: npt.NDArray[Any] = cast.to_numpy(zero_copy_only=False)
     return numbers
 
@@ -186,10 +209,17 @@ def from_storage(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_date32(kind) or pa.types.is_time32(kind):
         return array.cast(pa.int32()).cast(kind)
     if kind == pa.uint64():
-        return pa.array(array.to_numpy(zero_copy_only=False).clip(0, _MOST_UINT64)).cast(kind)
+        shifted = array.fill_null(0).to_numpy(zero_copy_only=False)
+        if array.type == pa.float64():  # older models hold them as they are
+            return pa.array(shifted.clip(0, _MOST_UINT64), mask=_absent(array)).cast(kind)
+        return pa.array(shifted.view(np.uint64) ^ _HIGHEST_BIT, mask=_absent(array))
     if pa.types.is_decimal(kind):
         return pc.round(array, kind.scale).cast(kind, safe=False)
     return array.cast(kind, safe=False)
+
+
+def _absent(array: pa.Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(array.is_null().to_numpy(zero_copy_only=False), bool)
 
 
 def is_ordered(kind: pa.DataType) -> bool:
@@ -315,7 +345,7 @@ def _encode_ordered(
     order = order[low : high + 1]
     kept = np.bincount(index, minlength=len(order) + 1)[1:]
     ascending = stored[order]
-    numbers, origin, step, decimals = _numbers(ascending)
+    numbers, origin, step, decimals = _numbers(ascending, dictionary.type)
     total = int(counts.sum())
     nan = pa.types.is_floating(column.type) and column.null_count == 0
     codec = Codec(
@@ -327,35 +357,42 @@ def _encode_ordered(
         origin=origin,
         step=step,
         decimals=decimals,
-        snap=len(order) <= MAX_BINS or len(order) * SNAP_ROWS <= total,
+        snap=len(order) <= MAX_BINS
+        or len(order) * SNAP_ROWS <= total
+        or pa.types.is_dictionary(column.type),
         nan=nan,
     )
     return codec, index
 
 
-def _numbers(ascending: npt.NDArray[Any]) -> tuple[Numbers, float, float, int]:
+def _numbers(ascending: npt.NDArray[Any], kind: pa.DataType) -> tuple[Numbers, float, float, int]:
     """Numbers in units of the column's step, its origin, step and decimals."""
     if not len(ascending):
         return np.zeros(0), 0, 1, -1
     if ascending.dtype == np.int64:
         origin = int(ascending[0])
-        above = ascending.astype(object) - origin if _wide(ascending) else ascending - origin
+        above = ascending.view(np.uint64) - np.uint64(origin % 2**64)
         step = int(np.gcd.reduce(above)) or 1
-        return (above // step).astype(np.float64), origin, step, -1
+        return (above // np.uint64(step)).astype(np.float64), origin, step, -1
+    slack = _slack(ascending, kind)
     for decimals in range(FLOAT_DECIMALS + 1):
         scaled = ascending * 10.0**decimals
         if not np.abs(scaled).max() < 2**52:
             break
         whole = np.rint(scaled)
-        if np.abs(scaled - whole).max() <= 1e-7 * max(1.0, float(np.abs(scaled).max()) * 1e-6):
-            above = (whole - whole[0]).astype(np.int64)
-            unit = int(np.gcd.reduce(above)) or 1
-            return above / unit, float(ascending[0]), unit / 10.0**decimals, decimals
-    return ascending - ascending[0], float(ascending[0]), 0, -1
+        if (np.abs(whole / 10.0**decimals - ascending) <= slack).all():
+            steps = (whole - whole[0]).astype(np.int64)
+            unit = int(np.gcd.reduce(steps)) or 1
+            return steps / unit, float(ascending[0]), unit / 10.0**decimals, decimals
+    return ascending, 0, 0, -1
 
 
-def _wide(ascending: npt.NDArray[np.int64]) -> bool:
-    return int(ascending[-1]) - int(ascending[0]) >= 2**63
+def _slack(ascending: npt.NDArray[Any], kind: pa.DataType) -> Numbers:
+    """How far each float may be from a decimal number and still mean it."""
+    if kind in (pa.float16(), pa.float32()):
+        ascending = ascending.astype(np.float16 if kind == pa.float16() else np.float32)
+    slack: Numbers = (ROUNDING * np.spacing(np.abs(ascending))).astype(np.float64)
+    return slack
 
 
 def _quantile_bins(counts: npt.NDArray[np.int64]) -> Codes:

@@ -20,7 +20,14 @@ TYPICAL = 0.9
 _SIEVE_BITS = 8
 """Sieve slots per remembered row, as a power of two's minimum; few false alarms to look up."""
 
+HEAP_SHARE, HEAP_ROWS = 8, 16
+"""Times the mean number of rows of a value, and rows, above which a number is never moved."""
+
+SWAP_REACH, SWAP_ROUNDS = 16, 5
+"""Rows among which a partner is drawn at first; rounds, each with four times as many."""
+
 Hashes = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.intp]
 
 
 class CopyGuard:
@@ -109,14 +116,171 @@ def shake(  # noqa: PLR0917
         if codec.step:
             to = np.rint(to)
         to[index == 0] = np.nan
-        nearest = codec.index_of_numbers(to)
+        fixed = _frequent(column.index, codec.size).take(index)
+        nearest = np.where(fixed, index, codec.index_of_numbers(to))
+        to = np.where(fixed, _numbers(codec, column).take(rows), to)
         if column.numbers is None:
             column.numbers = numbers.take(column.index)
         column.index[rows], column.numbers[rows] = nearest, to
-        moved |= (index > 0) & ~np.isclose(to, numbers.take(nearest), rtol=1e-9, atol=0)
+        moved |= (index > 0) & ~fixed & ~np.isclose(to, numbers.take(nearest), rtol=1e-9, atol=0)
     again = guard.copies([columns[position].index.take(rows) for position in guarded])
     copied[rows] = again & ~moved
     return copied
+
+
+def _frequent(index: npt.NDArray[np.intp], size: int) -> npt.NDArray[np.bool_]:
+    """Values, by index, that many drawn rows share: a heap such as 0, which stays where it is."""
+    counts = np.bincount(index, minlength=size + 1)
+    frequent: npt.NDArray[np.bool_] = counts > max(HEAP_ROWS, HEAP_SHARE * len(index) / (size + 1))
+    return frequent
+
+
+def swap(  # noqa: PLR0917
+    columns: Sequence[Drawn],
+    codecs: Sequence[Codec],
+    guarded: Sequence[int],
+    guard: CopyGuard,
+    rows: Rows,
+    copied: npt.NDArray[np.bool_],
+    random: RawRandom,
+) -> None:
+    """Let copied rows exchange one value with other drawn rows, in place.
+
+    Rows thrown away would take their values' share with them. Exchanged values leave each
+    column's distribution exactly as it was, and as the partner's value is the next one up or down
+    or near it, most of the joint one ("rank swapping", Moore 1996, Controlled Data-Swapping
+    Techniques for Masking Public Use Microdata Sets). A pair is exchanged only if neither row is
+    a copy afterwards.
+
+    Args:
+        columns: drawn columns of the whole table.
+        codecs: theirs.
+        guarded: positions of the columns the guard looks at.
+        guard: recognizes copies.
+        rows: those that may take part.
+        copied: marks of the rows that are copies; those that are no more are cleared.
+        random: source of the partners.
+    """
+    movable = _by_closeness(codecs, guarded)
+    for attempt in range(SWAP_ROUNDS * len(movable)):
+        needy = rows[copied.take(rows)]
+        if not len(needy):
+            return
+        column = columns[movable[attempt % len(movable)]]
+        reach = SWAP_REACH << (2 * (attempt // len(movable)))
+        first, second = _partners(column.index, rows, needy, reach, random)
+        _exchange(column, first, second)
+        both = np.concatenate([first, second])
+        still = guard.copies([columns[position].index.take(both) for position in guarded])
+        worse = still[: len(first)] | still[len(first) :]
+        _exchange(column, first[worse], second[worse])
+        copied[first[~worse]] = copied[second[~worse]] = False
+
+
+def nudge(  # noqa: PLR0917
+    columns: Sequence[Drawn],
+    codecs: Sequence[Codec],
+    guarded: Sequence[int],
+    guard: CopyGuard,
+    copied: npt.NDArray[np.bool_],
+    random: RawRandom,
+) -> None:
+    """Give copied rows a neighbouring number of the training values, in place.
+
+    As likely the one above as the one below; heaps neither lose nor gain.
+
+    Args:
+        columns: drawn columns of the whole table.
+        codecs: theirs.
+        guarded: positions of the columns the guard looks at.
+        guard: recognizes copies.
+        copied: marks of the rows to change; those that are no copies any more are cleared.
+        random: says where to.
+    """
+    movable = [p for p in _by_closeness(codecs, guarded) if codecs[p].numbers is not None]
+    for attempt in range(SWAP_ROUNDS * len(movable)):
+        needy = np.flatnonzero(copied)
+        if not len(needy):
+            return
+        position = movable[attempt % len(movable)]
+        codec, column = codecs[position], columns[position]
+        drawn = random.uint32(len(needy)).astype(np.int64)
+        step = 1 + (drawn >> 1) % (2 << (2 * (attempt // len(movable))))
+        own = column.index.take(needy)
+        to = own + np.where(drawn & 1, step, -step)
+        fixed = _frequent(column.index, codec.size)
+        fits = (own > 0) & (to > 0) & (to <= codec.size) & ~fixed.take(own)
+        fits &= ~fixed.take(to, mode="clip")
+        _try(position, columns, guarded, guard, needy[fits], to[fits], codec, copied)
+
+
+def _by_closeness(codecs: Sequence[Codec], guarded: Sequence[int]) -> list[int]:
+    """Columns with more than one value: numbers first, whose neighbours are alike, widest first."""
+    varied = [position for position in guarded if codecs[position].size > 1]
+    return sorted(varied, key=lambda p: (codecs[p].numbers is None, -codecs[p].size, p))
+
+
+def _partners(
+    index: npt.NDArray[np.intp], rows: Rows, needy: Rows, reach: int, random: RawRandom
+) -> tuple[Rows, Rows]:
+    """Disjoint pairs of a needy row and one with another value near its own, neither missing.
+
+    Args:
+        index: the column's.
+        rows: those that may take part.
+        needy: those of them that need a partner.
+        reach: rows of the next values, up or down, among which the partner is drawn.
+        random: says up or down, and which one.
+    """
+    rows, needy = rows[index.take(rows) > 0], needy[index.take(needy) > 0]
+    values = index.take(rows)
+    order = np.argsort(
+        values.astype(np.uint16) if values.max(initial=0) < 2**16 else values, kind="stable"
+    )
+    ascending, own = values.take(order), index.take(needy)
+    drawn = random.uint32(len(needy)).astype(np.int64)
+    below = np.searchsorted(ascending, own, side="left") - 1
+    above = np.searchsorted(ascending, own, side="right")
+    step = (drawn >> 1) % reach
+    place = np.where(drawn & 1, above + step, below - step)
+    inside = np.flatnonzero((place >= 0) & (place < len(order)))
+    first, second = needy[inside], rows[order[place[inside]]]
+    # Each row takes part once, first come first served.
+    pairs = np.stack([first, second], axis=1).ravel()
+    seen = np.zeros(len(pairs), bool)
+    seen[np.unique(pairs, return_index=True)[1]] = True
+    alone = seen[0::2] & seen[1::2]
+    return first[alone], second[alone]
+
+
+def _try(  # noqa: PLR0917
+    position: int,
+    columns: Sequence[Drawn],
+    guarded: Sequence[int],
+    guard: CopyGuard,
+    rows: Rows,
+    to: Rows,
+    codec: Codec,
+    copied: npt.NDArray[np.bool_],
+) -> None:
+    """Give rows other values of a column where that makes them no copies."""
+    candidate = [columns[p].index.take(rows) if p != position else to for p in guarded]
+    good = ~guard.copies(candidate)
+    column, rows, to = columns[position], rows[good], to[good]
+    column.index[rows] = to
+    if column.numbers is not None:
+        column.numbers[rows] = codec.number_of_index.take(to)
+    copied[rows] = False
+
+
+def _exchange(column: Drawn, first: Rows, second: Rows) -> None:
+    for part in (column.index, column.numbers):
+        if part is not None:
+            part[first], part[second] = part[second], part[first]
+
+
+def _numbers(codec: Codec, column: Drawn) -> npt.NDArray[np.float64]:
+    return codec.number_of_index.take(column.index) if column.numbers is None else column.numbers
 
 
 def _rarity(columns: Sequence[npt.NDArray[np.integer]]) -> npt.NDArray[np.float64]:

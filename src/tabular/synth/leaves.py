@@ -81,6 +81,12 @@ def fit_lines(tree: Tree, target: Numbers, predictors: dict[int, Numbers]) -> Li
     return Lines(predictor, slope, centre, low, high, residual)
 
 
+def _spread(squares: Numbers, mean: Numbers, rows: Numbers) -> npt.NDArray[np.bool_]:
+    """Whether numbers differ by more than their own rounding, however small they are."""
+    return squares > rows * (1e-10 * mean) ** 2
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def _least_squares(
     x: Numbers, y: Numbers, start: Ints, size: Ints
 ) -> tuple[Numbers, Numbers, Numbers]:
@@ -94,7 +100,9 @@ def _least_squares(
     sxx = np.add.reduceat(dx * dx, start)
     syy = np.add.reduceat(dy * dy, start)
     sxy = np.add.reduceat(dx * dy, start)
-    usable = (sxx > 1e-12) & (syy > 1e-12) & (rows >= LEAST_ROWS)
-    share = np.divide(sxy * sxy, sxx * syy, out=np.zeros_like(sxx), where=usable)
+    usable = _spread(sxx, x_mean, rows) & _spread(syy, y_mean, rows) & (rows >= LEAST_ROWS)
+    product = sxx * syy
+    usable &= (product > 0) & np.isfinite(product)
+    share = np.divide(sxy * sxy, product, out=np.zeros_like(sxx), where=usable)
     slope = np.divide(sxy, sxx, out=np.zeros_like(sxx), where=usable)
     return share, slope, x_mean

@@ -16,8 +16,8 @@ import pyarrow as pa
 from tabular.errors import ConstraintError, InputError
 from tabular.synth.conditions import Condition
 from tabular.synth.encoding import Codec
-from tabular.synth.engines import Drawn, Engine, RawRandom, block_rows
-from tabular.synth.guard import CopyGuard, shake
+from tabular.synth.engines import Block, Drawn, Engine, RawRandom, block_rows
+from tabular.synth.guard import CopyGuard, nudge, shake, swap
 
 MOST_ATTEMPTS = 200
 """Blocks of candidates drawn for one block of rows before conditions count as unfulfillable."""
@@ -30,8 +30,8 @@ MOST_COPIES = 0.5
 
 _LEAST_CANDIDATES = 256
 
-_SHAKE = 1
-"""Ends the key of the random stream that moves copied numbers."""
+_SHAKE, _SWAP, _NUDGE = 1, 2, 3
+"""End the keys of the random streams that change copies."""
 
 Mask = npt.NDArray[np.bool_]
 Patterns = npt.NDArray[np.uint64]
@@ -108,9 +108,7 @@ class BlockSampler:
                 columns = self._join([part.columns for part in parts], wanted)
                 copied = np.concatenate([part.copied for part in parts])[:wanted]
                 if copied.any():
-                    patterns = _missing(columns)
-                    copied &= ~np.isin(patterns, _hopeless(parts[0]))
-                    self._replace(number, columns, copied, patterns)
+                    self._replace(number, columns, copied, _missing(columns))
                 return self._join([columns], rows)
         raise self._unfulfilled(have, tried)
 
@@ -120,10 +118,7 @@ class BlockSampler:
             RawRandom(*self._seeds, number, attempt), size, self._allowed or None
         )
         columns = drawn.columns
-        copied = np.zeros(size, bool)
-        if self._guard is not None:
-            random = RawRandom(*self._seeds, number, attempt, _SHAKE)
-            copied = shake(columns, self._codecs, self._guarded, self._loose, self._guard, random)
+        copied = self._altered(drawn, number, attempt)
         accepted = drawn.kept
         for bound in self._bounds:
             holds = self._holds(bound, columns)
@@ -132,6 +127,23 @@ class BlockSampler:
             return _Attempt(columns, copied)
         keep = np.flatnonzero(accepted)
         return _Attempt([_take(column, keep) for column in columns], copied.take(keep))
+
+    def _altered(self, drawn: Block, number: int, attempt: int) -> Mask:
+        """Changes copies, in place, and marks those that still are some."""
+        columns = drawn.columns
+        if self._guard is None:
+            return np.zeros(len(columns[0].index), bool)
+        key = (*self._seeds, number, attempt)
+        args = columns, self._codecs, self._guarded
+        copied = shake(*args, self._loose, self._guard, RawRandom(*key, _SHAKE))
+        if not copied.any():
+            return copied
+        patterns = _missing(columns)
+        copied &= ~np.isin(patterns, _hopeless(patterns, copied))
+        rows = np.arange(len(copied)) if drawn.kept is None else np.flatnonzero(drawn.kept)
+        swap(*args, self._guard, rows, copied, RawRandom(*key, _SWAP))
+        nudge(*args, self._guard, copied, RawRandom(*key, _NUDGE))
+        return copied
 
     def _replace(
         self, number: int, columns: Sequence[Drawn], copied: Mask, patterns: Patterns
@@ -256,15 +268,14 @@ def _missing(columns: Sequence[Drawn]) -> Patterns:
     return total
 
 
-def _hopeless(drawn: _Attempt) -> Patterns:
+def _hopeless(patterns: Patterns, copied: Mask) -> Patterns:
     """Patterns of missing values under which most rows are copies, however they are drawn.
 
     There so few rows are possible that a copy tells nothing, and the few others would be all
     that is left: what is not in the training data, which would give that away.
     """
-    patterns = _missing(drawn.columns)
-    suspects = np.unique(patterns[drawn.copied])
-    shares = np.array([drawn.copied[patterns == pattern].mean() for pattern in suspects])
+    suspects = np.unique(patterns[copied])
+    shares = np.array([copied[patterns == pattern].mean() for pattern in suspects])
     return suspects[shares > MOST_COPIES]
 
 
