@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from tabular.errors import InputError, nearest
 from tabular.synth.encoding import is_ordered
+from tabular.synth.moments import how_to_write, moment
 from tabular.synth.schema import TableSchema
 
 Where = Mapping[str, Any] | Sequence[str] | str | None
@@ -69,6 +70,10 @@ class Condition:
             values: the left column.
             others: the right column, if there is one.
         """
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        if others is not None and pa.types.is_dictionary(others.type):
+            others = others.dictionary_decode()
         if self.value is None and self.other is None:
             absent = np.asarray(values.is_null(nan_is_null=True))
             return absent if self.sign == "=" else ~absent
@@ -98,7 +103,12 @@ def parse_where(where: Where, schema: pa.Schema) -> list[Condition]:
             )
             for name, value in where.items()
         ]
-    texts = [where] if isinstance(where, str) else list(where)
+    texts = [where] if isinstance(where, str) else where
+    if not isinstance(texts, Sequence):
+        raise InputError(
+            f"conditions are texts or a mapping, not {where!r}",
+            hint="write for example where=['price>=1000', 'cut=Ideal'] or where={'cut': 'Ideal'}",
+        )
     return [_condition(text, schema) for text in texts]
 
 
@@ -185,15 +195,15 @@ def _scalar(value: Any, name: str, schema: pa.Schema) -> pa.Scalar | None:
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             number = float(value)
             return pa.scalar(int(value) if _whole(value, number) else number)
+        if pa.types.is_temporal(kind):
+            return moment(value, kind)
         if isinstance(value, str) and not pa.types.is_string(kind):
             return pa.array([value], pa.string()).cast(kind)[0]
         return pa.scalar(value, type=kind)
-    except (ValueError, TypeError, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         raise InputError(
             f"{value!r} is no value of column {name!r}, which holds {kind}",
-            hint="dates are written 2024-12-31, times 2024-12-31T23:59:59"
-            if pa.types.is_temporal(kind)
-            else None,
+            hint=how_to_write(kind) if pa.types.is_temporal(kind) else None,
         ) from error
 
 

@@ -232,9 +232,16 @@ def _extent(codec: Codec) -> str:
     if not codec.size:
         return "only missing values"
     if codec.numbers is not None:
-        return f"{codec.values[0].as_py()} to {codec.values[-1].as_py()}"
+        return f"{_shown(codec.values[0])} to {_shown(codec.values[-1])}"
     shown = ", ".join(str(value) for value in codec.values[:8].to_pylist())
     return f"{shown} and {codec.size - 8} more" if codec.size > 8 else shown
+
+
+def _shown(value: pa.Scalar) -> str:
+    try:
+        return str(value.as_py())
+    except ValueError:  # nanoseconds, which Python's own times have not
+        return f"{value.cast(pa.int64()).as_py()} {value.type.unit}"
 
 
 def _steering(bounds: Sequence[_Bound], codecs: Sequence[Codec]) -> dict[int, Mask]:
