@@ -34,6 +34,51 @@ HOSTILE_COLUMN = '"><script>alert(2)</script>'
 HOSTILE_VALUE = "<svg onload=alert(3)>"
 NEVER_DONE = 80_000_000  # rows, of which the job is cancelled
 JOB_TIME = 45_000  # milliseconds
+CONTRAST = 4.5  # of text, by WCAG 2.2, 1.4.3
+WIDE_NAMES = ("hours_per_week", "W" * 14, "a", "i" * 60, "a.b_c", "列の名前" * 5, "b", "W" * 40)
+# Text of plots that is not wholly within its plot.
+CLIPPED = """() => [...document.querySelectorAll("main svg text")].filter(text => {
+  const [inner, outer] = [text, text.ownerSVGElement].map(e => e.getBoundingClientRect());
+  return inner.left < outer.left - 0.5 || inner.right > outer.right + 0.5
+    || inner.top < outer.top - 0.5 || inner.bottom > outer.bottom + 0.5;
+}).map(text => text.textContent)"""
+# Contrast of each number in a heatmap; axe does not look through shades that lie on each other.
+CONTRASTS = """() => {
+  const linear = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255)
+    + 0.0722 * linear(b / 255);
+  const over = (below, shape) => {
+    const { fill, fillOpacity } = getComputedStyle(shape);
+    return below.map((part, i) => part + (parts(fill)[i] - part) * fillOpacity);
+  };
+  return [...document.querySelectorAll("svg.map .cell")].map(text => {
+    const shade = text.previousElementSibling;
+    const card = parts(getComputedStyle(text.closest(".card")).backgroundColor).slice(0, 3);
+    const [one, other] = [
+      light([shade.previousElementSibling, shade].reduce(over, card)),
+      light(parts(getComputedStyle(text).fill)),
+    ];
+    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  });
+}"""
+# Names in the first column that are broken where no word ends.
+BROKEN = """() => [...document.querySelectorAll("main tbody th")].filter(th => {
+  const walker = document.createTreeWalker(th, NodeFilter.SHOW_TEXT);
+  let [before, line, broken] = ["", null, false];
+  while (walker.nextNode()) for (let at = 0; at < walker.currentNode.length; at += 1) {
+    const range = document.createRange();
+    range.setStart(walker.currentNode, at);
+    range.setEnd(walker.currentNode, at + 1);
+    const { top } = range.getBoundingClientRect();
+    broken ||= line !== null && top > line + 4 && !/[\\s_.-]/.test(before);
+    [before, line] = [walker.currentNode.data[at], top];
+  }
+  return broken;
+}).map(th => th.textContent)"""
+# Tables of which a part is beyond the right edge.
+BEYOND = """() => [...document.querySelectorAll("main .scroll")]
+  .filter(box => box.scrollWidth > box.clientWidth).map(box => box.ariaLabel)"""
 
 
 @dataclass
@@ -181,11 +226,15 @@ def test_the_whole_way(one: Served, tmp_path: Path) -> None:
         page.get_by_role("button", name="Compare").click()
         heading(page, "Real and synthetic")
         heading(page, "Verdict", level=2)
+        page.get_by_role("definition").get_by_text("age>=30", exact=True).wait_for()
+        page.get_by_text("compared with all real rows").wait_for()
         columns = len(rows[0])
         assert page.get_by_role("img", name=re.compile("^Distribution of ")).count() == columns
         for name in ("Real", "Synthetic", "Change"):
             map_ = page.get_by_role("img", name=re.compile(rf"^{name}\."))
             assert map_.locator("rect[fill-opacity]").count() == columns * (columns - 1)
+        assert page.evaluate(CLIPPED) == []
+        assert min(page.evaluate(CONTRASTS)) >= CONTRAST
         page.get_by_text("As numbers").first.click()
         page.get_by_role("region", name=re.compile("share of the rows")).wait_for()
         with page.context.expect_page() as opening:
@@ -279,21 +328,86 @@ def test_it_is_accessible(one: Served, hostile: dict[str, str], scheme: Scheme) 
             shot(page, f"{scheme}-{name}")
 
 
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 360)])
+def test_heatmaps_of_any_names_and_ties_can_be_read(
+    one: Served, hostile: dict[str, str], scheme: Scheme, width: int
+) -> None:
+    found = one.client.get(f"/v1/evaluations/{hostile['comparison'].partition('/')[2]}").json()
+    size = len(WIDE_NAMES)
+    steps = iter(range(size * size))
+    ties = [[next(steps) / (size**2 - 1) for _ in WIDE_NAMES] for _ in WIDE_NAMES]
+    change = [[0.6 * tie - 0.3 for tie in row] for row in ties]
+    found["report"]["association"] |= {
+        "columns": WIDE_NAMES,
+        "real": ties,
+        "synthetic": [[-tie for tie in row] for row in ties],
+        "difference": change,
+    }
+    found["report"]["shapes"]["columns"][0]["histogram"]["labels"][0] = "W" * 30
+    with one.watched(scheme, width) as seen:
+        page = seen.page
+        sign_in(one, page)
+        page.route(f"**/v1/evaluations/{found['id']}", lambda route: route.fulfill(json=found))
+        one.open(page, hostile["comparison"])
+        settled(page, hostile["comparison"])
+        assert page.evaluate(CLIPPED) == []
+        for now in (scheme, "light" if scheme == "dark" else "dark"):
+            page.emulate_media(color_scheme=now)
+            page.evaluate("new Promise(requestAnimationFrame)")  # media queries are told before
+            contrasts = page.evaluate(CONTRASTS)
+            assert len(contrasts) == 3 * size * (size - 1)
+            assert min(contrasts) >= CONTRAST, now
+        page.emulate_media(color_scheme=scheme)
+        for name, matrix in (("Real", ties), ("Change", change)):
+            figure = page.get_by_role("figure").filter(
+                has=page.get_by_role("img", name=re.compile(rf"^{name}\."))
+            )
+            figure.get_by_text("As numbers").click()
+            rows = figure.get_by_role("region", name=re.compile(f"^{name}: ")).get_by_role("row")
+            rows.first.wait_for()
+            assert rows.nth(0).get_by_role("columnheader").all_inner_texts() == [
+                "Column",
+                *WIDE_NAMES,
+            ]
+            shown = rows.nth(1).get_by_role("cell").all_inner_texts()
+            assert shown[1:] == [f"{tie:.3f}" for tie in matrix[0][1:]]
+        assert accessibility(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        shot(page, f"{scheme}-{width}-wide-names")
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_names_break_where_a_word_ends(one: Served, width: int) -> None:
+    names = ("education_num", "marital_status", "hours_per_week", "shipping.address.postal_code")
+    long = "an answer that leaves the names no more room than they need"
+    lines = [",".join(names), *(f"{long} {i % 5},{i % 3},{i % 7},{i % 11}" for i in range(200))]
+    view = f"datasets/{upload(one.client, chr(10).join(lines).encode(), 'names.csv')}"
+    with one.watched(width=width) as seen:
+        page = seen.page
+        sign_in(one, page)
+        one.open(page, view)
+        settled(page, view)
+        assert page.get_by_role("rowheader").all_inner_texts() == list(names)
+        assert page.evaluate(BROKEN) == []
+
+
 def test_nothing_overflows_a_small_screen(one: Served, hostile: dict[str, str]) -> None:
     with one.watched(width=360) as seen:
         page = seen.page
         sign_in(one, page)
-        for name, view in {
-            "datasets": "datasets",
-            "keys": "keys",
-            "jobs": "jobs",
-            **hostile,
-        }.items():
+        body = {"model_id": hostile["model"].partition("/")[2], "rows": NEVER_DONE}
+        running = submit(one.client, "/v1/generate", body)["id"]
+        lists = ("datasets", "models", "jobs", "comparisons", "keys")
+        for name, view in {**{name: name for name in lists}, **hostile}.items():
             one.open(page, view)
             settled(page, view)
+            if view == "jobs":
+                page.locator(".badge.running").first.wait_for()
             over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert over <= 0, name
             shot(page, f"narrow-{name}")
+            assert name not in lists or page.evaluate(BEYOND) == [], name
+        one.client.post(f"/v1/jobs/{running}/cancel").raise_for_status()
 
 
 def test_names_and_values_stay_text(one: Served, hostile: dict[str, str]) -> None:
