@@ -23,8 +23,8 @@ _SIEVE_BITS = 8
 HEAP_SHARE, HEAP_ROWS = 8, 16
 """Times the mean number of rows of a value, and rows, above which a number is never moved."""
 
-SWAP_REACH, SWAP_ROUNDS = 16, 5
-"""Rows among which a partner is drawn at first; rounds, each with four times as many."""
+SWAP_REACH, SWAP_ROUNDS, MOST_SWAPPED = 16, 5, 4
+"""Rows among which a partner is drawn at first; rounds, each with four times as many; columns."""
 
 Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.intp]
@@ -161,20 +161,25 @@ def swap(  # noqa: PLR0917
         copied: marks of the rows that are copies; those that are no more are cleared.
         random: source of the partners.
     """
-    movable = _by_closeness(codecs, guarded)
+    movable = _by_closeness(codecs, guarded)[:MOST_SWAPPED]
+    lines: dict[int, _Line] = {}
+    needy = rows[copied.take(rows)]
     for attempt in range(SWAP_ROUNDS * len(movable)):
-        needy = rows[copied.take(rows)]
-        if not len(needy):
-            return
-        column = columns[movable[attempt % len(movable)]]
+        position = movable[attempt % len(movable)]
+        column = columns[position]
+        if position not in lines:
+            lines[position] = _Line(column.index, rows)
         reach = SWAP_REACH << (2 * (attempt // len(movable)))
-        first, second = _partners(column.index, rows, needy, reach, random)
+        first, second = lines[position].partners(column.index, needy, reach, random)
         _exchange(column, first, second)
         both = np.concatenate([first, second])
         still = guard.copies([columns[position].index.take(both) for position in guarded])
         worse = still[: len(first)] | still[len(first) :]
         _exchange(column, first[worse], second[worse])
         copied[first[~worse]] = copied[second[~worse]] = False
+        needy = needy[copied.take(needy)]
+        if not len(needy):
+            return
 
 
 def nudge(  # noqa: PLR0917
@@ -220,37 +225,49 @@ def _by_closeness(codecs: Sequence[Codec], guarded: Sequence[int]) -> list[int]:
     return sorted(varied, key=lambda p: (codecs[p].numbers is None, -codecs[p].size, p))
 
 
-def _partners(
-    index: npt.NDArray[np.intp], rows: Rows, needy: Rows, reach: int, random: RawRandom
-) -> tuple[Rows, Rows]:
-    """Disjoint pairs of a needy row and one with another value near its own, neither missing.
+class _Line:
+    """Rows in the order of a column's values, without missing ones.
 
     Args:
-        index: the column's.
+        index: the column's; rows that exchange values later stay where they are here.
         rows: those that may take part.
-        needy: those of them that need a partner.
-        reach: rows of the next values, up or down, among which the partner is drawn.
-        random: says up or down, and which one.
     """
-    rows, needy = rows[index.take(rows) > 0], needy[index.take(needy) > 0]
-    values = index.take(rows)
-    order = np.argsort(
-        values.astype(np.uint16) if values.max(initial=0) < 2**16 else values, kind="stable"
-    )
-    ascending, own = values.take(order), index.take(needy)
-    drawn = random.uint32(len(needy)).astype(np.int64)
-    below = np.searchsorted(ascending, own, side="left") - 1
-    above = np.searchsorted(ascending, own, side="right")
-    step = (drawn >> 1) % reach
-    place = np.where(drawn & 1, above + step, below - step)
-    inside = np.flatnonzero((place >= 0) & (place < len(order)))
-    first, second = needy[inside], rows[order[place[inside]]]
-    # Each row takes part once, first come first served.
-    pairs = np.stack([first, second], axis=1).ravel()
-    seen = np.zeros(len(pairs), bool)
-    seen[np.unique(pairs, return_index=True)[1]] = True
-    alone = seen[0::2] & seen[1::2]
-    return first[alone], second[alone]
+
+    def __init__(self, index: npt.NDArray[np.intp], rows: Rows) -> None:
+        values = index.take(rows)
+        known = np.flatnonzero(values)
+        values = values.take(known)
+        # Sixteen bits are sorted by radix.
+        short = values.astype(np.uint16) if values.max(initial=0) < 2**16 else values
+        order = np.argsort(short, kind="stable")
+        self._ascending, self._rows = values.take(order), rows.take(known.take(order))
+
+    def partners(
+        self, index: npt.NDArray[np.intp], needy: Rows, reach: int, random: RawRandom
+    ) -> tuple[Rows, Rows]:
+        """Disjoint pairs of a needy row and one with another value near its own.
+
+        Args:
+            index: the column's.
+            needy: rows that need a partner.
+            reach: rows of the next values, up or down, among which the partner is drawn.
+            random: says up or down, and which one.
+        """
+        needy = needy[index.take(needy) > 0]
+        own = index.take(needy)
+        drawn = random.uint32(len(needy)).astype(np.int64)
+        below = np.searchsorted(self._ascending, own, side="left") - 1
+        above = np.searchsorted(self._ascending, own, side="right")
+        step = (drawn >> 1) % reach
+        place = np.where(drawn & 1, above + step, below - step)
+        inside = np.flatnonzero((place >= 0) & (place < len(self._rows)))
+        first, second = needy[inside], self._rows[place[inside]]
+        # Each row takes part once, first come first served.
+        pairs = np.stack([first, second], axis=1).ravel()
+        seen = np.zeros(len(pairs), bool)
+        seen[np.unique(pairs, return_index=True)[1]] = True
+        alone = seen[0::2] & seen[1::2]
+        return first[alone], second[alone]
 
 
 def _try(  # noqa: PLR0917

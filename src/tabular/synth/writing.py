@@ -244,19 +244,32 @@ class _JsonSink:
 
 
 def _json_cells(column: pa.Array) -> pa.Array:
-    """Each value as JSON text."""
+    """Each value as JSON text; times as ISO 8601 says, durations as whole numbers of their unit."""
     kind = column.type
+    if pa.types.is_dictionary(kind) and not pa.types.is_string(kind.value_type):
+        return _json_cells(column.dictionary_decode())
+    if pa.types.is_duration(kind):
+        return _json_cells(column.cast(pa.int64()))
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.string()).fill_null("null")
     if pa.types.is_floating(kind):
         finite = pc.if_else(pc.is_finite(column), column, pa.scalar(None, kind))
         return finite.cast(pa.string()).fill_null("null")
     if not pa.types.is_dictionary(kind):
-        if pa.types.is_temporal(kind):
-            column = column.cast(pa.string())
         column = column.dictionary_encode()
-    quoted = [json.dumps(value, ensure_ascii=False) for value in column.dictionary.to_pylist()]
+    texts = column.dictionary
+    if pa.types.is_temporal(kind):
+        texts = _iso(texts)
+    quoted = [json.dumps(value, ensure_ascii=False) for value in texts.to_pylist()]
     return pa.array(quoted, pa.string()).take(column.indices).fill_null("null")
+
+
+def _iso(times: pa.Array) -> pa.Array:
+    """Dates, times and moments as ISO 8601 writes them: a T between, the zone as Z or +01:00."""
+    if pa.types.is_date(times.type):
+        return times.cast(pa.date32()).cast(pa.string())
+    texts = pc.replace_substring(times.cast(pa.string()), " ", "T", max_replacements=1)
+    return pc.replace_substring_regex(texts, r"([+-]\d{2})(\d{2})$", r"\1:\2")
 
 
 _SINKS: dict[str, Any] = {"parquet": _ParquetSink, "csv": _CsvSink, "jsonl": _JsonSink}
