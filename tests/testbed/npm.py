@@ -27,6 +27,8 @@ def package(name: str, version: str) -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may be the first
         if not (folder / "complete").exists():
+            # npm takes the folders that an interrupted install left half full for whole ones.
+            shutil.rmtree(folder / "node_modules", ignore_errors=True)
             _install(folder, f"{name}@{version}")
             (folder / "complete").touch()
     return folder
