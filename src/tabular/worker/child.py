@@ -19,12 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tabular.errors import TabularError
+from tabular.errors import TabularError, UnavailableError
 from tabular.infra import tracing
 from tabular.infra.logs import configure_logging, log_context
 from tabular.infra.storage import open_store
 from tabular.worker import scratch, wire
-from tabular.worker.handlers import HANDLERS, Workbench
+from tabular.worker.handlers import HANDLERS, Models, Workbench
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_EVERY = 0.2  # seconds
@@ -81,12 +81,16 @@ def _done(task: dict[str, Any], bench: Workbench) -> dict[str, Any]:
     try:
         with tracing.subspan(task["kind"], pid=str(os.getpid())):
             result = HANDLERS[task["kind"]](task, bench)
-    except TabularError as error:
+    except UnavailableError as error:
         return _failed(error)
+    except TabularError as error:
+        return _failed(scratch.no_room(error) or error)
     except MemoryError:
         _LOG.exception("out of memory")
         return _failed(TabularError("it needs more memory than there is", code="job.memory"))
     except Exception as error:  # noqa: BLE001 - the process's edge: told to the parent, logged
+        if (full := scratch.no_room(error)) is not None:
+            return _failed(full)
         _LOG.exception("unexpected error in a %s task", task["kind"])
         return _failed(
             TabularError(
@@ -122,11 +126,12 @@ def main() -> None:
     inbox.start()
     hello = inbox.next()
     configure_logging(hello["log_level"], secrets=hello["secrets"])
-    store = open_store(hello["storage_url"])
+    store, models = open_store(hello["storage_url"]), Models()
     while True:
         task = inbox.next()
         inbox.scratch = task["scratch"]
-        send(_answer(task, Workbench(store, Path(task["scratch"]), _reporter(send))))
+        bench = Workbench(store, Path(task["scratch"]), _reporter(send), models)
+        send(_answer(task, bench))
         inbox.scratch = None
 
 

@@ -71,6 +71,7 @@ class LocalProcesses:
         self._free: queue.SimpleQueue[ChildProcess] = queue.SimpleQueue()
         self._children = [ChildProcess(url, log_level="ERROR") for _ in range(self._workers)]
         for child in self._children:
+            child.warm()
             self._free.put(child)
         self._pool = self._stack.enter_context(ThreadPoolExecutor(self._workers))
         return self

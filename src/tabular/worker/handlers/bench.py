@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,9 +13,24 @@ import pyarrow as pa
 from tabular.errors import TableError, TooLargeError
 from tabular.infra.storage import ObjectInfo, ObjectStore
 from tabular.infra.storage.pieces import Piece, StoredFile
+from tabular.synth.synthesizer import Synthesizer
 from tabular.synth.tables import read_table
 
 _CHUNK = 1024 * 1024
+
+
+class Models:
+    """The model that was used last, loaded: parts of one generation follow each other."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, str, Synthesizer] | None = None
+
+    def load(self, bench: Workbench, key: str) -> Synthesizer:
+        """See `Workbench.model`."""
+        digest = bench.store.head(key).sha256
+        if self._last is None or self._last[:2] != (key, digest):
+            self._last = (key, digest, Synthesizer.load(bench.fetch(key)))
+        return self._last[2]
 
 
 @dataclass(frozen=True)
@@ -26,11 +41,13 @@ class Workbench:
         store: where objects are read and written.
         scratch: a folder that is removed with the task.
         report: tells the fraction done, 0 to 1, and the rows made since the last call.
+        models: what this process has loaded for the tasks before.
     """
 
     store: ObjectStore
     scratch: Path
     report: Callable[[float, int], None]
+    models: Models = field(default_factory=Models)
 
     def table(self, source: dict[str, Any]) -> pa.Table:
         """The table in an object, or in pieces of several.
@@ -56,6 +73,15 @@ class Workbench:
         pieces = [Piece(*piece) for piece in source["pieces"]]
         size = sum(piece.size for piece in pieces)
         return StoredFile(pieces, size, "").open(self.store)
+
+    def model(self, key: str) -> Synthesizer:
+        """The model in an object.
+
+        Raises:
+            ModelFileError: it is damaged or too new.
+            NotFoundError, UnavailableError: of the store.
+        """
+        return self.models.load(self, key)
 
     def fetch(self, key: str) -> Path:
         """An object as a file in the scratch folder."""

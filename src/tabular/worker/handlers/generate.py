@@ -7,7 +7,6 @@ from typing import Any, BinaryIO
 
 from tabular.infra.pipe import streamed
 from tabular.synth.joining import head_of
-from tabular.synth.synthesizer import Synthesizer
 from tabular.worker.handlers.bench import Workbench
 from tabular.worker.wire import Task
 
@@ -21,7 +20,7 @@ def generate(task: Task, bench: Workbench) -> dict[str, Any]:
         ConstraintError: no row fulfils the conditions.
         ModelFileError: the model is damaged or too new.
     """
-    synthesizer = Synthesizer.load(bench.fetch(task["model"]))
+    synthesizer = bench.model(task["model"])
     rows, kind = task["rows"], task["format"]
     counted = 0
 
@@ -31,7 +30,7 @@ def generate(task: Task, bench: Workbench) -> dict[str, Any]:
         bench.report(fraction, made - counted)
         counted = made
 
-    def write(target: Path | BinaryIO) -> None:
+    def write(target: BinaryIO) -> None:
         synthesizer.write(
             target,
             rows,
@@ -44,7 +43,8 @@ def generate(task: Task, bench: Workbench) -> dict[str, Any]:
 
     more = {"head": head_of(synthesizer.schema, kind)} if task.get("part") else {}
     if "path" in task:
-        write(Path(task["path"]))
+        with Path(task["path"]).open("wb") as file:
+            write(file)
         return {"format": kind, "rows": rows, **more}
     info = bench.store.put(f"{task['folder']}/rows.{kind}", streamed(write))
     return {
