@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from tabular.errors import ConflictError, TabularError
+from tabular.errors import ConflictError, TabularError, UnavailableError
 from tabular.infra.database import Database
 from tabular.infra.database.models import Garbage, Hold
 from tabular.infra.storage import ObjectStore
@@ -105,6 +105,9 @@ class GarbageBin:
                 row.pending = False
             for info in self._store.list(folder):
                 self._store.delete(info.key)
+            if self._store.keys_below(folder):
+                # Asked over plain http, a store may have removed what it understood instead.
+                raise UnavailableError("the store still has them after it removed them")
             with self._database.transaction() as session:
                 session.execute(delete(Garbage).where(named))
         except TabularError as error:

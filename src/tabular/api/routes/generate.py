@@ -6,10 +6,8 @@ import contextlib
 import functools
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 from anyio import to_thread
@@ -27,7 +25,7 @@ from tabular.api.views import job_out
 from tabular.errors import InputError, TabularError, TooLargeError, UnavailableError
 from tabular.infra.auth import Principal
 from tabular.infra.database.models import Job, Model
-from tabular.worker import accounting
+from tabular.worker import accounting, scratch
 from tabular.worker.jobs import GENERATE
 from tabular.worker.quotas import admit, check_job_rows
 from tabular.worker.tasks import generation_task
@@ -119,8 +117,8 @@ def _inline(
     """Generate within the request, in the child, over a file of this machine."""
     with service.database.session() as session:
         task = generation_task(lookup.model(session, body.model_id), body.model_dump())
-    with tempfile.TemporaryDirectory(prefix="tabular-inline-") as folder:
-        path = Path(folder) / f"rows.{body.format}"
+    with scratch.made(scratch.INLINE) as folder:
+        path = folder / f"rows.{body.format}"
         with _accounted(service, principal, body.rows), service.metrics.generation() as generation:
             try:
                 service.generator.run(
