@@ -103,6 +103,21 @@ def test_the_command_of_age_opens_each_file(source: Filled, store: ObjectStore) 
         open_place(store, Keys(identity=keygen()[0])).read(made.id)
 
 
+def test_whoever_a_backup_is_for_opens_all_of_it_though_an_earlier_one_was_for_another(
+    source: Filled, store: ObjectStore
+) -> None:
+    (first, first_public), (second, second_public) = keygen(), keygen()
+    before = Backup(source.settings, create_place(store, Keys(recipients=(first_public,)))).run()
+    made = Backup(source.settings, create_place(store, Keys(recipients=(second_public,)))).run()
+    assert verify(open_place(store, Keys(identity=first)), before.id).ok
+    found = verify(open_place(store, Keys(identity=second)), made.id)
+    assert found.ok, found.damaged
+    both = Keys(recipients=(first_public, second_public))
+    shared = Backup(source.settings, create_place(store, both)).run()
+    assert verify(open_place(store, Keys(identity=first)), shared.id).ok
+    assert Backup(source.settings, create_place(store, both)).run().added < shared.added / 10
+
+
 def test_encryption_is_said_or_nothing_is_written(source: Filled, store: ObjectStore) -> None:
     with pytest.raises(ConfigError, match="nothing says how to encrypt"):
         create_place(store, Keys())

@@ -8,9 +8,9 @@
     backups/<id>/checks/<time>     what came of each verification and each drill
 
 A blob's name is made of its content (HMAC of its SHA-256 by a key from the service's secret key,
-so that it tells nobody what is in it). A backup that was killed has left blobs and no manifest;
-the next finds them and goes on from there. An unchanged object is stored by the first backup and
-by no other.
+so that it tells nobody what is in it) and of the recipients, where it is encrypted for some. A
+backup that was killed has left blobs and no manifest; the next finds them and goes on from there.
+An unchanged object is stored by the first backup and by no other.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Place:
         if self.method == sealing.NONE:
             return sha256
         key = hmac.digest(secret.encode(), b"tabular backup names", "sha256")
-        return hmac.new(key, sha256.encode(), "sha256").hexdigest()
+        # What was encrypted for others cannot be read by those whom this backup is for.
+        content = "\n".join((sha256, *self._seal.readers))
+        return hmac.new(key, content.encode(), "sha256").hexdigest()
 
     def has(self, name: str) -> bool:
         """Whether a blob is there, whole."""

@@ -69,6 +69,11 @@ class Sealing(Protocol):
         """`PASSPHRASE`, `RECIPIENTS` or `NONE`."""
         ...
 
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Public keys of the recipients of what is written, in order; empty for other methods."""
+        ...
+
     def close(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """What is stored for these bytes."""
         ...
@@ -83,6 +88,7 @@ class Unsealed:
     """Files as they are, because somebody said so."""
 
     method: str = NONE
+    readers: tuple[str, ...] = ()
 
     def close(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The same bytes."""
@@ -106,6 +112,11 @@ class Age:
         self.method = method
         self._recipients = list(recipients)
         self._identities = list(identities)
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Public keys of the recipients; those of a passphrase's own key pair do not vary."""
+        return tuple(sorted({*map(str, self._recipients)})) if self.method == RECIPIENTS else ()
 
     def close(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """An age file.
