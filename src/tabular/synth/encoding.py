@@ -222,14 +222,40 @@ def _absent(array: pa.Array) -> npt.NDArray[np.bool_]:
     return np.asarray(array.is_null().to_numpy(zero_copy_only=False), bool)
 
 
+_ORDERED = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_timestamp,
+    pa.types.is_duration,
+)
+_UNORDERED = (
+    pa.types.is_null,
+    pa.types.is_boolean,
+    pa.types.is_string,
+    pa.types.is_large_string,
+)
+
+
 def is_ordered(kind: pa.DataType) -> bool:
     """Whether values of this Arrow type are numbers, dates or times."""
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_temporal(kind)
-    )
+    return any(test(kind) for test in _ORDERED)
+
+
+def is_learnable(kind: pa.DataType) -> bool:
+    """Whether columns of this Arrow type can be synthesized; the one place that says so."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(test(kind) for test in _ORDERED + _UNORDERED)
+
+
+def not_learnable(name: str, kind: pa.DataType) -> TableError:
+    """The error for a column of a type that `is_learnable` denies."""
+    hint = "flatten it into plain columns, or drop it"
+    if isinstance(kind, pa.BaseExtensionType):
+        hint = "make plain numbers, times or texts of it, or drop it"
+    return TableError(f"column {name!r} has type {kind}, which cannot be synthesized", hint=hint)
 
 
 def plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
@@ -268,17 +294,13 @@ def encode(
     Raises:
         TableError: infinite values, or a type that cannot be synthesized.
     """
+    if not is_learnable(column.type):
+        raise not_learnable(name, column.type)
     array = plain(column)
     if pa.types.is_null(array.type):
         empty = Codec(name, column.type, pa.array([], pa.string()), np.zeros(0, np.uint8))
         return empty, np.zeros(len(array), np.int32)
-    try:
-        coded = pc.dictionary_encode(array)
-    except pa.ArrowNotImplementedError as error:
-        raise TableError(
-            f"column {name!r} has type {column.type}, which cannot be synthesized",
-            hint="flatten it into plain columns, or drop it",
-        ) from error
+    coded = pc.dictionary_encode(array)
     dictionary = coded.dictionary
     if pa.types.is_large_string(dictionary.type) and pa.types.is_string(column.type):
         dictionary = _narrow(name, dictionary)

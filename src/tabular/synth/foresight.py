@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from tabular.errors import InputError, TableError
 from tabular.synth.conditions import Where, parse_where, schema_conditions
+from tabular.synth.encoding import is_learnable, plain
 from tabular.synth.prepare import require_rows
 from tabular.synth.schema import TableSchema
 
@@ -28,9 +29,10 @@ Described = Sequence[Mapping[str, Any]]
 
 def obstacle(column: pa.ChunkedArray) -> str | None:
     """Why a model cannot learn a column, None if it can."""
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+    if not is_learnable(column.type):
         return f"type {column.type} cannot be synthesized"
-    if pa.types.is_floating(column.type) and pc.any(pc.is_inf(column)).as_py():
+    values = plain(column)
+    if pa.types.is_floating(values.type) and pc.any(pc.is_inf(values)).as_py():
         return "holds infinite values"
     return None
 

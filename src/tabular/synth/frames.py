@@ -5,14 +5,20 @@ Nothing here imports pandas or polars unless a table of theirs was handed over.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tabular.errors import TableError
 
 Kind = Literal["arrow", "pandas", "polars"]
+
+_UNREADABLE = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 def to_arrow(table: Any) -> tuple[pa.Table, Kind]:
@@ -34,7 +40,7 @@ def to_arrow(table: Any) -> tuple[pa.Table, Kind]:
     if not names:
         raise TableError("the table has no columns")
     refuse_repeats(names)
-    return found, kind  # type: ignore[return-value]
+    return plain_types(found), kind  # type: ignore[return-value]
 
 
 def refuse_repeats(names: list[str], where: str | None = None) -> None:
@@ -52,22 +58,118 @@ def refuse_repeats(names: list[str], where: str | None = None) -> None:
         )
 
 
+def plain_types(table: pa.Table) -> pa.Table:
+    """The table with layouts that mean the same as a plainer one in that one.
+
+    Views and run lengths are written out, UUIDs and JSON become the texts that they are.
+    """
+    schema = pa.schema([field.with_type(_plain_type(field.type)) for field in table.schema])
+    if schema.types == table.schema.types:
+        return table
+    columns = [
+        _as_plain(column, kind) for column, kind in zip(table.columns, schema.types, strict=True)
+    ]
+    return pa.table(columns, schema=schema.with_metadata(table.schema.metadata))
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _plain_type(kind.value_type), kind.ordered)
+    if pa.types.is_run_end_encoded(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_string_view(kind) or kind == pa.uuid():
+        return pa.string()
+    if isinstance(kind, pa.JsonType | pa.Bool8Type):
+        return pa.bool_() if isinstance(kind, pa.Bool8Type) else kind.storage_type
+    return kind
+
+
+def _as_plain(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if column.type == kind:
+        return column
+    if pa.types.is_run_end_encoded(column.type):
+        chunks = [pc.run_end_decode(chunk) for chunk in column.chunks]
+        return _as_plain(pa.chunked_array(chunks, column.type.value_type), kind)
+    if column.type == pa.uuid():
+        return pa.chunked_array([_uuid_texts(chunk.storage) for chunk in column.chunks], kind)
+    return column.cast(kind)
+
+
+def _uuid_texts(values: pa.Array) -> pa.Array:
+    """UUIDs as RFC 9562 writes them, 8-4-4-4-12 hexadecimal digits."""
+    absent = np.asarray(values.is_null().to_numpy(zero_copy_only=False), bool)
+    octets = np.frombuffer(b"".join(values.fill_null(bytes(16)).to_pylist()), np.uint8)
+    octets = octets.reshape(-1, 16)
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    pairs = np.stack([digits[octets >> 4], digits[octets & 15]], axis=2).reshape(-1, 32)
+    texts = np.insert(pairs, [8, 12, 16, 20], ord("-"), axis=1)
+    return pa.array(texts.view("S36").ravel().astype("U36"), pa.string(), mask=absent)
+
+
 def _foreign(table: Any) -> tuple[pa.Table, str]:
     package = type(table).__module__.partition(".")[0]
     if package == "pandas" and type(table).__name__ == "DataFrame":
-        try:
-            return pa.Table.from_pandas(table, preserve_index=False), package
-        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
-            raise TableError(
-                f"a column mixes types: {error}",
-                hint="give each column one type, for example with DataFrame.astype",
-            ) from error
+        refuse_repeats([str(label) for label in table.columns])
+        return _converted(table, _from_pandas), package
     if package == "polars" and type(table).__name__ == "DataFrame":
-        return table.to_arrow(), package
+        return _converted(table, _from_polars), package
     raise TableError(
         f"cannot read a table from {type(table).__module__}.{type(table).__qualname__}",
         hint="give a pyarrow.Table, pandas.DataFrame or polars.DataFrame",
     )
+
+
+def _from_polars(frame: Any) -> pa.Table:
+    return frame.to_arrow()
+
+
+def _from_pandas(frame: Any) -> pa.Table:
+    """The table, and in its metadata what the labels of the columns were if not texts."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    labels = frame.columns
+    if all(isinstance(label, str) for label in labels):
+        return table
+    noted = json.loads(table.schema.metadata[b"pandas"])
+    noted["labels"] = {
+        "values": [_jsonable(label) for label in labels.tolist()],
+        "names": [None if name is None else str(name) for name in labels.names],
+        "type": str(labels.dtype),
+        "levels": labels.nlevels,
+    }
+    return table.replace_schema_metadata({"pandas": json.dumps(noted)})
+
+
+def _jsonable(label: Any) -> Any:
+    if isinstance(label, tuple):
+        return [_jsonable(part) for part in label]
+    return label if label is None or isinstance(label, str | int | float) else str(label)
+
+
+def _converted(frame: Any, convert: Callable[[Any], pa.Table]) -> pa.Table:
+    """The frame as an Arrow table.
+
+    Raises:
+        TableError: Arrow has no type for a column; names it.
+    """
+    try:
+        return convert(frame)
+    except _UNREADABLE as error:
+        culprit, reason = _culprit(frame, convert) or ("", error)
+        text = " ".join(str(part) for part in getattr(reason, "args", ()) or [reason])
+        named = f"column {culprit!r}" if culprit else "a column"
+        raise TableError(
+            f"{named} mixes types or has one that cannot be read: {text.partition(chr(10))[0]}",
+            hint="give each column one plain type, for example with astype",
+        ) from error
+
+
+def _culprit(frame: Any, convert: Callable[[Any], pa.Table]) -> tuple[str, Exception] | None:
+    for label in frame.columns:
+        try:
+            convert(frame[[label]])
+        except _UNREADABLE as error:
+            return str(label), error
+    return None
 
 
 def pandas_types(table: pa.Table) -> str | None:
@@ -87,9 +189,24 @@ def from_arrow(table: pa.Table, kind: Kind, noted: str | None = None) -> Any:
     if kind == "pandas":
         if noted is not None:
             table = table.replace_schema_metadata({"pandas": noted})
-        return table.to_pandas()
+        frame = table.to_pandas()
+        labels = json.loads(noted).get("labels") if noted is not None else None
+        return frame if labels is None else _labelled(frame, labels)
     if kind == "polars":
         import polars
 
         return polars.from_arrow(table)
     return table
+
+
+def _labelled(frame: Any, labels: Mapping[str, Any]) -> Any:
+    """A frame with the labels that its columns had."""
+    import pandas  # type: ignore[import-untyped]
+
+    if labels["levels"] > 1:
+        found = [tuple(label) for label in labels["values"]]
+        frame.columns = pandas.MultiIndex.from_tuples(found, names=labels["names"])
+    else:
+        name = labels["names"][0]
+        frame.columns = pandas.Index(labels["values"], dtype=labels["type"], name=name)
+    return frame

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabular.errors import InputError, TableError, nearest
-from tabular.synth.encoding import is_ordered, plain
+from tabular.errors import InputError, nearest
+from tabular.synth.encoding import is_learnable, is_ordered, not_learnable, plain
 
 ROLES = (
     "integer",
@@ -183,11 +184,8 @@ def infer(table: pa.Table) -> TableSchema:
 
 def _role(name: str, column: pa.ChunkedArray) -> str:
     kind = _value_type(column.type)
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        raise TableError(
-            f"column {name!r} has type {column.type}, which cannot be synthesized",
-            hint="flatten it into plain columns, or drop it",
-        )
+    if not is_learnable(kind):
+        raise not_learnable(name, column.type)
     values = pc.drop_null(plain(column))
     distinct = _distinct(values) if len(values) else 0
     if distinct <= 1:
@@ -259,7 +257,13 @@ def _column(name: str, value: Any, where: str | None) -> ColumnSchema:
             where=where,
             hint=f"{nearest(str(role), ROLES)}roles are {', '.join(ROLES)}",
         )
-    return ColumnSchema(name, str(role), value.get("minimum"), value.get("maximum"))
+    ends = (_written(value.get(end)) for end in ("minimum", "maximum"))
+    return ColumnSchema(name, str(role), *ends)
+
+
+def _written(bound: Any) -> Any:
+    """A bound as JSON can hold it: YAML makes dates and times of what looks like one."""
+    return bound.isoformat() if isinstance(bound, date) else bound
 
 
 def _known(data: Mapping[Any, Any], keys: Sequence[str], where: str | None, what: str) -> None:
@@ -279,8 +283,10 @@ def _parse(text: str, file: Path) -> Any:
         except json.JSONDecodeError as error:
             place = f"{file}:{error.lineno}:{error.colno}"
             raise InputError(f"not JSON: {error.msg}", where=place) from error
+        except (RecursionError, ValueError) as error:
+            raise InputError(f"not a schema: {error}", where=str(file)) from error
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         return YAML(typ="safe").load(text)
@@ -288,3 +294,6 @@ def _parse(text: str, file: Path) -> Any:
         mark = error.problem_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
         raise InputError(f"not YAML: {error.problem}", where=place) from error
+    except (YAMLError, RecursionError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"not a schema in YAML: {reason}", where=str(file)) from error

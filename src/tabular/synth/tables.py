@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tabular.errors import TableError
 from tabular.synth.csvfiles import read_csv
-from tabular.synth.frames import refuse_repeats
+from tabular.synth.frames import plain_types, refuse_repeats
 from tabular.synth.jsonfiles import read_jsonl
 from tabular.synth.memory import Budget, table_limit
 from tabular.synth.parquetfiles import read_parquet
@@ -88,7 +88,7 @@ def read_table(
     except OSError as error:
         raise TableError(f"cannot be read: {error.strerror or error}", where=where) from error
     refuse_repeats(table.column_names, where)
-    return table
+    return plain_types(table)
 
 
 def checked_format(format: str) -> Format:
