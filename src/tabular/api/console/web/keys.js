@@ -3,7 +3,7 @@
 import { ask, get, post } from "./api.js";
 import { announce, button, h } from "./dom.js";
 import { moment } from "./format.js";
-import { busy, card, confirm, copyable, field, form, listing, page, section, select } from "./ui.js";
+import { badge, busy, card, confirm, copyable, field, form, listing, page, section, select } from "./ui.js";
 
 const ROLES = [
 	["user", "user: uploads, fits, generates, compares"],
@@ -38,10 +38,9 @@ export async function keys(context) {
 }
 
 function state(context, row) {
-	if (row.revoked_at) return h("span", { class: "badge cancelled" }, "– revoked");
-	if (row.expires_at && new Date(row.expires_at) < new Date())
-		return h("span", { class: "badge cancelled" }, "– expired");
-	if (row.id === context.who.id) return h("span", { class: "badge succeeded" }, "✓ yours");
+	if (row.revoked_at) return badge("cancelled", "revoked");
+	if (row.expires_at && new Date(row.expires_at) < new Date()) return badge("cancelled", "expired");
+	if (row.id === context.who.id) return badge("succeeded", "yours");
 	const place = h(
 		"span",
 		null,
@@ -57,7 +56,7 @@ function state(context, row) {
 				)
 					return;
 				await ask("DELETE", `v1/keys/${row.id}`);
-				place.replaceChildren(h("span", { class: "badge cancelled" }, "– revoked"));
+				place.replaceChildren(badge("cancelled", "revoked"));
 				announce(`${row.name} is revoked`);
 			}),
 			{ class: "quiet", "aria-label": `Revoke ${row.name}` },

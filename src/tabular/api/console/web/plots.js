@@ -94,12 +94,12 @@ function ticks(histogram, across, missing) {
 	const ends = single ? histogram.labels.slice(0, bars) : histogram.edges;
 	const last = ends[ends.length - 1];
 	const words = [[0, ends[0], ""]];
-	if (last !== ends[0]) words.push([across, last, "end"]);
+	if (last !== ends[0]) words.push([across - 1, last, "end"]);
 	const middle = Math.floor(ends.length / 2);
 	if (ends.length > 2 && ends[0].length + ends[middle].length + last.length < 30) {
 		words.push([(across * (middle + (single ? 0.5 : 0))) / bars, ends[middle], "mid"]);
 	}
-	if (missing) words.push([WIDTH, "none", "end"]);
+	if (missing) words.push([WIDTH - 1, "none", "end"]);
 	return words.map(([x, text, side]) => s("text", { class: `quiet ${side}`, x, y: HEIGHT - 5 }, text));
 }
 
