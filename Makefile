@@ -27,7 +27,7 @@ test-containers: ## the platform in real containers (root: podman, without a reg
 	@scripts/venv.sh dev
 	@$(BIN)/python -m pytest -m containers
 
-soak: ## load and faults for SOAK_SECONDS (180) by SOAK_CLIENTS (200), then a verdict
+soak: ## load and faults for SOAK_SECONDS (180) by SOAK_CLIENTS (200), then a verdict (root: with a full disk)
 	@scripts/venv.sh dev
 	@$(BIN)/python -W ignore -m tests.soak
 	@SCHEMA_TEST_SECONDS=$${SOAK_SECONDS:-180} $(BIN)/python -m pytest -q tests/api/test_schema.py

@@ -5,55 +5,70 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections import Counter
+from collections.abc import Mapping
 
 from tests.soak.chaos import Chaos
-from tests.soak.clients import Ledger
+from tests.soak.ledger import Ledger
 
 
 def report(
     ledger: Ledger,
     chaos: Chaos,
-    checked: dict[str, str],
+    checked: Mapping[str, str],
     *,
     clients: int,
     seconds: float,
     seed: int,
     load: float,
+    took: Mapping[str, float],
 ) -> str:
     """Requests, errors, faults, ends of jobs, and the verdict."""
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    ends = Counter(state["status"] for state in ledger.ended.values())
+    ends = Counter(f"{state['kind']} {state['status']}" for state in ledger.ended.values())
     reasons = Counter(
-        state["error"]["code"] for state in ledger.ended.values() if state["status"] == "failed"
+        state["error"]["code"]
+        for state in ledger.ended.values()
+        if state["status"] == "failed" and state["error"]
     )
-    total = sum(map(len, ledger.seconds.values()))
+    total, silent = sum(map(len, ledger.times.values())), sum(ledger.unanswered.values())
     lines = [
         f"\n## {now}: soak\n",
         f"{clients} clients for {seconds:g} s, seed {seed}; {os.cpu_count()} cores shared by all "
-        f"processes, clients included, load {load:.1f} at the start. Times are of answers of any "
-        "status, faults included.\n",
-        "| route | answers | p50 ms | p99 ms |",
-        "|---|---|---|---|",
-        *(_row(route, times) for route, times in sorted(ledger.seconds.items())),
+        f"processes, clients included, load {load:.1f} at the start. Times are of requests of any "
+        "status, faults included; one without an answer counts with the seconds it was waited "
+        "for. The last two columns are of the time until a client had its yes or no, all its "
+        "tries and pauses included.\n",
+        "| request | number | no answer | p50 ms | p99 ms | p50 ms, tries | p99 ms, tries |",
+        "|---|---|---|---|---|---|---|",
+        *(_row(ledger, kind) for kind in sorted(ledger.times)),
         "",
-        f"- requests answered: {total}; messages of progress: {ledger.messages}",
+        f"- requests: {total}, {silent} without an answer; messages of progress: "
+        f"{ledger.messages}, of {len(ledger.followed)} jobs to their end",
         f"- asked again after: {_counts(ledger.errors)}",
+        f"- codes of refusals: {_counts(ledger.codes)}",
         f"- faults: {_counts(chaos.done)}",
+        f"- requests that met them, or lines of the log: {_counts(chaos.met)}",
+        *(f"- left out: {kind}: {why}" for kind, why in chaos.left_out.items()),
         f"- jobs: {_counts(ends)}; reasons of failure: {_counts(reasons)}",
         *(f"- {name}: {text}" for name, text in checked.items()),
+        "- took: " + ", ".join(f"{what} {spent:.0f} s" for what, spent in took.items()),
         f"- verdict: {'PASSED' if not ledger.wrong else f'FAILED, {len(ledger.wrong)} things'}",
         *(f"  - {what}" for what in ledger.wrong[:30]),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _row(route: str, times: list[float]) -> str:
-    ordered = sorted(times)
-    middle, high = (
-        ordered[len(ordered) // 2],
-        ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)],
-    )
-    return f"| {route} | {len(ordered)} | {middle * 1000:.0f} | {high * 1000:.0f} |"
+def _row(ledger: Ledger, kind: str) -> str:
+    times, waits = sorted(ledger.times[kind]), sorted(ledger.waits.get(kind, ()))
+    spans = [quantile(times, 0.5), quantile(times, 0.99)]
+    spans += [quantile(waits, 0.5), quantile(waits, 0.99)]
+    shown = " | ".join("" if one is None else f"{one * 1000:.0f}" for one in spans)
+    return f"| {kind} | {len(times)} | {ledger.unanswered[kind]} | {shown} |"
+
+
+def quantile(ordered: list[float], share: float) -> float | None:
+    """The value below which that share lies, of values in order; None of none."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
 
 
 def _counts(counter: Counter[str]) -> str:
