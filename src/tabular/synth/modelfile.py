@@ -27,6 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tabular.errors import ModelFileError
+from tabular.synth.landing import landing
 
 MAGIC = b"INFERLOOP-TABULAR\n"
 FORMAT = 1
@@ -87,13 +88,18 @@ def _write_atomically(path: Path, pieces: list[bytes]) -> None:
 
 
 def _replace(path: Path, pieces: list[bytes]) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    target = landing(path)
+    if target is None:
+        with path.open("wb") as file:
+            file.writelines(pieces)
+        return
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

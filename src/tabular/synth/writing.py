@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabular.errors import TableError
+from tabular.synth.landing import landing
 from tabular.synth.partition import GROUP_ROWS
 
 
@@ -31,7 +32,8 @@ class _Sink(Protocol):
 class TableWriter:
     """Writes record batches to a file; use it as a context manager.
 
-    A path gets its file when the block ends well, and nothing when it fails.
+    A path gets its file when the block ends well, and nothing when it fails. A link stays one,
+    and a pipe or a device is written to as it is.
 
     Args:
         target: a path or a binary file.
@@ -54,7 +56,7 @@ class TableWriter:
         else:
             self._path = Path(target)
             chosen = checked_format(format) if format else detect_format(self._path)
-            self._file, self._temporary = _temporary(self._path)
+            self._file, self._temporary = _opened(self._path)
         self.rows = 0
         try:
             with self._explained():
@@ -74,10 +76,7 @@ class TableWriter:
         with self._explained():
             self._sink.close()
             if self._path is not None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
-                self._temporary.replace(self._path)
+                _finish(self._file, self._temporary)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -93,7 +92,8 @@ class TableWriter:
         if self._path is not None:
             with suppress(OSError):  # what cannot be flushed is dropped anyway
                 self._file.close()
-            self._temporary.unlink(missing_ok=True)
+            if self._temporary is not None:
+                self._temporary[0].unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -121,17 +121,16 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         TableError: it cannot be written.
     """
-    file, temporary = _temporary(path)
+    file, temporary = _opened(path)
     try:
         with file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+            _finish(file, temporary)
     except OSError as error:
         raise TableError(f"cannot be written: {_reason(error)}", where=str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary[0].unlink(missing_ok=True)
 
 
 def write_table(table: pa.Table, target: str | Path | BinaryIO, format: str | None = None) -> None:
@@ -147,15 +146,30 @@ def write_table(table: pa.Table, target: str | Path | BinaryIO, format: str | No
             writer.write(batch)
 
 
-def _temporary(path: Path) -> tuple[Any, Path]:
+def _opened(path: Path) -> tuple[Any, tuple[Path, Path] | None]:
+    """A file to write to, and if that is a temporary one its name and the one it gets at last."""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        target = landing(path)
+        if target is None:
+            return path.open("wb"), None
+        prefix = f".{target.name}."
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=target.parent)
     except OSError as error:
         raise TableError(f"cannot be written: {_reason(error)}", where=str(path)) from error
     umask = os.umask(0)
     os.umask(umask)
     Path(name).chmod(0o666 & ~umask)
-    return os.fdopen(handle, "wb"), Path(name)
+    return os.fdopen(handle, "wb"), (Path(name), target)
+
+
+def _finish(file: Any, temporary: tuple[Path, Path] | None) -> None:
+    """Closes a complete file and gives it its name."""
+    file.flush()
+    if temporary is not None:
+        os.fsync(file.fileno())
+    file.close()
+    if temporary is not None:
+        temporary[0].replace(temporary[1])
 
 
 def _reason(error: OSError) -> str:
