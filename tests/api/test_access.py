@@ -36,6 +36,9 @@ ROUTES = {
     ("POST", "/v1/keys"): "admin",
     ("DELETE", f"/v1/keys/{'0' * 16}"): "admin",
     ("POST", f"/v1/keys/{'0' * 16}/rotate"): "admin",
+    ("GET", "/v1/sessions"): "admin",
+    ("DELETE", "/v1/sessions"): "admin",
+    ("DELETE", f"/v1/sessions/{'0' * 16}"): "admin",
     ("GET", "/v1/audit"): "admin",
     ("GET", "/v1/usage/principals"): "admin",
 }

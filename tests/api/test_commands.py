@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from tabular.infra.database import Database
+from tabular.infra.database.models import AuditEvent
 from tests.platform import environment
 
 
@@ -38,6 +41,11 @@ def test_create_key_prints_it_once(tmp_path: Path) -> None:
     assert again == {"id": None, "name": "first", "key": None}
     more = json.loads(run(tmp_path, *create, "--scopes", "jobs:read,generate").stdout)
     assert more["key"] != first["key"]
+    database = Database(environment(tmp_path)["TABULAR_DATABASE_URL"])
+    with database.session() as session:
+        kept = [(e.event, e.resource, e.client) for e in session.scalars(select(AuditEvent))]
+    database.close()
+    assert kept == [("key.created", made["id"], "console") for made in (first, more)]
     wrong = run(tmp_path, *create, "--scopes", "everything")
     assert wrong.returncode == 1
     assert "unknown scope" in wrong.stderr

@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tabular.infra.ratelimit import PAUSE
+from tabular.infra.breaker import PAUSE
 from tests.platform import Processes, environment
 from tests.testbed.ports import free_port
 from tests.testbed.valkey import valkey_server

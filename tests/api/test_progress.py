@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from starlette.testclient import WebSocketDenialResponse
+from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
+from tabular.api.app import create_app
+from tabular.api.service import open_service
 from tabular.errors import UnavailableError
-from tests.platform import Platform, fitted, platform, submit
+from tabular.infra.config import load_settings
+from tabular.infra.database import Database, migrate
+from tests.platform import Platform, environment, fitted, platform, submit
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +80,50 @@ def test_a_database_that_goes_away_ends_the_progress_with_a_word(tmp_path: Path)
             with pytest.raises(WebSocketDisconnect) as end:
                 socket.receive_json()
         assert end.value.code == 1013
+
+
+def test_progress_ends_with_the_credential(tmp_path: Path) -> None:
+    settings = load_settings(environment(tmp_path))
+    database = Database(settings.database_url)
+    migrate(database)
+    database.close()
+    service = replace(open_service(settings), recheck_every=0.1)
+    app = create_app(settings, service=service)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        with service.database.transaction() as session:
+            job = service.jobs.submit(session, "generate", {}, created_by="me")
+        path = f"/v1/jobs/{job.id}/progress"
+        key = service.keys.issue("a", ["jobs:read"])
+        admin = service.keys.issue("admin", ["admin"])
+        body = {"key": key.key}
+        session_of = client.post("/v1/session", json=body).json()
+        other = client.post("/v1/session", json=body).json()
+        headers = {"Authorization": f"Bearer {admin.key}"}
+
+        def left(credential: str) -> WebSocketTestSession:
+            held = {"Authorization": f"Bearer {credential}"}
+            return client.websocket_connect(path, headers=held)
+
+        with (
+            left(key.key) as by_key,
+            left(session_of["token"]) as first,
+            left(other["token"]) as second,
+            left(admin.key) as stays,
+        ):
+            for each in (by_key, first, second, stays):
+                assert each.receive_json()["status"] == "queued"
+            client.delete(f"/v1/sessions/{session_of['id']}", headers=headers)
+            assert code(first) == 1008
+            client.delete(f"/v1/keys/{key.id}", headers=headers)
+            assert [code(second), code(by_key)] == [1008, 1008]
+            client.post(f"/v1/jobs/{job.id}/cancel", headers=headers)
+            assert stays.receive_json()["status"] == "cancelled"
+
+
+def code(socket: WebSocketTestSession) -> int:
+    with pytest.raises(WebSocketDisconnect) as end:
+        socket.receive_json()
+    return end.value.code
 
 
 def test_a_browser_signs_in_with_a_subprotocol(one: Platform) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
 import logging
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +17,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
+from tabular.api.service import SIGN_INS
 from tabular.infra.auth.audit import EVENTS
 from tabular.infra.logs import JsonFormatter, Redactor
 from tests.platform import Platform, platform, table, upload
@@ -302,6 +308,98 @@ def test_every_decision_is_one_line_without_secrets(
     text = json.dumps(found)
     for secret in (viewer["Authorization"][-43:], session[-43:], one.key[-43:]):
         assert secret not in text
+
+
+def test_administrators_end_the_sessions_of_others(tmp_path: Path) -> None:
+    with platform(tmp_path) as one:
+
+        def made(role: str) -> tuple[str, list[dict[str, str]]]:
+            issued = one.client.post("/v1/keys", json={"name": role, "role": role}).json()
+            body = {"key": issued["key"]}
+            opened = [one.client.post("/v1/session", json=body, headers=NOBODY) for _ in range(2)]
+            return issued["id"], [answer.json() for answer in opened]
+
+        def status(session: dict[str, str]) -> int:
+            return one.client.get("/v1/whoami", headers=bearer(session["token"])).status_code
+
+        viewer, (first, second) = made("viewer")
+        other = made("user")[1][0]
+        listed = one.client.get("/v1/sessions", params={"principal_id": viewer})
+        assert first["token"][-43:] not in listed.text
+        assert [s["id"] for s in listed.json()["items"]] == [second["id"], first["id"]]
+        assert listed.json()["items"][0]["key_id"] == viewer
+        assert len(one.client.get("/v1/sessions").json()["items"]) == 4
+        assert [status(s) for s in (first, second, other)] == [200, 200, 200]
+        assert one.client.delete(f"/v1/sessions/{first['id']}").status_code == 204
+        assert [status(s) for s in (first, second, other)] == [401, 200, 200]
+        assert one.client.delete("/v1/sessions").status_code == 422
+        ended = one.client.delete("/v1/sessions", params={"principal_id": viewer})
+        assert (ended.status_code, ended.json()) == (200, {"ended": 1})
+        assert [status(s) for s in (first, second, other)] == [401, 401, 200]
+        assert one.client.delete(f"/v1/sessions/{'0' * 16}").status_code == 404
+        page = one.client.get("/v1/audit").json()["items"]
+        me = one.key.split(".")[1]
+        assert [(e["event"], e["resource"], e["principal_id"]) for e in page[:2]] == [
+            ("sessions.ended", viewer, me),
+            ("session.ended", first["id"], me),
+        ]
+
+
+def test_a_directory_that_hangs_holds_up_no_one_with_a_key(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("x")
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        settings = {
+            "TABULAR_LDAP_URL": f"ldap://127.0.0.1:{listener.getsockname()[1]}",
+            "TABULAR_LDAP_PLAIN": "true",
+            "TABULAR_LDAP_BIND_DN": "cn=service",
+            "TABULAR_LDAP_BIND_PASSWORD": f"file:{tmp_path}/password",
+            "TABULAR_LDAP_USER_BASE": "ou=people",
+            "TABULAR_LDAP_GROUP_BASE": "ou=groups",
+            "TABULAR_LDAP_ROLE_MAP": "a=user",
+            "TABULAR_LDAP_TIMEOUT": "60",
+        }
+        with platform(tmp_path, **settings) as one, ThreadPoolExecutor(60) as crowd:
+
+            def sign_in(number: int) -> tuple[int, str, str | None]:
+                body = {"username": f"user{number}", "password": "x"}
+                answer = one.client.post("/v1/session", json=body, headers=NOBODY)
+                return answer.status_code, answer.json()["code"], answer.headers.get("retry-after")
+
+            waiting = [crowd.submit(sign_in, number) for number in range(60)]
+            done = itertools.islice(as_completed(waiting, timeout=50), 60 - SIGN_INS)
+            assert {future.result() for future in done} == {(503, "unavailable.sign-in", "5")}
+            hanging = [future for future in waiting if not future.done()]
+            assert len(hanging) == SIGN_INS
+            begun = time.monotonic()
+            assert one.client.get("/v1/jobs").status_code == 200
+            by_key = one.client.post("/v1/session", json={"key": one.key}, headers=NOBODY)
+            assert by_key.status_code == 201
+            assert time.monotonic() - begun < 10
+            listener.close()
+            answers = {future.result()[:2] for future in hanging}
+            assert answers == {(503, "unavailable.directory")}
+
+
+def test_tokens_that_cannot_be_checked_count_against_the_address(tmp_path: Path) -> None:
+    settings = {
+        "TABULAR_OIDC_ISSUER": "http://127.0.0.1:1/",
+        "TABULAR_OIDC_AUDIENCE": AUDIENCE,
+        "TABULAR_CLIENT_RATE_LIMIT": "3/minute",
+    }
+    header = base64.urlsafe_b64encode(b'{"alg":"RS256","kid":"q"}').rstrip(b"=").decode()
+    with platform(tmp_path, **settings) as one:
+
+        def ask(credential: str) -> int:
+            return one.client.get("/v1/whoami", headers=bearer(credential)).status_code
+
+        assert [ask(f"{header}.e30.AAAA") for _ in range(5)] == [503, 503, 503, 429, 429]
+        assert ask(one.key) == 200
+        (tmp_path / "tabular.db").rename(tmp_path / "away.db")
+        (tmp_path / "tabular.db").mkdir()
+        one.service.recent.forget()
+        # Whoever has a key is told of the outage, and not to ask less.
+        assert [ask(one.key) for _ in range(5)] == [503] * 5
+        assert ask("nonsense") == 429
 
 
 def test_security_events_are_kept_for_administrators(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tests.testbed.slapd import (
     BIND_DN,
     BIND_PASSWORD,
     GROUPS,
+    ODD,
     USERS,
     Slapd,
     password_of,
@@ -85,6 +86,22 @@ def test_people_sign_in_and_guessers_do_not(slapd: Slapd, tmp_path: Path) -> Non
             ("nobody", "user.unknown"),
             ("bob", "password.wrong"),
         }
+
+
+def test_every_name_of_a_person_is_one_account(slapd: Slapd, tmp_path: Path) -> None:
+    settings = settings_of(slapd, tmp_path)
+    settings["TABULAR_LDAP_USER_FILTER"] = "(|(uid={username})(cn={username}))"
+    with platform(tmp_path, **settings) as one:
+
+        def sign_in(name: str, password: str) -> int:
+            body = {"username": name, "password": password}
+            return one.client.post("/v1/session", json=body, headers=NOBODY).status_code
+
+        assert sign_in("odd", password_of(ODD)) == 201
+        one.service.cache.close()  # the address is known no more
+        assert [sign_in(name, "wrong") for name in (ODD, "odd", ODD)] == [401, 401, 401]
+        assert [sign_in(name, password_of(ODD)) for name in ("odd", ODD)] == [429, 429]
+        assert sign_in("bob", password_of("bob")) == 201
 
 
 def test_an_operator_tries_the_settings(slapd: Slapd, tmp_path: Path) -> None:

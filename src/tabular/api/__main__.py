@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tabular.errors import TabularError
 from tabular.infra.config import Settings, load_settings
+
+if TYPE_CHECKING:
+    from tabular.infra.database import Database
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,6 +86,7 @@ def _create_key(settings: Settings, options: argparse.Namespace) -> None:
             answer = {"id": None, "name": options.name, "key": None}
         else:
             issued = keys.issue(options.name, options.scopes.split(","), plan=plan)
+            _record(database, settings, issued.id)
             answer = {"id": issued.id, "name": issued.name, "key": issued.key}
     finally:
         database.close()
@@ -88,6 +94,16 @@ def _create_key(settings: Settings, options: argparse.Namespace) -> None:
         print(json.dumps(answer))
     else:
         print(answer["key"] or "there is a key already; none was made")
+
+
+def _record(database: Database, settings: Settings, key_id: str) -> None:
+    """Keep that a key was made by who can run commands here, and so holds the secret key."""
+    from tabular.infra.auth import AuditTrail
+    from tabular.infra.auth.audit import KEY_CREATED, Asked
+
+    asked = Asked("create-key", key_id, "console", secrets.token_hex(12))
+    trail = AuditTrail(database, retention=settings.audit_retention())
+    trail.record(KEY_CREATED, asked, resource=key_id)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,33 @@ class SessionOut(BaseModel):
     principal: WhoOut
 
 
+class OpenSessionOut(BaseModel):
+    """A session that has not ended, without its token."""
+
+    id: str
+    principal_id: str = Field(description="Of the person, or of the key it was made from.")
+    name: str
+    key_id: str | None = Field(description="The key that it was made from, and ends with.")
+    roles: list[str]
+    plan: str
+    client: str = Field(description="The address that signed in.")
+    created_at: datetime
+    expires_at: datetime
+
+
+class SessionPage(BaseModel):
+    """Sessions, newest first."""
+
+    items: list[OpenSessionOut]
+    next: str | None
+
+
+class EndedOut(BaseModel):
+    """How many sessions ended."""
+
+    ended: int
+
+
 class AuditEventOut(BaseModel):
     """Something that matters for security and happened."""
 

@@ -6,9 +6,11 @@ import functools
 import logging
 from typing import Any, Literal
 
+import anyio
 from anyio import to_thread
 from starlette.datastructures import Headers
 from starlette.types import Scope
+from starlette.websockets import WebSocket
 
 from tabular.api.console import ASSETS
 from tabular.api.credentials import (
@@ -28,6 +30,7 @@ from tabular.errors import (
 )
 from tabular.infra.auth import Principal
 from tabular.infra.auth.audit import DATASET_DELETED, MODEL_DELETED, Asked, log_decision
+from tabular.infra.auth.authenticator import is_ours
 from tabular.infra.client_address import counted_as
 from tabular.infra.ratelimit import Decision
 
@@ -36,7 +39,7 @@ _RECORDED = {
     "DELETE /v1/datasets/{dataset_id}": DATASET_DELETED,
     "DELETE /v1/models/{model_id}": MODEL_DELETED,
 }
-_Found = tuple[Principal | None, Decision, UnauthenticatedError | None]
+_Found = tuple[Principal | None, Decision, UnauthenticatedError | UnavailableError | None]
 _LOG = logging.getLogger(__name__)
 
 
@@ -76,7 +79,7 @@ class Admission:
         state["limit_headers"] = decision.headers()
         if decision.store_failed:
             self._service.metrics.error("rate_limit_store")
-        if not decision.allowed:
+        if not decision.allowed and not _is_our_outage(credential, refusal):
             raise _refused(decision)
         if refusal is not None:
             raise refusal
@@ -103,11 +106,11 @@ class Admission:
         return None if principal is None else self._counted(principal)
 
     def _decide(self, credential: Credential | None, client: str) -> _Found:
-        refusal: UnauthenticatedError | None = None
+        refusal: UnauthenticatedError | UnavailableError | None = None
         if credential is not None:
             try:
                 return self._counted(self._authenticated(credential.text))
-            except UnauthenticatedError as error:
+            except (UnauthenticatedError, UnavailableError) as error:
                 refusal = error
         rules = self._service.settings.client_rate_limit
         return None, self._service.limiter.hit(rules, "client", counted_as(client)), refusal
@@ -162,6 +165,32 @@ class Admission:
             self._service.metrics.error("audit")
 
 
+async def until_refused(service: Service, websocket: WebSocket, scope: str) -> None:
+    """Wait until who holds a websocket may no longer: a key or a session that ended, a token
+    that expired, a role that was taken away. What cannot be known is asked again later.
+
+    Args:
+        service: the parts.
+        websocket: that was admitted.
+        scope: what its holder must be able to do.
+    """
+    credential = credential_of(websocket.scope, websocket.headers)
+    assert credential is not None  # it was admitted by it
+    while True:
+        await anyio.sleep(service.recheck_every)
+        try:
+            principal = await to_thread.run_sync(
+                service.authenticator.authenticate, credential.text
+            )
+            principal.require(scope)
+        except AccessError as error:
+            principal = websocket.state.principal
+            log_decision(asked_of(websocket.scope), "deny", error.reason, principal, (scope,))
+            return
+        except UnavailableError as error:
+            _LOG.info("whether a websocket may stay open is not known: %s", error.message)
+
+
 def asked_of(scope: Scope) -> Asked:
     """The request as the record names it."""
     state: dict[str, Any] = scope["state"]
@@ -188,6 +217,15 @@ def needs_sign_in(path: str, method: str | None) -> bool:
 
 def _begins_session(path: str, method: str | None) -> bool:
     return path == SESSION and method == "POST"
+
+
+def _is_our_outage(
+    credential: Credential | None, refusal: UnauthenticatedError | UnavailableError | None
+) -> bool:
+    """Whether keys and sessions cannot be looked up: who has one is not told to ask less."""
+    if credential is None or not isinstance(refusal, UnavailableError):
+        return False
+    return is_ours(credential.text)
 
 
 def _refused(decision: Decision) -> TabularError:

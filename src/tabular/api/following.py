@@ -11,14 +11,15 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
+from anyio import CancelScope, create_task_group, fail_after, move_on_after
 from anyio import Event as Flag
-from anyio import create_task_group, fail_after, move_on_after
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tabular.errors import InputError, TabularError
 from tabular.infra.websocket import Event
 
-DONE, GONE, TOO_SLOW, TRY_AGAIN = 1000, 1006, 1008, 1013  # close codes of a websocket
+# Close codes of a websocket.
+DONE, GONE, TOO_SLOW, REFUSED, TRY_AGAIN = 1000, 1006, 1008, 1008, 1013
 LAST_WORD = 1.0  # seconds to be told why, for a client that takes nothing
 
 _LARGEST = 2**63
@@ -110,9 +111,22 @@ async def relay(
     return newest.end
 
 
-async def converse(websocket: WebSocket, states: AsyncIterator[Event], patience: float) -> None:
-    """Relay states until their end, or until the client leaves or is too slow."""
+async def converse(
+    websocket: WebSocket,
+    states: AsyncIterator[Event],
+    patience: float,
+    until_refused: Callable[[], Awaitable[None]],
+) -> None:
+    """Relay states until their end, or until the client leaves, is too slow or may no more.
+
+    Args:
+        websocket: accepted.
+        states: up to the last one.
+        patience: seconds that the client may take nothing.
+        until_refused: returns once the client may not follow any longer.
+    """
     async with create_task_group() as tasks:
+        relaying = CancelScope()
 
         async def until_gone() -> None:
             """Nothing is expected from the client but its end."""
@@ -122,12 +136,19 @@ async def converse(websocket: WebSocket, states: AsyncIterator[Event], patience:
             except (WebSocketDisconnect, KeyError):
                 tasks.cancel_scope.cancel()
 
+        async def refuse() -> None:
+            await until_refused()
+            relaying.cancel()
+
         tasks.start_soon(until_gone)
-        code = await relay(states, websocket.send_json, patience)
+        tasks.start_soon(refuse)
+        code = REFUSED
+        with relaying:
+            code = await relay(states, websocket.send_json, patience)
         if code != GONE:
             with (
                 suppress(WebSocketDisconnect, RuntimeError),
-                move_on_after(LAST_WORD if code == TOO_SLOW else patience),
+                move_on_after(LAST_WORD if code in (TOO_SLOW, REFUSED) else patience),
             ):
                 await websocket.close(code)
         tasks.cancel_scope.cancel()

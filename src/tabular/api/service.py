@@ -14,11 +14,12 @@ from tabular.errors import UnavailableError
 from tabular.infra.auth import ApiKeys, Attempts, AuditTrail, Authenticator, Sessions
 from tabular.infra.auth.oidc import OidcTokens
 from tabular.infra.auth.recent import Recent
+from tabular.infra.breaker import Breaker
 from tabular.infra.cache import Cache, open_cache
 from tabular.infra.config import Settings
 from tabular.infra.database import Database
 from tabular.infra.monitoring import Metrics
-from tabular.infra.places import Places, open_places
+from tabular.infra.places import RENEW_EVERY, Places, open_places
 from tabular.infra.plans import Plans
 from tabular.infra.queue import Queue, open_queue
 from tabular.infra.ratelimit import RateLimiter, open_limiter
@@ -34,11 +35,16 @@ _LOG = logging.getLogger(__name__)
 UPLOADS = 64  # clients that upload to this process at once; each holds a thread, idle mostly
 UPLOADS_PER_KEY = 16  # of them, so that no key can take every place
 WAITING = 8  # requests that wait for one child of this process at once
+SIGN_INS = 8  # of each kind at once; whoever asks, and a directory that hangs holds each of them
 
 
 @dataclass(frozen=True)
 class Service:
-    """The parts, chosen by the URLs of the settings."""
+    """The parts, chosen by the URLs of the settings.
+
+    Attributes:
+        recheck_every: seconds after which it is seen again whether who holds a websocket may.
+    """
 
     settings: Settings
     database: Database
@@ -66,6 +72,9 @@ class Service:
     pace: Pace
     inspections: CapacityLimiter
     generations: CapacityLimiter
+    password_sign_ins: CapacityLimiter
+    key_sign_ins: CapacityLimiter
+    recheck_every: float = RENEW_EVERY
 
     def wake(self, job_id: str) -> None:
         """Tell the workers of a job that the database has; they find it without us, later."""
@@ -96,6 +105,8 @@ def open_service(settings: Settings) -> Service:
     database = Database(settings.database_url)
     store = open_store(settings.storage_url)
     cache = open_cache(settings.cache_url)
+    breaker = Breaker()  # of the cache's server, for all who ask it
+    on_failure = settings.rate_limit_on_failure
     secret = settings.secret_key.get_secret_value()
     keys = ApiKeys(database, secret)
     sessions = Sessions(database, secret, ttl=timedelta(seconds=settings.session_ttl))
@@ -109,14 +120,14 @@ def open_service(settings: Settings) -> Service:
         cache=cache,
         queue=open_queue(settings.queue_url),
         hub=open_hub(settings.cache_url),
-        limiter=open_limiter(settings.cache_url, on_failure=settings.rate_limit_on_failure),
+        limiter=open_limiter(settings.cache_url, on_failure=on_failure, breaker=breaker),
         plans=settings.plan_book(),
-        places=open_places(settings.cache_url, on_failure=settings.rate_limit_on_failure),
+        places=open_places(settings.cache_url, on_failure=on_failure, breaker=breaker),
         recent=Recent(settings.credential_cache),
         keys=keys,
         sessions=sessions,
         authenticator=Authenticator(keys, sessions, OidcTokens(oidc) if oidc else None),
-        sign_in=open_sign_in(settings, keys, sessions, _attempts(settings, cache), audit),
+        sign_in=open_sign_in(settings, keys, sessions, _attempts(settings, cache, breaker), audit),
         audit=audit,
         jobs=Jobs(database, max_tries=settings.job_max_attempts),
         garbage=GarbageBin(database, store),
@@ -131,14 +142,17 @@ def open_service(settings: Settings) -> Service:
         pace=Pace(),
         inspections=CapacityLimiter(WAITING),
         generations=CapacityLimiter(WAITING),
+        password_sign_ins=CapacityLimiter(SIGN_INS),
+        key_sign_ins=CapacityLimiter(SIGN_INS),
     )
 
 
-def _attempts(settings: Settings, cache: Cache) -> Attempts:
+def _attempts(settings: Settings, cache: Cache, breaker: Breaker) -> Attempts:
     return Attempts(
         cache,
         per_account=settings.signin_account_limit,
         per_client=settings.signin_client_limit,
         window=settings.signin_window,
         on_failure=settings.rate_limit_on_failure,
+        breaker=breaker,
     )

@@ -16,7 +16,8 @@ from tabular.errors import (
     UnavailableError,
 )
 from tabular.infra.auth import ApiKeys, Attempts, AuditTrail, IssuedSession, Principal, Sessions
-from tabular.infra.auth.audit import SIGNED_IN, SIGNED_OUT, Asked
+from tabular.infra.auth.attempts import entry_of
+from tabular.infra.auth.audit import SESSIONS_ENDED, SIGNED_IN, SIGNED_OUT, Asked
 from tabular.infra.auth.directory import MAX_USERNAME, Directory
 from tabular.infra.config import Settings
 from tabular.infra.secrets import Rotating
@@ -74,20 +75,26 @@ class SignIn:
             )
         account = username[:MAX_USERNAME]
         self._recorded(lambda: self._attempts.begin(account, asked.client), asked, username)
+        counted = [account]
+
+        def found(lasting_id: str) -> None:
+            self._attempts.found(entry_of(lasting_id), asked.client)
+            counted.append(entry_of(lasting_id))
+
         try:
             principal = self._recorded(
-                lambda: directory.authenticate(username, password), asked, username
+                lambda: directory.authenticate(username, password, found), asked, username
             )
         except UnauthenticatedError:
             self._attempts.failed(asked.client)
             raise
         except ForbiddenError:
-            self._attempts.succeeded(account, asked.client)  # the password was right
+            self._attempts.succeeded(counted, asked.client)  # the password was right
             raise
         except UnavailableError:
-            self._attempts.undone(account, asked.client)
+            self._attempts.undone(counted, asked.client)
             raise
-        self._attempts.succeeded(account, asked.client)
+        self._attempts.succeeded(counted, asked.client)
         return self._open(principal, asked)
 
     def by_key(self, key: str, asked: Asked) -> IssuedSession:
@@ -112,6 +119,21 @@ class SignIn:
         """End a session."""
         self._sessions.end(session_id)
         self._audit.record(SIGNED_OUT, asked, principal=principal, resource=session_id)
+
+    def end_other(self, admin: Principal, session_id: str, asked: Asked) -> None:
+        """End the session of somebody else.
+
+        Raises:
+            NotFoundError: no such session.
+        """
+        self._sessions.end_other(session_id)
+        self._audit.record(SIGNED_OUT, asked, principal=admin, resource=session_id)
+
+    def end_all(self, admin: Principal, principal_id: str, asked: Asked) -> int:
+        """End every session of somebody; returns how many there were."""
+        ended = self._sessions.end_all(principal_id)
+        self._audit.record(SESSIONS_ENDED, asked, principal=admin, resource=principal_id)
+        return ended
 
     def close(self) -> None:
         """Give connections back."""

@@ -2,13 +2,25 @@
 
 A server that is gone fails at once; one that hangs takes a time limit each time it is asked. Who
 asks again and again, for every request or every step of a job, would spend most of its time
-waiting for it.
+waiting for it; a few dozen requests that wait are all threads of a process. So after the moment a
+few look for all, until one of them has an answer.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+from tabular.errors import UnavailableError
+
+Result = TypeVar("Result")
+
+PAUSE = 1.0  # seconds for which a server that failed is not asked
+PATIENCE = 1.0  # seconds for an answer that every request waits for
+LEFT_ALONE = "unavailable.left-alone"
+_LOOKS = 4  # questions at once to a server that has not answered again yet
 
 
 class Breaker:
@@ -19,9 +31,12 @@ class Breaker:
         clock: monotonic seconds.
     """
 
-    def __init__(self, pause: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, pause: float = PAUSE, clock: Callable[[], float] = time.monotonic) -> None:
         self._pause, self._clock = pause, clock
         self._not_before = float("-inf")
+        self._doubted = False
+        self._looking = 0
+        self._lock = threading.Lock()
 
     @property
     def is_open(self) -> bool:
@@ -31,3 +46,46 @@ class Breaker:
     def failed(self) -> None:
         """It failed just now."""
         self._not_before = self._clock() + self._pause
+        self._doubted = True
+
+    def ask(
+        self,
+        question: Callable[[], Result],
+        failures: tuple[type[Exception], ...] = (UnavailableError,),
+    ) -> Result:
+        """The answer to a question, unless the server is left alone.
+
+        Args:
+            question: asks the server.
+            failures: what it raises when the server does not answer; raised here too.
+
+        Raises:
+            UnavailableError: it failed a moment ago and is not asked.
+        """
+        if not self._doubted:
+            return self._answer(question, failures)
+        self._begin_look()
+        try:
+            return self._answer(question, failures)
+        finally:
+            with self._lock:
+                self._looking -= 1
+
+    def _answer(
+        self, question: Callable[[], Result], failures: tuple[type[Exception], ...]
+    ) -> Result:
+        try:
+            answer = question()
+        except failures:
+            self.failed()
+            raise
+        self._doubted = False
+        return answer
+
+    def _begin_look(self) -> None:
+        with self._lock:
+            if self.is_open or self._looking >= _LOOKS:
+                raise UnavailableError(
+                    "a server that did not answer a moment ago is left alone", code=LEFT_ALONE
+                )
+            self._looking += 1

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from tabular.errors import InputError
+from tabular.infra.breaker import PATIENCE
 from tabular.infra.urls import options, split
 
 SCHEMES = {"memory": "", "redis": "redis", "rediss": "redis", "memcached": "memcached"}
@@ -190,12 +191,13 @@ class MemoryBackend:
             self._entries.popitem(last=False)
 
 
-def open_cache(url: str) -> Cache:
+def open_cache(url: str, *, patience: float = PATIENCE) -> Cache:
     """The cache at `url`; nothing is contacted before the first call.
 
     Args:
         url: ``memory://`` or ``redis://[user:password@]host:port/database`` (``rediss://``
             for TLS) or ``memcached://host:port[,host2:port]``.
+        patience: seconds for an answer; requests wait for it.
 
     Raises:
         ConfigError: no driver for the URL, or its extra is not installed.
@@ -204,7 +206,7 @@ def open_cache(url: str) -> Cache:
     if parts.scheme == "memcached":
         from tabular.infra.memcached_cache import MemcachedBackend
 
-        return Cache(MemcachedBackend(url))
+        return Cache(MemcachedBackend(url, patience=patience))
     if parts.scheme == "memory":
         options(parts, (), what="cache")
         return Cache(MemoryBackend())
@@ -212,7 +214,7 @@ def open_cache(url: str) -> Cache:
     from tabular.infra.redis_client import check_url
 
     check_url(url, what="cache")
-    return Cache(RedisBackend(url))
+    return Cache(RedisBackend(url, patience=patience))
 
 
 def _checked(key: str) -> str:

@@ -7,9 +7,11 @@ network of that size counts as one client.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 
 IPV6_PREFIX = 64
+_WITH_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([0-9.]+))(?::[0-9]{1,5})?\Z")
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted: Iterable[str]) -> str:
@@ -51,8 +53,10 @@ def counted_as(address: str) -> str:
 
 
 def _address(text: str) -> str | None:
+    """An address, which some proxies write with the port (Azure Application Gateway)."""
+    form = _WITH_PORT.match(text)
     try:
-        return str(ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(text if form is None else form[1] or form[2]))
     except ValueError:
         return None
 

@@ -26,11 +26,23 @@ _LOG = logging.getLogger(__name__)
 
 
 class MemcachedBackend:
-    """Values under hashed keys; `clock` gives the seconds since 1970 that expiries compare to."""
+    """Values under hashed keys.
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+    Args:
+        url: of the servers.
+        patience: seconds for an answer.
+        clock: the seconds since 1970 that expiries compare to.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._url = url
-        self._servers = Servers(servers(url, what="cache"))
+        self._servers = Servers(servers(url, what="cache"), patience=patience)
         self._clock = clock
 
     @property

@@ -22,8 +22,6 @@ from tabular.infra.urls import options, public, split
 
 SCHEMES = {"memcached": "memcached"}
 PORT = 11211
-CONNECT_TIMEOUT = 2.0  # seconds
-ANSWER_TIMEOUT = 5.0
 _POOL = 32  # connections to each server
 
 
@@ -54,15 +52,20 @@ def servers(url: str, *, what: str) -> list[tuple[str, int]]:
 
 
 class Servers:
-    """The commands of the library's client, each sent to the server that its key belongs to."""
+    """The commands of the library's client, each sent to the server that its key belongs to.
 
-    def __init__(self, addresses: Iterable[tuple[str, int]]) -> None:
+    Args:
+        addresses: hosts and ports.
+        patience: seconds for an answer; half of it for a connection.
+    """
+
+    def __init__(self, addresses: Iterable[tuple[str, int]], *, patience: float) -> None:
         base = require("pymemcache.client.base", extra="memcached", needed_by="memcached:// URLs")
         self._clients: dict[str, Any] = {
             f"{host}:{port}": base.PooledClient(
                 (host, port),
-                connect_timeout=CONNECT_TIMEOUT,
-                timeout=ANSWER_TIMEOUT,
+                connect_timeout=patience / 2,
+                timeout=patience,
                 no_delay=True,
                 max_pool_size=_POOL,
                 default_noreply=False,

@@ -18,13 +18,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tabular.infra.breaker import PATIENCE
+
 if TYPE_CHECKING:
     from limits import RateLimitItem
     from limits.storage import Storage
 
 NAMESPACE = "tabular:limit:"
-CONNECT_TIMEOUT = 0.5  # seconds; every request waits for this store
-ANSWER_TIMEOUT = 1.0
 _MICRO = 1_000_000
 _SWEEP_EVERY = 4096  # hits between looks for identities that are gone
 
@@ -167,11 +167,9 @@ class InRedis:
     """Counts in Redis or Valkey, for every process of a deployment."""
 
     def __init__(self, url: str) -> None:
-        from tabular.infra.redis_client import connect
+        from tabular.infra.redis_client import brief, connect
 
-        self._client: Any = connect(
-            url, socket_connect_timeout=CONNECT_TIMEOUT, socket_timeout=ANSWER_TIMEOUT
-        )
+        self._client: Any = connect(url, **brief(PATIENCE))
         self._script: Any = self._client.register_script(_SCRIPT)
 
     def hit(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from tabular.errors import UnavailableError
+from tabular.infra.breaker import PATIENCE, Breaker
 from tabular.infra.cache import SCHEMES
 from tabular.infra.urls import split
 
@@ -53,11 +54,19 @@ class Places:
     Args:
         keeper: the store.
         on_failure: whether places are given while the store does not answer.
+        breaker: of the store, shared with whatever else asks it; one of its own when None.
     """
 
-    def __init__(self, keeper: Keeper, *, on_failure: Literal["open", "closed"]) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        *,
+        on_failure: Literal["open", "closed"],
+        breaker: Breaker | None = None,
+    ) -> None:
         self._keeper = keeper
         self._on_failure = on_failure
+        self._breaker = breaker or Breaker()
 
     def take(self, who: str, token: str, limit: int) -> bool:
         """Take a place, or renew the one that this token holds.
@@ -68,14 +77,14 @@ class Places:
             limit: how many there are.
         """
         try:
-            return self._keeper.take(who, token, limit)
+            return self._breaker.ask(lambda: self._keeper.take(who, token, limit))
         except UnavailableError:
             return self._on_failure == "open"
 
     def give_back(self, who: str, token: str) -> None:
         """Free a place; one that cannot be freed runs out."""
         try:
-            self._keeper.give_back(who, token)
+            self._breaker.ask(lambda: self._keeper.give_back(who, token))
         except UnavailableError:
             return
 
@@ -111,10 +120,10 @@ class InRedis:
     """Places in Redis or Valkey, for every process of a deployment."""
 
     def __init__(self, url: str) -> None:
-        from tabular.infra.redis_client import connect
+        from tabular.infra.redis_client import brief, connect
 
         self._url = url
-        self._client: Any = connect(url)
+        self._client: Any = connect(url, **brief(PATIENCE))
         self._script: Any = self._client.register_script(_SCRIPT)
 
     def take(self, who: str, token: str, limit: int) -> bool:
@@ -133,15 +142,23 @@ class InRedis:
             self._client.zrem(_key(who), token)
 
 
-def open_places(url: str, *, on_failure: Literal["open", "closed"]) -> Places:
+def open_places(
+    url: str, *, on_failure: Literal["open", "closed"], breaker: Breaker | None = None
+) -> Places:
     """The places whose counts live at `url` (the cache's URL); Memcached counts by process.
+
+    Args:
+        url: of the store.
+        on_failure: whether places are given while it does not answer.
+        breaker: of the store, shared with whatever else asks it.
 
     Raises:
         ConfigError: no driver for the URL, or its extra is not installed.
     """
     scheme = split(url, SCHEMES, what="cache").scheme
-    keeper = InMemory() if scheme in ("memory", "memcached") else InRedis(url)
-    return Places(keeper, on_failure=on_failure)
+    if scheme in ("memory", "memcached"):
+        return Places(InMemory(), on_failure=on_failure)  # its answers say nothing of the store
+    return Places(InRedis(url), on_failure=on_failure, breaker=breaker)
 
 
 def _key(who: str) -> str:

@@ -6,20 +6,19 @@ When the store does not answer, the default is to let requests through (``open``
 protects the platform from overload, keys are still checked against the database, and an
 outage of the cache should not become an outage of everything. ``closed`` is there for who must
 hold a limit at any price. Either way the failure is counted and logged by the caller, and the
-store is left alone for a second, so that one which hangs does not slow every request down.
+store is left alone for a while (see `breaker`).
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from tabular.errors import ConfigError, UnavailableError
-from tabular.infra.breaker import Breaker
+from tabular.infra.breaker import PATIENCE, Breaker
 from tabular.infra.cache import SCHEMES
 from tabular.infra.moving_window import Counted, Counter, Estimated, InMemory, InRedis
 from tabular.infra.urls import options, public, split
@@ -102,7 +101,7 @@ class RateLimiter:
         counter: the store.
         where: its address, without credentials.
         on_failure: what `hit` answers while the store is down.
-        clock: monotonic seconds.
+        breaker: of the store, shared with whatever else asks it; one of its own when None.
     """
 
     def __init__(
@@ -111,12 +110,12 @@ class RateLimiter:
         *,
         where: str,
         on_failure: Literal["open", "closed"] = "open",
-        clock: Callable[[], float] = time.monotonic,
+        breaker: Breaker | None = None,
     ) -> None:
         self._counter = counter
         self._where = where
         self._on_failure = on_failure
-        self._breaker = Breaker(clock=clock)
+        self._breaker = breaker or Breaker()
 
     @property
     def is_immediate(self) -> bool:
@@ -135,12 +134,12 @@ class RateLimiter:
             ConfigError: `rules` cannot be read.
         """
         items = parse_rules(rules)
-        if self._breaker.is_open:
-            return self._failed(items)
+        failures = _storage_errors()
         try:
-            passes, counted = self._counter.hit(items, identity, cost)
-        except _storage_errors():
-            self._breaker.failed()
+            passes, counted = self._breaker.ask(
+                lambda: self._counter.hit(items, identity, cost), failures
+            )
+        except failures:
             return self._failed(items)
         return _decided(items, passes, counted)
 
@@ -184,12 +183,18 @@ def _decided(items: Sequence[RateLimitItem], passes: bool, counted: Sequence[Cou
     )
 
 
-def open_limiter(url: str, *, on_failure: Literal["open", "closed"] = "open") -> RateLimiter:
+def open_limiter(
+    url: str,
+    *,
+    on_failure: Literal["open", "closed"] = "open",
+    breaker: Breaker | None = None,
+) -> RateLimiter:
     """The limiter whose counts live at `url` (the cache's URL).
 
     Args:
         url: ``memory://``, ``redis://…`` or ``memcached://…``.
         on_failure: what `RateLimiter.hit` answers while the store is down.
+        breaker: of the store, shared with whatever else asks it.
 
     Raises:
         ConfigError: no driver for the URL, or its extra is not installed.
@@ -206,13 +211,13 @@ def open_limiter(url: str, *, on_failure: Literal["open", "closed"] = "open") ->
 
         check_url(url, what="rate-limit")
         counter = InRedis(url)
-    return RateLimiter(counter, where=public(url), on_failure=on_failure)
+    return RateLimiter(counter, where=public(url), on_failure=on_failure, breaker=breaker)
 
 
 def _in_memcached(url: str) -> Estimated:
     from tabular.infra.memcached_client import Servers, servers
 
-    clients: Any = Servers(servers(url, what="rate-limit"))
+    clients: Any = Servers(servers(url, what="rate-limit"), patience=PATIENCE)
     from limits.storage import MemcachedStorage
 
     # The client knows the servers; the address here is only one that can be read.
@@ -229,7 +234,8 @@ def _storage_errors() -> tuple[type[Exception], ...]:
 
     from tabular.infra.redis_client import client_errors
 
-    return (StorageError, OSError, *client_errors())
+    # The first is the breaker's, which leaves a store alone.
+    return (UnavailableError, StorageError, OSError, *client_errors())
 
 
 def _name(item: RateLimitItem) -> str:

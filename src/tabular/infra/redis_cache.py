@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tabular.infra.cache import not_a_counter
-from tabular.infra.redis_client import connect, explained, redis_module
+from tabular.infra.redis_client import brief, connect, explained, redis_module
 from tabular.infra.urls import public
 
 _NAMESPACE = "tabular:cache:"
@@ -21,11 +21,16 @@ return count
 
 
 class RedisBackend:
-    """Values under ``tabular:cache:``; times to live are kept by the server."""
+    """Values under ``tabular:cache:``; times to live are kept by the server.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: of the server.
+        patience: seconds for an answer.
+    """
+
+    def __init__(self, url: str, *, patience: float) -> None:
         self._url = url
-        self._client: Any = connect(url)
+        self._client: Any = connect(url, **brief(patience))
 
     @property
     def where(self) -> str:

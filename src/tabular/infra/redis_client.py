@@ -65,6 +65,25 @@ def connection_options() -> dict[str, Any]:
     }
 
 
+def brief(seconds: float) -> dict[str, Any]:
+    """Instead of `connection_options`, where requests wait: who says nothing is not asked twice.
+
+    Who hangs up is: connections are kept over a restart of the server, and that is no failure.
+
+    Args:
+        seconds: for an answer; half of it for a connection.
+    """
+    redis = redis_module()
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return {
+        "socket_connect_timeout": seconds / 2,
+        "socket_timeout": seconds,
+        "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    }
+
+
 def connect(url: str, **changed: Any) -> Any:
     """A synchronous client; it connects at its first command.
 

@@ -76,6 +76,11 @@ class SignInSettings(BaseModel):
     oidc_leeway: Annotated[float, Field(ge=0, le=600)] = setting(
         60.0, "Seconds by which the provider's clock and ours may differ."
     )
+    oidc_only_at_jwt: bool = setting(
+        False,
+        "Accept only tokens whose header says `typ: at+jwt` (RFC 9068). Set it where the provider "
+        "writes it, and always where an audience is a client id: ID tokens have that one too.",
+    )
     oidc_ca_file: str | None = setting(
         None, "PEM file of the private authority of the provider's certificate.", shown="``"
     )
@@ -168,6 +173,7 @@ class SignInSettings(BaseModel):
             roles_claim=self.oidc_roles_claim,
             role_map=parse_role_map(self.oidc_role_map, ",") or {role: role for role in ROLES},
             leeway=self.oidc_leeway,
+            only_at_jwt=self.oidc_only_at_jwt,
             ca_file=self.oidc_ca_file,
         )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import socketserver
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -15,7 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular.errors import ConfigError, ForbiddenError, UnauthenticatedError, UnavailableError
+from tabular.errors import (
+    ConfigError,
+    ForbiddenError,
+    RateLimitedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from tabular.infra.auth.directory import Directory, DirectorySettings
 from tabular.infra.auth.ldap_connection import LdapConnection, Link, check_link
 from tabular.infra.auth.ldap_filters import IN_CHAIN, filled, member_in_chain, parse_filter
@@ -214,6 +222,90 @@ def test_a_server_that_says_nothing_is_given_up() -> None:
             connection.bind("cn=a", "b")
         assert time.monotonic() - begun < 3
         connection.close()
+
+
+def test_a_disabled_account_is_refused_in_the_words_of_an_unknown_one() -> None:
+    """389 Directory Server and FreeIPA answer 53 to the bind of an inactivated account."""
+    with speaking(of_389) as url:
+        settings = DirectorySettings(
+            (Link(url, plain=True),), "cn=service", "ou=people", role_map={"a": "user"}
+        )
+        directory = Directory(settings, lambda again: "x")
+        assert refused(directory, "nobody", "pw") == "user.unknown"
+        assert refused(directory, "gone", "pw") == "user.disabled"
+        assert refused(directory, "other", "pw") == "password.wrong"
+        directory.close()
+        service = Directory(replace(settings, bind_dn="cn=gone"), lambda again: "x")
+        with pytest.raises(UnavailableError, match="result 53"):
+            service.authenticate("gone", "pw")
+
+
+def test_the_account_is_told_before_its_password_is_tried() -> None:
+    with speaking(of_389) as url:
+        settings = DirectorySettings(
+            (Link(url, plain=True),), "cn=service", "ou=people", role_map={"a": "user"}
+        )
+        directory = Directory(settings, lambda again: "x")
+        told: list[str] = []
+        for name in ("gone", "nobody"):
+            with pytest.raises(UnauthenticatedError):
+                directory.authenticate(name, "pw", told.append)
+        assert told == ["dn:cn=gone,ou=people", "name:nobody"]
+
+        def stop(lasting_id: str) -> None:
+            raise RateLimitedError("enough", retry_after=1.0)
+
+        with pytest.raises(RateLimitedError):
+            directory.authenticate("gone", "pw", stop)
+        directory.close()
+
+
+def of_389(message: bytes) -> bytes:
+    """What 389 Directory Server answers, as far as it is asked here."""
+
+    def part(tag: int, *values: bytes) -> bytes:
+        joined = b"".join(values)
+        return bytes([tag, 0x82]) + len(joined).to_bytes(2, "big") + joined
+
+    start = 2 + (message[1] & 0x7F if message[1] & 0x80 else 0)
+    number, operation = message[start + 2], message[start + 3]
+
+    def result(tag: int, code: int) -> bytes:
+        body = part(tag, part(0x0A, bytes([code])), part(4), part(4))
+        return part(0x30, part(2, bytes([number])), body)
+
+    if operation == 0x60:
+        code = 53 if b"cn=gone" in message else 49
+        return result(0x61, 0 if b"cn=service" in message else code)
+    if operation != 0x63:
+        return b""
+    for name in (b"gone", b"other"):
+        if name in message:
+            locked = part(0x31, part(4, b"true" if name == b"gone" else b"false"))
+            attribute = part(0x30, part(4, b"nsAccountLock"), locked)
+            entry = part(0x64, part(4, b"cn=" + name + b",ou=people"), part(0x30, attribute))
+            return part(0x30, part(2, bytes([number])), entry) + result(0x65, 0)
+    return result(0x65, 0)
+
+
+@contextlib.contextmanager
+def speaking(answer: Callable[[bytes], bytes]) -> Iterator[str]:
+    """The URL of a server that answers each message."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while message := self.request.recv(65536):
+                self.request.sendall(answer(message))
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"ldap://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,39 @@ def test_what_only_looks_like_a_token_is_refused(provider: OidcProvider) -> None
         assert refused(checked, f"{part(header)}.{body}.{tail}").startswith("token.")
     for text in ("", "a.b.c", good[:-20], good + ".x", "." * 5, "é" * 9, good * 40):
         assert refused(checked, text).startswith("token.")
+
+
+def test_only_access_tokens_sign_in(tmp_path: Path) -> None:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    published = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(private.public_key()))
+    issuer, now = "https://id.example", int(time.time())
+    documents = {
+        "/.well-known/openid-configuration": {"issuer": issuer, "jwks_uri": f"{issuer}/k"},
+        "/k": {"keys": [{**published, "kid": "a", "use": "sig"}]},
+    }
+    network = httpx.MockTransport(lambda to: httpx.Response(200, json=documents[to.url.path]))
+
+    def token(kind: str | None, **more: object) -> str:
+        claims = {"iss": issuer, "aud": AUDIENCE, "sub": "ann", "iat": now, "exp": now + 60}
+        return jwt.encode({**claims, **more}, private, "RS256", headers={"kid": "a", "typ": kind})
+
+    checked = tokens(issuer, transport=network)
+    for kind in ("JWT", "at+jwt", "application/at+JWT", None):
+        assert checked.authenticate(token(kind)).name == "ann", kind
+    for kind in ("logout+jwt", "secevent+jwt", "dpop+jwt", "id+jwt", ""):
+        assert refused(checked, token(kind or "x")) == "token.type", kind
+    for claims in (
+        {"at_hash": "x"},  # OpenID Connect Core 3.1.3.6: of ID tokens
+        {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+        {"typ": "ID"},  # as Keycloak writes it
+        {"typ": "Refresh"},
+    ):
+        assert refused(checked, token("JWT", **claims)) == "token.type", claims
+    assert checked.authenticate(token("JWT", typ="Bearer")).name == "ann"
+    strict = tokens(issuer, transport=network, only_at_jwt=True)
+    assert strict.authenticate(token("at+jwt")).name == "ann"
+    for kind in ("JWT", None):
+        assert refused(strict, token(kind)) == "token.type"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from tabular.errors import ConfigError, ConflictError, InputError, UnauthenticatedError
+from tabular.errors import (
+    ConfigError,
+    ConflictError,
+    InputError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from tabular.infra.auth import ROLES, SCOPES, ApiKeys, AuditTrail, Authenticator, Sessions
 from tabular.infra.auth.audit import SIGNED_IN, Asked
 from tabular.infra.auth.principal import person
@@ -121,6 +127,49 @@ def test_the_secret_before_is_right_for_the_overlap(
     for overlap in (timedelta(seconds=-1), timedelta(days=31)):
         with pytest.raises(InputError):
             keys.rotate(first.id, overlap=overlap)
+
+
+def test_a_secret_before_a_rotation_buys_no_more_time_than_it_has(
+    keys: ApiKeys, sessions: Sessions, clock: Clock
+) -> None:
+    old = keys.issue("a", ["jobs:read"])
+    new = keys.rotate(old.id, overlap=HOUR)
+    end = clock.now + HOUR
+    clock.now += HOUR - timedelta(seconds=1)
+    short = sessions.open(keys.authenticate(old.key), client="10.0.0.1")
+    long = sessions.open(keys.authenticate(new.key), client="10.0.0.1")
+    assert (short.expires_at, long.expires_at) == (end, clock.now + 8 * HOUR)
+    clock.now = end
+    assert reason(sessions, short.token) == "session.expired"
+    assert sessions.authenticate(long.token).id == new.id
+
+
+def test_sessions_of_others_are_listed_and_ended(
+    sessions: Sessions, clock: Clock, database: Database
+) -> None:
+    ann, bob = (
+        person("directory", name, name, roles=["user"], groups=[], via="session")
+        for name in ("ann", "bob")
+    )
+
+    def open_ones(principal_id: str | None = None) -> list[str]:
+        with database.session() as session:
+            return [row.id for row in session.scalars(sessions.open_ones(principal_id))]
+
+    first, second, other = (sessions.open(who, client="10.0.0.1") for who in (ann, ann, bob))
+    assert set(open_ones()) == {first.id, second.id, other.id}
+    assert open_ones(bob.id) == [other.id]
+    sessions.end_other(first.id)
+    sessions.end_other(first.id)
+    assert reason(sessions, first.token) == "session.ended"
+    assert sessions.end_all(ann.id) == 1
+    assert sessions.end_all(ann.id) == 0
+    assert reason(sessions, second.token) == "session.ended"
+    assert sessions.authenticate(other.token).id == bob.id
+    with pytest.raises(NotFoundError):
+        sessions.end_other("0" * 16)
+    clock.now += 8 * HOUR
+    assert open_ones() == []
 
 
 def test_a_credential_of_one_kind_is_none_of_another(keys: ApiKeys, sessions: Sessions) -> None:

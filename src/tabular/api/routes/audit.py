@@ -19,6 +19,7 @@ Admin = Annotated[Principal, Depends(Requires(ADMIN))]
 Event = Literal[
     "session.created",
     "session.ended",
+    "sessions.ended",
     "key.created",
     "key.rotated",
     "key.revoked",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Response, WebSocket
 from sqlalchemy import select
 
+from tabular.api.admission import until_refused
 from tabular.api.credentials import BEARER_PROTOCOL
 from tabular.api.dependencies import Parts, Requires
 from tabular.api.downloads import MEDIA_TYPES, download
@@ -116,7 +118,7 @@ async def follow_job(websocket: WebSocket, job_id: JobId) -> None:
     Sign in with the ``Authorization`` header, or, in a browser, with the session's cookie or the
     subprotocols ``tabular.progress.v1`` and ``tabular.bearer.KEY``. Whoever comes back gives the
     ``event_id`` of the last message as ``?last_event_id=``, to any replica: nothing older is
-    sent again, and the final state always is.
+    sent again, and the final state always is. When the credential ends, so does this (1008).
     """
     service: Service = websocket.app.state.service
     principal: Principal = websocket.state.principal
@@ -131,7 +133,12 @@ async def follow_job(websocket: WebSocket, job_id: JobId) -> None:
         return _state(await to_thread.run_sync(service.jobs.get, job_id))
 
     states = follow(service.hub, job_id, read_state, is_final=_is_final, interval=LOOK, after=after)
-    await converse(websocket, states, service.settings.websocket_patience)
+    await converse(
+        websocket,
+        states,
+        service.settings.websocket_patience,
+        functools.partial(until_refused, service, websocket, "jobs:read"),
+    )
 
 
 def _state(job: Job) -> dict[str, Any]:

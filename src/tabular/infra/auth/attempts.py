@@ -3,10 +3,13 @@
 The counts are in the cache, so every process sees the same. An account at its limit takes no
 more passwords for a while, and nothing else: its sessions, tokens and keys go on, and so do
 sign-ins from addresses that the person has signed in from before. So nobody can lock another
-out by failing in that one's name.
+out by failing in that one's name, nor by failing at the same address as that one.
 
-What a directory takes for the same name is the same account here: else each way to write it
-would have guesses of its own.
+What a directory takes for the same name is the same account here, and so is what it finds the
+same entry for: else each way to write a name, and each other name, would have guesses of its own.
+
+While the cache is away each process counts for itself. A guesser then has the limits as many
+times as there are processes, but never none.
 """
 
 from __future__ import annotations
@@ -15,14 +18,18 @@ import hashlib
 import logging
 import time
 import unicodedata
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
 
 from tabular.errors import RateLimitedError, UnavailableError
-from tabular.infra.cache import Cache
+from tabular.infra.breaker import LEFT_ALONE, Breaker
+from tabular.infra.cache import Cache, MemoryBackend
 from tabular.infra.client_address import counted_as
 
+Result = TypeVar("Result")
+
 _KNOWN_FOR = 30 * 24 * 3600.0
+_COUNTS = 50_000  # that one process keeps while the cache is away
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,8 +41,10 @@ class Attempts:
         per_account: failures that an account may have in a window.
         per_client: failures that a client address may have in a window.
         window: its length in seconds.
-        on_failure: whether passwords are taken while the cache does not answer.
+        on_failure: whether passwords are taken while the cache does not answer; failures are
+            then counted in this process.
         clock: seconds since the epoch, the same for all processes.
+        breaker: of the cache, shared with whatever else asks it; one of its own when None.
     """
 
     def __init__(
@@ -47,13 +56,16 @@ class Attempts:
         window: int = 300,
         on_failure: Literal["open", "closed"] = "open",
         clock: Callable[[], float] = time.time,
+        breaker: Breaker | None = None,
     ) -> None:
         self._cache = cache
+        self._own = Cache(MemoryBackend(max_entries=_COUNTS))
         self._per_account = per_account
         self._per_client = per_client
         self._window = window
         self._on_failure = on_failure
         self._clock = clock
+        self._breaker = breaker or Breaker()
 
     def begin(self, account: str, client: str) -> None:
         """Count an attempt on an account before it is looked at, so that none slips through.
@@ -62,13 +74,22 @@ class Attempts:
             RateLimitedError: too many failures; says when to come back.
             UnavailableError: the cache does not answer, and `on_failure` is ``closed``.
         """
-        self.check_client(client)
-        try:
-            count = self._cache.incr(self._account(account, client), ttl=self._window)
-            if count > self._per_account:
-                raise self._limited("account")
-        except UnavailableError as error:
-            self._without_cache(error)
+        is_known = self._is_known(account, client)
+        if not is_known:
+            self.check_client(client)
+        self._count(account, client, is_known)
+
+    def found(self, entry: str, client: str) -> None:
+        """Count the attempt on the account that was found, whichever of its names was given.
+
+        Args:
+            entry: what the account is called for ever; see `entry_of`.
+            client: address.
+
+        Raises:
+            RateLimitedError, UnavailableError: as `begin`.
+        """
+        self._count(entry, client, self._is_known(entry, client))
 
     def check_client(self, client: str) -> None:
         """Return when the address may fail once more.
@@ -77,39 +98,52 @@ class Attempts:
             RateLimitedError: it may not; says when to come back.
             UnavailableError: the cache does not answer, and `on_failure` is ``closed``.
         """
-        try:
-            failures = int(self._cache.get(self._client(client)) or 0)
-        except UnavailableError as error:
-            self._without_cache(error)
-            return
-        if failures >= self._per_client:
+        key = self._client(client)
+        if int(self._ask(lambda cache: cache.get(key)) or 0) >= self._per_client:
             raise self._limited("client")
 
     def failed(self, client: str) -> None:
         """The attempt was wrong."""
-        try:
-            self._cache.incr(self._client(client), ttl=self._window)
-        except UnavailableError as error:
-            self._without_cache(error)
+        key = self._client(client)
+        self._ask(lambda cache: cache.incr(key, ttl=self._window))
 
-    def succeeded(self, account: str, client: str) -> None:
-        """The attempt was right: its account is not counted against, its address is known."""
-        try:
-            self._cache.delete(self._account(account, client))
-            self._cache.set(_known(account, client), b"1", ttl=_KNOWN_FOR)
-        except UnavailableError as error:
-            _LOG.warning("a sign-in is not noted: %s", error)
+    def succeeded(self, accounts: Sequence[str], client: str) -> None:
+        """The attempt was right: its accounts are not counted against, its address is known."""
+        for account in accounts:
+            try:
+                self._note_success(account, client)
+            except UnavailableError as error:
+                _LOG.warning("a sign-in is not noted: %s", error)
 
-    def undone(self, account: str, client: str) -> None:
+    def undone(self, accounts: Sequence[str], client: str) -> None:
         """The attempt could not be decided: it is not counted."""
-        try:
-            self._cache.incr(self._account(account, client), -1, ttl=self._window)
-        except UnavailableError as error:
-            _LOG.warning("an attempt stays counted: %s", error)
+        for account in accounts:
+            try:
+                self._take_back(account, client)
+            except UnavailableError as error:
+                _LOG.warning("an attempt stays counted: %s", error)
 
-    def _account(self, account: str, client: str) -> str:
-        known = self._cache.get(_known(account, client)) is not None
-        return self._key("account", folded(account), counted_as(client) if known else "")
+    def _note_success(self, account: str, client: str) -> None:
+        key = self._account(account, client, self._is_known(account, client))
+        known = _known(account, client)
+        self._ask(lambda cache: cache.delete(key))
+        self._ask(lambda cache: cache.set(known, b"1", ttl=_KNOWN_FOR))
+        self._own.set(known, b"1", ttl=_KNOWN_FOR)  # for when the cache is away
+
+    def _take_back(self, account: str, client: str) -> None:
+        key = self._account(account, client, self._is_known(account, client))
+        self._ask(lambda cache: cache.incr(key, -1, ttl=self._window))
+
+    def _count(self, account: str, client: str, is_known: bool) -> None:
+        key = self._account(account, client, is_known)
+        if self._ask(lambda cache: cache.incr(key, ttl=self._window)) > self._per_account:
+            raise self._limited("account")
+
+    def _is_known(self, account: str, client: str) -> bool:
+        return self._ask(lambda cache: cache.get(_known(account, client))) is not None
+
+    def _account(self, account: str, client: str, is_known: bool) -> str:
+        return self._key("account", folded(account), counted_as(client) if is_known else "")
 
     def _client(self, client: str) -> str:
         return self._key("client", counted_as(client))
@@ -126,10 +160,20 @@ class Attempts:
             reason=f"attempts.{what}",
         )
 
-    def _without_cache(self, error: UnavailableError) -> None:
-        if self._on_failure == "closed":
-            raise error
-        _LOG.warning("failed sign-ins are not counted: %s", error)
+    def _ask(self, question: Callable[[Cache], Result]) -> Result:
+        try:
+            return self._breaker.ask(lambda: question(self._cache))
+        except UnavailableError as error:
+            if self._on_failure == "closed":
+                raise
+            if error.code != LEFT_ALONE:
+                _LOG.warning("failed sign-ins are counted in this process alone: %s", error)
+            return question(self._own)
+
+
+def entry_of(lasting_id: str) -> str:
+    """The account of a directory's entry, by what it is called for ever."""
+    return "entry:" + hashlib.sha256(lasting_id.encode()).hexdigest()
 
 
 def folded(account: str) -> str:

@@ -24,6 +24,7 @@ from tabular.infra.database.models import AuditEvent, new_id
 
 SIGNED_IN = "session.created"
 SIGNED_OUT = "session.ended"
+SESSIONS_ENDED = "sessions.ended"
 KEY_CREATED = "key.created"
 KEY_ROTATED = "key.rotated"
 KEY_REVOKED = "key.revoked"
@@ -32,6 +33,7 @@ MODEL_DELETED = "model.deleted"
 EVENTS = (
     SIGNED_IN,
     SIGNED_OUT,
+    SESSIONS_ENDED,
     KEY_CREATED,
     KEY_ROTATED,
     KEY_REVOKED,

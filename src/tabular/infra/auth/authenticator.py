@@ -10,6 +10,11 @@ from tabular.infra.auth.principal import Principal
 from tabular.infra.auth.sessions import Sessions
 
 
+def is_ours(credential: str) -> bool:
+    """Whether it has the form of a key or a session, and not of a provider's token."""
+    return credential.partition(".")[0] in (sessions.PREFIX, keys.PREFIX)
+
+
 class Authenticator:
     """Asks keys, sessions or the identity provider's tokens.
 

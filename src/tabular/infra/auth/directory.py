@@ -13,7 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tabular.errors import ForbiddenError, UnauthenticatedError
-from tabular.infra.auth.ldap_connection import Entry, LdapConnection, Link, check_link
+from tabular.infra.auth.ldap_connection import (
+    REFUSED_PERSON,
+    Entry,
+    LdapConnection,
+    Link,
+    check_link,
+)
 from tabular.infra.auth.ldap_filters import (
     any_of,
     everything,
@@ -79,8 +85,19 @@ class Directory:
         self._is_active_directory: bool | None = None
         self._lock = threading.Lock()
 
-    def authenticate(self, username: str, password: str) -> Principal:
+    def authenticate(
+        self,
+        username: str,
+        password: str,
+        found: Callable[[str], None] = lambda lasting_id: None,
+    ) -> Principal:
         """Who this is.
+
+        Args:
+            username: as typed.
+            password: as typed.
+            found: called before the password is tried, with what the account is called for
+                ever; what it raises ends the sign-in. For a name that nobody has, with that.
 
         Raises:
             UnauthenticatedError: unknown, disabled, or another password; the answer does not
@@ -90,15 +107,17 @@ class Directory:
         """
         if not password or len(password) > MAX_PASSWORD:
             raise _wrong("password.empty" if not password else "password.long")
-        found = self._found(username)
-        dn = found[0].dn if len(found) == 1 else self._nobody()
+        entries = self._found(username)
+        entry = entries[0] if len(entries) == 1 else None
         # The same questions are asked for a name that nobody has, and take as long.
-        right = self._is_password(dn, password if len(found) == 1 else secrets.token_hex(16))
-        if len(found) != 1:
-            raise _wrong("user.ambiguous" if found else "user.unknown")
+        found(f"name:{username}" if entry is None else _lasting_id(entry))
+        dn = self._nobody() if entry is None else entry.dn
+        right = self._is_password(dn, secrets.token_hex(16) if entry is None else password)
+        if entry is None:
+            raise _wrong("user.ambiguous" if entries else "user.unknown")
         if not right:
-            raise _wrong("password.wrong")
-        return self._principal(found[0], username)
+            raise _wrong("user.disabled" if _is_disabled(entry) else "password.wrong")
+        return self._principal(entry, username)
 
     def look_up(self, username: str) -> Principal:
         """Who has this name, without a password: to try the settings.
@@ -130,7 +149,7 @@ class Directory:
     def _is_password(self, dn: str, password: str) -> bool:
         connection = self._pool.connect()
         try:
-            return connection.bind(dn, password)
+            return connection.bind(dn, password, refused=REFUSED_PERSON)
         finally:
             connection.close()
 

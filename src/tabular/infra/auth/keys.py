@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import or_, select, update
@@ -148,7 +148,7 @@ class ApiKeys:
         if refusal is not None:
             raise _wrong(refusal)
         self._note_use(row, now)
-        return principal_of(row)
+        return replace(principal_of(row), right_until=None if present else row.previous_until)
 
     def rotate(self, key_id: str, *, overlap: timedelta = OVERLAP) -> IssuedKey:
         """Give a key a new secret; sessions made with the old one end with it.

@@ -11,7 +11,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 PORTS = {"ldaps": 636, "ldap": 389}
 MAX_ANSWER = 8 * 1024 * 1024
-_REFUSED = frozenset({19, 32, 34, 48, 49, 50})  # RFC 4511 4.1.9: it is the credential
+REFUSED = frozenset({19, 32, 34, 48, 49, 50})  # RFC 4511 4.1.9: it is the credential
+# Of a person it is the account's state as well: 389 Directory Server and FreeIPA answer 53 of one
+# that is inactivated, others 8 or 13 of one that may sign in by other means only.
+REFUSED_PERSON = REFUSED | {8, 13, 53}
 
 
 def library() -> Any:
@@ -122,8 +125,13 @@ class LdapConnection:
             self._socket.close()
             raise error if isinstance(error, UnavailableError) else self._failed(error) from error
 
-    def bind(self, dn: str, password: str) -> bool:
+    def bind(self, dn: str, password: str, *, refused: Collection[int] = REFUSED) -> bool:
         """Prove who we are; False when the server does not believe it.
+
+        Args:
+            dn: the name.
+            password: of it.
+            refused: results (RFC 4511 4.1.9) by which the server says so.
 
         Raises:
             UnavailableError: the server cannot say.
@@ -136,7 +144,7 @@ class LdapConnection:
         self._session.bind_simple(dn, password)
         (answer,) = self._exchange(self._library.BindResponse)
         code = int(answer.result.result_code)
-        if code and code not in _REFUSED:
+        if code and code not in refused:
             raise self._failed(f"bind: result {code}")
         return code == 0
 

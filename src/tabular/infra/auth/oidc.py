@@ -7,7 +7,7 @@ published key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,11 @@ ALGORITHMS = frozenset(
 )
 MAX_TOKEN = 16 * 1024
 MAX_GROUPS = 200
+ACCESS_TOKEN = ("at+jwt", "application/at+jwt")  # RFC 9068
+_TYPES = frozenset({"", "jwt", *ACCESS_TOKEN})
+# What only other tokens have: ID tokens, and the events of logout and security tokens.
+_NOT_OF_ACCESS = ("at_hash", "c_hash", "events")
+_OTHER_KINDS = frozenset({"id", "refresh", "offline", "logout"})  # Keycloak's `typ` in the claims
 _NAMES = ("preferred_username", "email", "name", "client_id", "azp", "sub")
 
 
@@ -35,6 +40,8 @@ class OidcSettings:
         role_map: our role for a value of that claim, by `str.casefold`; values that are not
             in it give nothing.
         leeway: seconds by which clocks may differ.
+        only_at_jwt: a token must say that it is an access token (RFC 9068). Many providers do
+            not; then nothing but the audience tells theirs from ID tokens.
         ca_file: PEM file of the authority of the provider's certificate.
     """
 
@@ -43,6 +50,7 @@ class OidcSettings:
     roles_claim: str = "roles"
     role_map: Mapping[str, str] = field(default_factory=dict)
     leeway: float = 60.0
+    only_at_jwt: bool = False
     ca_file: str | None = None
 
 
@@ -94,6 +102,8 @@ class OidcTokens:
         algorithm = header.get("alg")
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise _wrong("its algorithm is not accepted", "token.algorithm")
+        if not _may_be_access(header.get("typ"), ACCESS_TOKEN if settings.only_at_jwt else _TYPES):
+            raise _wrong("it is no access token", "token.type")
         found = self._keys.find(header.get("kid"), algorithm)
         if found is None:
             raise _wrong("it is signed with an unknown key", "token.key-unknown")
@@ -113,7 +123,14 @@ class OidcTokens:
             )
         except jwt.PyJWTError as error:
             raise _explained(type(error).__name__) from error
+        is_other = str(claims.get("typ")).lower() in _OTHER_KINDS
+        if is_other or any(claims.get(name) for name in _NOT_OF_ACCESS):
+            raise _wrong("it is no access token", "token.type")
         return claims
+
+
+def _may_be_access(kind: object, accepted: Collection[str]) -> bool:
+    return (kind is None and "" in accepted) or (isinstance(kind, str) and kind.lower() in accepted)
 
 
 def values_at(claims: Mapping[str, Any], path: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from tabular.errors import ForbiddenError
@@ -28,6 +29,7 @@ class Principal:
         plan: which quotas hold for it.
         via: the credential of this request: ``key``, ``session`` or ``oidc``.
         session_id: of the session that this request came with.
+        right_until: when the credential ends by itself, where it is a secret before a rotation.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Principal:
     plan: str = DEFAULT_PLAN
     via: Literal["key", "session", "oidc"] = "key"
     session_id: str | None = field(default=None, compare=False)
+    right_until: datetime | None = field(default=None, compare=False)
 
     def may(self, scope: str) -> bool:
         """Whether the scope is held; ``admin`` holds all, ``x:write`` holds ``x:read``."""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 
-from tabular.errors import UnauthenticatedError
+from tabular.errors import NotFoundError, UnauthenticatedError
 from tabular.infra.auth.keys import principal_of, refusal_of
 from tabular.infra.auth.principal import Principal
 from tabular.infra.auth.scopes import ROLES, scopes_of
@@ -66,8 +66,8 @@ class Sessions:
             session.execute(delete(SignInSession).where(SignInSession.expires_at <= now))
             if principal.kind == "key":
                 key = session.scalar(select(ApiKey).where(ApiKey.id == principal.id))
-                if key is not None and key.expires_at is not None:
-                    expires_at = min(expires_at, key.expires_at)
+                ends = (None if key is None else key.expires_at, principal.right_until)
+                expires_at = min([expires_at, *(end for end in ends if end is not None)])
             session.add(
                 SignInSession(
                     id=session_id,
@@ -83,7 +83,7 @@ class Sessions:
                     expires_at=expires_at,
                 )
             )
-        principal = replace(principal, via="session", session_id=session_id)
+        principal = replace(principal, via="session", session_id=session_id, right_until=None)
         return IssuedSession(session_id, token, principal, expires_at)
 
     def authenticate(self, token: str) -> Principal:
@@ -125,6 +125,44 @@ class Sessions:
                 .where(SignInSession.id == session_id, SignInSession.revoked_at.is_(None))
                 .values(revoked_at=self._clock())
             )
+
+    def end_all(self, principal_id: str) -> int:
+        """End every session of a person, or of a key; returns how many there were."""
+        now = self._clock()
+        with self._database.transaction() as session:
+            result = session.execute(
+                update(SignInSession)
+                .where(
+                    SignInSession.principal_id == principal_id,
+                    SignInSession.revoked_at.is_(None),
+                    SignInSession.expires_at > now,
+                )
+                .values(revoked_at=now)
+            )
+        return int(getattr(result, "rowcount", 0))
+
+    def end_other(self, session_id: str) -> None:
+        """End a session by its id; ending it twice is no error.
+
+        Raises:
+            NotFoundError: no such session, or one that has long expired.
+        """
+        with self._database.session() as session:
+            found = session.scalar(select(SignInSession.id).where(SignInSession.id == session_id))
+        if found is None:
+            raise NotFoundError(
+                "no such session", where=session_id, hint="GET /v1/sessions lists them"
+            )
+        self.end(session_id)
+
+    def open_ones(self, principal_id: str | None = None) -> Select[SignInSession]:
+        """The question for sessions that have not ended, of one principal or of all."""
+        query = select(SignInSession).where(
+            SignInSession.revoked_at.is_(None), SignInSession.expires_at > self._clock()
+        )
+        if principal_id is None:
+            return query
+        return query.where(SignInSession.principal_id == principal_id)
 
 
 def _person(row: SignInSession) -> Principal:
