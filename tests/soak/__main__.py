@@ -20,7 +20,7 @@ import psutil
 
 from tests.platform import ENDED, table
 from tests.soak.chaos import Chaos
-from tests.soak.clients import Client, who
+from tests.soak.clients import Client, watch_loop, who
 from tests.soak.inspection import inspect
 from tests.soak.ledger import Ledger
 from tests.soak.report import report
@@ -105,7 +105,8 @@ async def _soak(parts: Topology, watch: Watch) -> tuple[Ledger, Chaos, dict[str,
         memory = parts.memory()
         watch.ended("start")
         until = time.monotonic() + SECONDS
-        await asyncio.gather(chaos.run(until), *(client.run(chaos.going) for client in clients))
+        running = (client.run(chaos.going) for client in clients)
+        await asyncio.gather(chaos.run(until), watch_loop(ledger, chaos.going), *running)
         sys.stderr.write(f"{len(ledger.accepted)} jobs accepted; faults {dict(chaos.done)}\n")
         watch.ended("load and faults")
         await settle(clients[:LOOKING], ledger)

@@ -173,6 +173,14 @@ class Client(Asking):
             await self.remove(job_path(self._random.choice(there)))
 
 
+async def watch_loop(ledger: Ledger, going: Callable[[], bool]) -> None:
+    """Measure how late the clients themselves are, since they share the machine."""
+    while going():
+        begun = time.monotonic()
+        await asyncio.sleep(0.1)
+        ledger.late.append(time.monotonic() - begun - 0.1)
+
+
 async def who(http: httpx.AsyncClient, key: str) -> str:
     """The id of a key, by which its usage is counted."""
     answer = await http.get("/v1/whoami", headers={"Authorization": f"Bearer {key}"})

@@ -33,6 +33,7 @@ class Ledger:
         principals: ids of the key that jobs are asked with, and of the one for inline rows.
         times: seconds of every request, answered or not, by kind.
         waits: seconds until a kind of request was answered with yes or no, tries included.
+        late: seconds by which the clients' own event loop was late; no fault of the platform.
         unanswered: requests by kind.
         errors: statuses and exceptions by kind of request; `codes` has those of problems.
         wrong: what must not be.
@@ -53,6 +54,7 @@ class Ledger:
     principals: tuple[str, str] = ("", "")
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     waits: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    late: list[float] = field(default_factory=list)
     unanswered: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)

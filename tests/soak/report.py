@@ -44,6 +44,7 @@ def report(
         "",
         f"- requests: {total}, {silent} without an answer; messages of progress: "
         f"{ledger.messages}, of {len(ledger.followed)} jobs to their end",
+        f"- the clients' own event loop was late by {_late(ledger)}, which is part of these times",
         f"- asked again after: {_counts(ledger.errors)}",
         f"- codes of refusals: {_counts(ledger.codes)}",
         f"- faults: {_counts(chaos.done)}",
@@ -64,6 +65,12 @@ def _row(ledger: Ledger, kind: str) -> str:
     spans += [quantile(waits, 0.5), quantile(waits, 0.99)]
     shown = " | ".join("" if one is None else f"{one * 1000:.0f}" for one in spans)
     return f"| {kind} | {len(times)} | {ledger.unanswered[kind]} | {shown} |"
+
+
+def _late(ledger: Ledger) -> str:
+    late = sorted(ledger.late)
+    middle, high = (quantile(late, share) or 0.0 for share in (0.5, 0.99))
+    return f"{middle * 1000:.0f} ms (p50), {high * 1000:.0f} ms (p99)"
 
 
 def quantile(ordered: list[float], share: float) -> float | None:
