@@ -9,7 +9,7 @@ from typing import Any
 import typer.main
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
-from tabular.cli.app import app
+from tabular.cli.tree import app
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 
@@ -29,8 +29,9 @@ terminal there are no bars and no questions; `NO_COLOR` is honoured.
 | 2 | the command line was wrong; or, where it says so, there are changes |
 | 3 | refused: a policy, the budget, `--strict`, a stale plan, another apply; nothing was touched |
 | 4 | there is no such deployment |
-| 5 | the engine or the host failed; the message says what serves now |
+| 5 | the engine or the host failed, or a disk or the output is full; the message says what serves |
 | 130 | interrupted; an apply goes on, and the same command attaches to it again |
+| 141 | who read the output went away before its end, such as `head`; nothing else failed |
 """
 
 

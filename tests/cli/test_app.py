@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import run
+from tests.cli.command import COMMAND, run
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,23 @@ def test_help_and_version_end_well(tmp_path: Path) -> None:
         answer = run(*arguments, home=tmp_path)
         assert (answer.code, answer.err) == (0, "")
         assert answer.out
+
+
+@pytest.mark.parametrize("seen", ["tabular.errors", "typer.main", "rich.console"])
+def test_an_interrupt_while_commands_are_imported_is_130_without_a_traceback(
+    seen: str, tmp_path: Path
+) -> None:
+    client = subprocess.Popen(
+        [sys.executable, "-X", "importtime", COMMAND, "--help"],
+        env={"HOME": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert client.stderr is not None
+    next(line for line in client.stderr if line.split("|")[-1].strip() == seen)
+    client.send_signal(signal.SIGINT)
+    rest = client.stderr.read()
+    assert client.wait(timeout=60) == 130
+    assert "Traceback" not in rest
+    assert "Interrupted." in rest

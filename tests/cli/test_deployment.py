@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -114,6 +115,21 @@ def test_detailed_exit_codes_of_plan(running: Running) -> None:
 def test_logs_come_from_every_component(running: Running) -> None:
     logs = run("logs", "--tail", "2", home=running.home)
     assert {line.split(" | ")[0] for line in logs.out.splitlines()} >= {"api-0", "supervisor"}
+    lines = run("logs", "--tail", "1", "--json", home=running.home).out.splitlines()
+    times = {row["component"]: row["time"] for row in map(json.loads, lines)}
+    assert times["supervisor"]
+
+
+def test_patience_is_a_duration_and_is_the_providers_too(home: Path) -> None:
+    for command in ("deploy", "rollback", "scale --workers 2"):
+        wrong = run(*command.split(), "--timeout", "15", home=home)
+        assert wrong.code == 2, command
+        assert "--timeout 15: a duration needs a unit: write 15d, 15h, 15m or 15s" in wrong.err
+    hasty = run("deploy", "--yes", "--wait", "--timeout", "1s", home=home)
+    assert hasty.code == 5
+    assert "not within 1 s" in hasty.err
+    planned = run("deploy", "--wait", "--timeout", "15m", "--dry-run", home=home)
+    assert planned.code == 0, planned.err
 
 
 def test_a_scrape_of_the_api_counts_the_rows_of_the_workers(running: Running) -> None:

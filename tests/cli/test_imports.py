@@ -7,12 +7,19 @@ import sys
 
 import pytest
 
-HEAVY = ("boto3", "botocore", "azure", "google.cloud", "kubernetes", "pandas", "polars", "sklearn")
+from tabular.cli.export import NAMES
+from tabular.deploy.export import FORMATS
 
+HEAVY = ("boto3", "botocore", "azure", "google.cloud", "kubernetes", "pandas", "polars", "sklearn")
+# Ours, and needed by some command, but by no help text.
+NOT_FOR_HELP = (
+    *("alembic", "cryptography", "fastapi", "httpx", "kombu", "numpy", "obstore", "pyarrow"),
+    *("ruamel.yaml", "sqlalchemy", "tabular.deploy.spec", "tabular.infra.config"),
+)
 
 HELP = """
 import sys
-sys.argv = ["inferloop-tabular", "--help"]
+sys.argv = ["inferloop-tabular", *{arguments!r}]
 try:
     from tabular.cli.app import main
     main()
@@ -21,8 +28,24 @@ except SystemExit:
 """
 
 
-@pytest.mark.parametrize("code", ["import tabular", "import tabular.deploy", HELP])
-def test_no_cloud_sdk_and_no_table_library_at_start(code: str) -> None:
-    probe = f"{code}\nimport sys\nprint('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
+def loaded(code: str, names: tuple[str, ...]) -> str:
+    """Which of these modules are there after a piece of code."""
+    probe = f"{code}\nimport sys\nprint('LOADED', [m for m in {names!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "LOADED []"
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("code", ["import tabular", "import tabular.deploy"])
+def test_no_cloud_sdk_and_no_table_library_at_start(code: str) -> None:
+    assert loaded(code, HEAVY) == "LOADED []"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("--help",), ("fit", "--help"), ("deploy", "--help")]
+)
+def test_a_help_text_waits_for_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert loaded(HELP.format(arguments=arguments), (*HEAVY, *NOT_FOR_HELP)) == "LOADED []"
+
+
+def test_formats_of_export_are_named_without_importing_them() -> None:
+    assert tuple(found.name for found in FORMATS) == NAMES

@@ -141,3 +141,91 @@ def test_a_wrong_set_is_not_said_again(tmp_path: Path) -> None:
     assert told.code == 2
     assert "hunter2secret" not in told.out + told.err
     assert "Traceback" not in told.err
+
+
+SPEC = "apiVersion: synthdata.inferloop.io/v1\nkind: Deployment\nspec:\n"
+
+
+@pytest.mark.parametrize(
+    ("block", "place", "said"),
+    [
+        ("{standalone: {prot: 80}}", "4:28", "did you mean 'port'?"),
+        ("{standalone: {port: eighty}}", "4:28", "'eighty' is no port"),
+        ("{awz: {x: 1}}", "4:15", "did you mean 'aws'?"),
+        ("{standalone: {settings: {job_timeout: abc}}}", "4:39", "a valid number"),
+        ("{standalone: {settings: {job_timeot: 5}}}", "4:39", "did you mean 'job_timeout'?"),
+        ("{standalone: {settings: {rate_limit: often}}}", "4:39", "often"),
+        ('{standalone: {settings: {plans: "{"}}}', "4:39", "plans"),
+        ("{standalone: {images: {databse: a/b:1}}}", "4:37", "did you mean 'database'?"),
+    ],
+)
+def test_overrides_are_looked_at_before_anything_is_planned(
+    block: str, place: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "d.yaml").write_text(f"{SPEC}  overrides: {block}\n", encoding="utf-8")
+    for command in (("validate",), ("plan", "--config"), ("config", "explain")):
+        told = run(*command, "d.yaml", home=tmp_path, cwd=tmp_path)
+        assert told.code == 1, told.out
+        assert f"d.yaml:{place}: spec.overrides." in told.err
+        assert said in told.err
+    listed = run("validate", "d.yaml", "--json", home=tmp_path, cwd=tmp_path)
+    (problem,) = listed.json["problems"]
+    assert (listed.code, f"{problem['line']}:{problem['column']}") == (1, place)
+
+
+def test_overrides_that_are_right_pass(tmp_path: Path) -> None:
+    settings = "{job_timeout: 90, result_retention: 30d, plans: /not/on/this/machine.yaml}"
+    block = f"{{standalone: {{port: 8123, settings: {settings}}}, aws: {{anything: 1}}}}"
+    (tmp_path / "d.yaml").write_text(f"{SPEC}  overrides: {block}\n", encoding="utf-8")
+    checked = run("validate", "d.yaml", home=tmp_path, cwd=tmp_path)
+    assert checked.code == 0, checked.err
+
+
+@pytest.mark.parametrize(
+    ("spec", "lines"),
+    [
+        ("compute: {gpu: required}", ["d.yaml:4:13: spec.compute.gpu: standalone cannot give"]),
+        ("region: us-east-1", ["d.yaml:4:3: standalone cannot give region: one host"]),
+        (
+            "region: us-east-1\n  compute: {spot: {share: 50}}",
+            ["d.yaml:4:3: region: one host", "d.yaml:5:20: compute.spot.share: belongs to a cloud"],
+        ),
+        ("compute: {instances: 99}", ["d.yaml:4:13: spec.compute.instances: standalone runs 1"]),
+    ],
+)
+def test_what_the_provider_refuses_is_told_by_line(
+    spec: str, lines: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "d.yaml").write_text(f"{SPEC}  {spec}\n", encoding="utf-8")
+    assert run("validate", "d.yaml", home=tmp_path, cwd=tmp_path).code == 0, "portable all the same"
+    for command in ("plan", "deploy"):
+        told = run(command, "--config", "d.yaml", home=tmp_path, cwd=tmp_path)
+        assert told.code == 3
+        for line in lines:
+            assert line in told.err
+
+
+def test_a_kubeconfig_is_refused_where_there_is_no_cluster(tmp_path: Path) -> None:
+    told = run("plan", "--kubeconfig", "~/.kube/config", home=tmp_path)
+    assert told.code == 3
+    assert "--kubeconfig: standalone cannot give onprem.kubeconfig" in told.err
+
+
+def test_a_flag_given_twice_is_told_without_a_hole(tmp_path: Path) -> None:
+    twice = ("--set", "spec.compute.workers=2", "--set", "spec.compute.workers=3")
+    told = run("plan", *twice, home=tmp_path)
+    assert "note: --set spec.compute.workers is given more than once: the last one counts\n" in (
+        told.err
+    )
+    both = run("config", "explain", "--name", "a", "--set", "metadata.name=b", home=tmp_path)
+    assert "note: --set metadata.name replaces --name\n" in both.err
+
+
+def test_a_vendor_without_a_provider_is_told_apart_from_a_typing_error(tmp_path: Path) -> None:
+    told = run("plan", "--config", "aws-prod.yaml", home=tmp_path, cwd=EXAMPLES)
+    assert told.code == 2
+    assert "aws-prod.yaml:1:11: no provider 'aws' is installed" in told.err
+    assert "this release brings standalone alone" in told.err
+    assert "this release" not in run("plan", "--provider", "awz", home=tmp_path).err
+    starter = run("init", "--json", home=tmp_path, cwd=tmp_path).json["file"]
+    assert "the one that this release brings" in (tmp_path / starter).read_text("utf-8")

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from tabular.cli.app import app
+from tabular.cli.tree import app
 from tabular.errors import TabularError
 from tabular.synth.tables import read_table
 from tests.cli.command import run

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
 from tabular.cli.output import stderr
 
 
@@ -17,6 +15,14 @@ def bar(title: str) -> Iterator[Callable[[float], None]]:
     Args:
         title: what is going on.
     """
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     shown = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.spec_flags import read_spec, spec_flags
-from tabular.deploy.spec import Explained, Overrides
-from tabular.deploy.spec import explain as effective
-from tabular.deploy.spec.explain import DEFAULT
+
+if TYPE_CHECKING:  # the model of a spec is imported by the command that reads one
+    from tabular.deploy.spec import Explained, Overrides
 
 MAX_VALUE = 40
 
@@ -45,6 +45,9 @@ def explain(
     Keys are named as in the portable form; where a file says it in other words, those are shown.
     A secret that is written out in the file is not shown.
     """
+    from tabular.deploy.spec import explain as effective
+    from tabular.deploy.spec.explain import DEFAULT
+
     loaded = read_spec(file, flags)
     rows = list(effective(loaded))
     if as_json:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from tabular.cli.confirm import confirm
-from tabular.cli.output import JsonFlag, print_json, stderr, stdout
-from tabular.cli.place import HomeFlag, RuntimeFlag, YesFlag, connect
+from tabular.cli.output import JsonFlag, OutputError, print_json, stdout, tell
+from tabular.cli.place import HomeFlag, RuntimeFlag, TimeoutFlag, YesFlag, connect
 from tabular.cli.render.events import show_events
 from tabular.cli.render.plan import plan_as_dict, print_plan
 from tabular.cli.render.status import STATE_STYLES, status_as_dict
 from tabular.cli.spec_flags import ConfigFlag, read_spec, spec_flags
-from tabular.deploy import DEFAULT_PROVIDER, Deployment, Gate, Orchestrator, Plan
-from tabular.deploy.spec import Overrides
-from tabular.errors import RefusedError
+from tabular.deploy.names import DEFAULT_PROVIDER
+from tabular.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:  # what deploys is imported by the command that does
+    from tabular.deploy import Deployment, Gate, Orchestrator, Plan, Status
+    from tabular.deploy.spec import Loaded, Overrides
 
 StrictFlag = Annotated[
     bool, typer.Option("--strict", help="Refuse what the target gives only in part.")
@@ -55,11 +58,15 @@ def plan(
 ) -> None:
     """Show what a deploy would change, cost and break. Touches nothing.
 
-    Exit codes: 0 shown; 3 a deploy would be refused, and --json has the reason as `error`. With
+    Exit codes: 0 shown; 1 the file is wrong, or this machine lacks what a deploy needs (`doctor`
+    lists it); 3 a deploy would be refused, and --json has the reason as `error`. With
     --detailed-exitcode 2 means that there are changes, and a wrong command line is 1.
     """
-    deployment = read_spec(config, flags).deployment
-    made = _connect(deployment, home, runtime).plan(deployment)
+    from tabular.deploy.located import located
+
+    loaded = read_spec(config, flags)
+    with located(loaded):
+        made = _connect(loaded, home, runtime).plan(loaded.deployment)
     _judge(made, _gate(strict, max_monthly_cost, allow_data_loss), as_json=as_json)
     if detailed_exitcode and not made.is_empty:
         raise typer.Exit(2)
@@ -75,6 +82,10 @@ def deploy(
     allow_data_loss: DataLossFlag = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
     yes: YesFlag = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the platform answers; it always does.")
+    ] = True,
+    timeout: TimeoutFlag = None,
     home: HomeFlag = None,
     runtime: RuntimeFlag = None,
     as_json: JsonFlag = False,
@@ -84,10 +95,13 @@ def deploy(
     With --json stdout carries one document with `url` and, the first time only, `api_key`.
     Exit codes: 3 refused, nothing touched; 5 failed, the message says what serves now.
     """
-    deployment = read_spec(config, flags).deployment
-    orchestrator = _connect(deployment, home, runtime)
-    gate = _gate(strict, max_monthly_cost, allow_data_loss)
-    go(orchestrator, deployment, gate, dry_run=dry_run, yes=yes, as_json=as_json)
+    from tabular.deploy.located import located
+
+    loaded = read_spec(config, flags)
+    with located(loaded):
+        orchestrator = _connect(loaded, home, runtime, timeout)
+        gate = _gate(strict, max_monthly_cost, allow_data_loss)
+        go(orchestrator, loaded.deployment, gate, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def go(
@@ -116,11 +130,20 @@ def go(
     _report(orchestrator, made, as_json=as_json)
 
 
-def _connect(deployment: Deployment, home: Path | None, runtime: str | None) -> Orchestrator:
-    return connect(deployment.spec.provider or DEFAULT_PROVIDER, home, runtime)
+def _connect(
+    loaded: Loaded, home: Path | None, runtime: str | None, timeout: str | None = None
+) -> Orchestrator:
+    try:
+        return connect(loaded.deployment.spec.provider or DEFAULT_PROVIDER, home, runtime, timeout)
+    except UsageError as error:
+        if error.code == "usage.unknown-provider":
+            error.where = loaded.place("spec.provider")
+        raise
 
 
 def _gate(strict: bool, max_monthly_cost: float | None, allow_data_loss: bool) -> Gate:
+    from tabular.deploy import Gate
+
     limit = None if max_monthly_cost is None else Decimal(str(max_monthly_cost))
     return Gate(strict=strict, max_monthly_cost=limit, allow_data_loss=allow_data_loss)
 
@@ -140,20 +163,33 @@ def _judge(made: Plan, gate: Gate, *, as_json: bool) -> None:
 
 
 def _report(orchestrator: Orchestrator, made: Plan, *, as_json: bool) -> None:
-    """Address and, once, the first key."""
+    """Address and, once, the first key; a reader that takes neither is told what is up."""
     target = made.stack.target
     key = orchestrator.issue_api_key(target, "admin", only_first=True)
     status = orchestrator.provider.engine.status(target)
+    try:
+        _show_result(status, key, as_json=as_json)
+    except OutputError as failed:
+        up = f"{target.id} is {status.state.value}"
+        if key is None:
+            raise failed.but(up, "`inferloop-tabular status` shows its address") from failed
+        raise failed.but(
+            f"{up}; its first API key was made and is lost, it is kept nowhere",
+            "`inferloop-tabular keys create NAME` makes another, `status` shows the address",
+        ) from failed
+
+
+def _show_result(status: Status, key: str | None, *, as_json: bool) -> None:
     url = status.outputs.get("url")
     if as_json:
         answer: dict[str, Any] = {**status_as_dict(status), "url": url}
         print_json(answer if key is None else {**answer, "api_key": key})
         return
-    style = STATE_STYLES[status.state]
-    stdout.print(f"[{style}]{escape(target.id)} is {status.state.value}[/]")
+    style = STATE_STYLES[status.state.value]
+    stdout.print(f"[{style}]{escape(status.target.id)} is {status.state.value}[/]")
     if url:
         stdout.print(f"  API   {url}\n  docs  {url}/docs")
     if key:
         stdout.print(f"  key   {escape(key)}")
-        stderr.print("  Keep the key now: it is not shown again.", style="dim")
+        tell("  Keep the key now: it is not shown again.", style="dim")
     stdout.print("  next  `inferloop-tabular status`, `logs -f`, `destroy`", style="dim")

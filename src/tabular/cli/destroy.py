@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from tabular.cli.confirm import confirm
-from tabular.cli.output import JsonFlag, print_json, stderr, stdout
+from tabular.cli.output import JsonFlag, print_json, stdout, tell
 from tabular.cli.place import Place, YesFlag, place_flags
 from tabular.cli.render.events import show_events
 from tabular.errors import NotFoundError
@@ -39,7 +39,7 @@ def destroy(
         if as_json:
             print_json({"destroyed": None, "data": None})
         else:
-            stderr.print(f"{escape(gone.message)}: nothing to destroy")
+            tell(f"{escape(gone.message)}: nothing to destroy")
         return
     fate = "and its data, for good" if delete_data else "and keep its data"
     confirm(f"Destroy {target.id} {fate}?", yes=yes)

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.place import HomeFlag, ProviderFlag, RuntimeFlag, connect
-from tabular.deploy import DEFAULT_PROVIDER
+from tabular.deploy.names import DEFAULT_PROVIDER
 
 
 def register(app: typer.Typer) -> None:

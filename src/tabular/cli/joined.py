@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 Command = Callable[..., None]
@@ -25,7 +27,13 @@ def join(
         flags: annotations by parameter; one with a default is a pair (annotation, default).
         make: the value of the parameter, from what was given.
     """
-    hints = get_type_hints(command, include_extras=True)
+    # The type of the value itself may be one that is imported when the command runs.
+    written = {n: a for n, a in command.__annotations__.items() if n != name}
+    hints = get_type_hints(
+        SimpleNamespace(__annotations__=written),
+        globalns=vars(sys.modules[command.__module__]),
+        include_extras=True,
+    )
     own = [p for p in inspect.signature(command).parameters.values() if p.name != name]
 
     @functools.wraps(command)

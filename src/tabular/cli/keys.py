@@ -10,9 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tabular.cli.confirm import confirm
-from tabular.cli.output import JsonFlag, print_json, stderr, stdout
+from tabular.cli.output import JsonFlag, OutputError, print_json, print_text, stdout, tell
 from tabular.cli.place import Place, YesFlag, place_flags
-from tabular.cli.service import ask
 
 keys = typer.Typer(help="API keys of a running platform.", no_args_is_help=True)
 
@@ -32,11 +31,17 @@ def create(
 ) -> None:
     """Create an administrator's key. It is printed once and kept nowhere."""
     key = place.orchestrator.issue_api_key(place.find().target, label)
-    if as_json:
-        print_json({"name": label, "api_key": key})
-        return
-    typer.echo(key)
-    stderr.print("Keep it now: it is not shown again.", style="dim")
+    try:
+        if as_json:
+            print_json({"name": label, "api_key": key})
+        else:
+            print_text(str(key))
+    except OutputError as failed:
+        lost = f"A key named {label} was made and is lost: it is kept nowhere"
+        mend = "make another, and end this one with `keys list` and `keys revoke`"
+        raise failed.but(lost, mend) from failed
+    if not as_json:
+        tell("Keep it now: it is not shown again.", style="dim")
 
 
 @keys.command("list")
@@ -46,6 +51,8 @@ def list_keys(*, place: Place, as_json: JsonFlag = False) -> None:
 
     Asks the service with the administrator's key in INFERLOOP_TABULAR_API_KEY.
     """
+    from tabular.cli.service import ask
+
     found: list[dict[str, Any]] = []
     page: dict[str, Any] = {"next": ""}
     while page["next"] is not None:
@@ -76,6 +83,8 @@ def revoke(
 
     Asks the service with the administrator's key in INFERLOOP_TABULAR_API_KEY.
     """
+    from tabular.cli.service import ask
+
     confirm(f"Revoke the key {key_id}? Who uses it is refused from then on.", yes=yes)
     ask(place, "DELETE", f"/v1/keys/{quote(key_id, safe='')}")
     if as_json:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tabular.cli.output import JsonFlag
+from tabular.cli.app import INTERRUPTED
+from tabular.cli.output import JsonFlag, OutputError, print_text
 from tabular.cli.place import Place, place_flags
-from tabular.cli.render.events import INTERRUPTED
-from tabular.deploy.provider import LogLine
 from tabular.errors import TabularError
+
+if TYPE_CHECKING:  # what deploys is imported by the command that does
+    from tabular.deploy.provider import LogLine
 
 
 def register(app: typer.Typer) -> None:
@@ -35,13 +37,15 @@ def logs(
     target = place.find().target
     try:
         for line in place.engine.logs(target, follow=follow, tail=tail):
-            typer.echo(_as_json(line) if as_json else f"{line.component} | {line.text}")
+            print_text(_as_json(line) if as_json else f"{line.component} | {line.text}")
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+    except OutputError:
+        raise
     except TabularError as error:
         if not as_json:
             raise
-        typer.echo(json.dumps({"error": error.as_dict()}))
+        print_text(json.dumps({"error": error.as_dict()}))
         raise typer.Exit(error.exit_code) from None
 
 

@@ -1,24 +1,72 @@
 """How every command speaks: results on stdout, everything else on stderr, JSON when asked.
 
 One place, so that `--json` has one shape, `NO_COLOR` and a missing terminal are honoured
-everywhere, and a pipe never receives a progress bar.
+everywhere, a pipe never receives a progress bar, and a stdout that takes nothing more is an error
+that says what was done.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import sys
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from tabular.errors import TabularError
+from tabular.errors import EngineError, TabularError
 from tabular.synth.hints import COMMAND_LINE, told
 
 # Rich takes 80 columns where there is no terminal, and would cut tables in a log or a pipe.
 _PIPE_WIDTH = 240
-stdout = Console(
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class OutputError(EngineError):
+    """Stdout takes nothing more.
+
+    Args:
+        reason: what the system said.
+        done: what was done though it cannot be shown, a whole sentence; "" if nothing changed.
+        hint: how to see it after all.
+    """
+
+    code = "engine.output"
+
+    def __init__(self, reason: OSError, *, done: str = "", hint: str | None = None) -> None:
+        message = f"the output cannot be written: {reason.strerror or reason}"
+        super().__init__(
+            f"{message}. {done}" if done else message,
+            where="stdout",
+            hint=hint or "free some space or write it elsewhere, and run the same command again",
+        )
+        self.reason = reason
+        # Who reads `… | head -1` wants no word of it, unless something would be lost.
+        self.reader_gone = isinstance(reason, BrokenPipeError) and not done
+
+    def but(self, done: str, hint: str) -> OutputError:
+        """The same, with what was done nevertheless."""
+        return OutputError(self.reason, done=done, hint=hint)
+
+
+class _Stdout(Console):
+    """Rich's console, whose failures are ours: it would end the program at a broken pipe."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            raise OutputError(error) from error
+
+    def on_broken_pipe(self) -> None:
+        """Called where the error is handled: passes it on."""
+        raise  # noqa: PLE0704 - Rich calls this within its except clause
+
+
+stdout = _Stdout(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH
 )
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -26,9 +74,23 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 
+def print_text(text: str, *, end: bool = True) -> None:
+    """A text on stdout as it is, and a line end unless it brings its own."""
+    try:
+        typer.echo(text, nl=end)
+    except OSError as error:
+        raise OutputError(error) from error
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    print_text(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def tell(text: str, **options: Any) -> None:
+    """A message on stderr; where nobody can be told, the work goes on."""
+    with contextlib.suppress(OSError):
+        stderr.print(text, **options)
 
 
 def print_error(error: TabularError, *, as_json: bool = False) -> None:
@@ -38,7 +100,35 @@ def print_error(error: TabularError, *, as_json: bool = False) -> None:
         print_json({"error": {**error.as_dict(), "hint": hint}})
         return
     place = f"{error.where}: " if error.where else ""
-    stderr.print(f"[bold red]error[/] {error.code}", end=" ")
-    stderr.print(f"{place}{error.message}", markup=False)
+    tell(f"[bold red]error[/] {error.code}", end=" ")
+    tell(f"{place}{error.message}", markup=False)
     if hint:
-        stderr.print(f"  hint: {hint}", markup=False, style="dim")
+        tell(f"  hint: {hint}", markup=False, style="dim")
+
+
+def settle() -> None:
+    """Drop what a stream did not take: Python would try again when it ends, and end with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, stream.fileno())
+            os.close(nothing)
+            stream.flush()
+
+
+def host_failure(error: OSError) -> TabularError:
+    """The words for a disk or an output that is full; any other failure is a bug, and raised."""
+    try:
+        sys.stdout.flush()
+    except OSError as stuck:
+        return OutputError(stuck)
+    if error.errno not in _FULL:
+        raise error
+    return EngineError(
+        f"the output, or a file, cannot be written: {error.strerror}",
+        where=str(error.filename) if error.filename else None,
+        hint="free some space, and run the same command again",
+        code="engine.storage",
+    )

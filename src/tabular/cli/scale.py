@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tabular.cli.deploy import go
 from tabular.cli.output import JsonFlag
-from tabular.cli.place import Place, RuntimeFlag, YesFlag, place_flags
-from tabular.deploy import Deployment, Gate, State, Status
+from tabular.cli.place import Place, RuntimeFlag, TimeoutFlag, YesFlag, place_flags
 from tabular.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:  # what deploys is imported by the command that does
+    from tabular.deploy import Deployment, Status
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +31,7 @@ def scale(
         int | None, typer.Option("--workers", min=0, help="Workers from now on.")
     ] = None,
     runtime: RuntimeFlag = None,
+    timeout: TimeoutFlag = None,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -37,16 +40,20 @@ def scale(
     Needs no file: the deployment carries its spec. It is planned, shown and asked as by `deploy`,
     and `rollback` takes it back. The next `deploy` of a file has that file's numbers again.
     """
+    from tabular.deploy import Gate
+
     said = {"instances": instances, "workers": workers}
     numbers = {key: number for key, number in said.items() if number is not None}
     if not numbers:
         raise UsageError("nothing is said about how many", hint="pass --instances or --workers")
-    deployment = _scaled(place.find(), numbers)
-    go(place.with_runtime(runtime), deployment, Gate(), yes=yes, as_json=as_json)
+    orchestrator = place.reconnect(runtime=runtime, timeout=timeout)
+    go(orchestrator, _scaled(place.find(), numbers), Gate(), yes=yes, as_json=as_json)
 
 
 def _scaled(status: Status, numbers: dict[str, int]) -> Deployment:
     """The spec that was deployed, with other numbers."""
+    from tabular.deploy import Deployment, State
+
     if status.state is State.RETAINED:
         raise NotFoundError(
             "only its data is left, nothing runs there",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tabular.cli.output import print_json
+from tabular.cli.output import print_json, print_text
 from tabular.errors import UsageError
 
 
@@ -33,4 +33,4 @@ def schema(
     if as_json or form == "json":
         print_json(json_schema())
     else:
-        typer.echo(markdown())
+        print_text(markdown())

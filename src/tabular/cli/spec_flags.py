@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from tabular.cli.joined import Command, join
-from tabular.cli.output import stderr
-from tabular.deploy import DEFAULT_PROVIDER
-from tabular.deploy.spec import Loaded, Overrides, load
+from tabular.cli.output import tell
+from tabular.cli.place import PROVIDER_HELP
+from tabular.deploy.names import DEFAULT_PROVIDER
+
+if TYPE_CHECKING:  # the model of a spec is imported by the command that reads one
+    from tabular.deploy.spec import Loaded, Overrides
 
 ConfigFlag = Annotated[
     Path | None, typer.Option("--config", "-c", help="The deployment file; defaults if none.")
 ]
 
 _FLAGS: dict[str, Any] = {
-    "provider": Annotated[
-        str | None,
-        typer.Option("--provider", help="aws, gcp, azure, onprem or standalone (this machine)."),
-    ],
+    "provider": Annotated[str | None, typer.Option("--provider", help=PROVIDER_HELP)],
     "environment": Annotated[
         str | None,
         typer.Option("--environment", help="development, staging, production …; isolates state."),
@@ -62,6 +62,8 @@ def spec_flags(command: Command) -> Command:
     """Give a command that takes ``flags: Overrides`` the options it is made of."""
 
     def make(said: dict[str, Any]) -> Overrides:
+        from tabular.deploy.spec import Overrides
+
         return Overrides(**{**said, "sets": tuple(said["sets"] or ())})
 
     return join(command, "flags", _FLAGS, make)
@@ -71,13 +73,21 @@ def read_spec(config: Path | None, flags: Overrides) -> Loaded:
     """The spec with the flags laid over it; what they replaced is told on stderr.
 
     The provider is always said in it, so that leaving the flag out changes nothing.
+
+    Raises:
+        SpecError: the file is wrong, overrides for an installed provider included.
+        UsageError: a flag contradicts the file.
     """
+    from tabular.deploy.located import check_overrides
+    from tabular.deploy.spec import load
+
     loaded = load(config, flags)
     if loaded.deployment.spec.provider is None:
         # The origin of every other key stays as it was; this one is nobody's but ours.
         told = load(config, replace(flags, provider=DEFAULT_PROVIDER))
         origins = {path: at for path, at in told.origins.items() if path != ("spec", "provider")}
         loaded = replace(told, origins=origins)
+    check_overrides(loaded)
     for note in loaded.notes:
-        stderr.print(f"note: {escape(note)}", style="dim")
+        tell(f"note: {escape(note)}", style="dim")
     return loaded

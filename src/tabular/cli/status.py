@@ -7,8 +7,7 @@ import typer
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.place import HomeFlag, Place, ProviderFlag, connect, place_flags
 from tabular.cli.render.status import print_list, print_status, status_as_dict
-from tabular.deploy import DEFAULT_PROVIDER
-from tabular.deploy.provider import State
+from tabular.deploy.names import DEFAULT_PROVIDER
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +23,8 @@ def status(
     as_json: JsonFlag = False,
 ) -> None:
     """Show one deployment: state, release, address, each resource. Exit code 5 if it is not up."""
+    from tabular.deploy.provider import State
+
     found = place.find()
     if as_json:
         print_json(status_as_dict(found))

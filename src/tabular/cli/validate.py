@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tabular.cli.output import JsonFlag, print_json, stderr, stdout
+from tabular.cli.output import JsonFlag, print_json, stdout, tell
 from tabular.errors import SpecError
 
 
@@ -25,10 +25,12 @@ def validate(
     Portable, flat, multi-cloud and Helm values files are told apart by their keys. With --json
     stdout carries {"file", "valid", "form", "name", "notes", "problems"}.
     """
+    from tabular.deploy.located import check_overrides
     from tabular.deploy.spec import ProblemsError, load
 
     try:
         loaded = load(file)
+        check_overrides(loaded)
     except SpecError as error:
         if not as_json:
             raise
@@ -50,7 +52,7 @@ def validate(
         )
         return
     for note in loaded.notes:
-        stderr.print(note, markup=False, style="dim")
+        tell(note, markup=False, style="dim")
     stdout.print(f"{file}: valid ({loaded.form} form, deployment {name})", markup=False)
 
 

@@ -39,6 +39,24 @@ class Capability:
 CapabilityTable = Mapping[str, Capability]
 
 
+class FieldsError(UnsupportedError):
+    """A refusal of fields of the spec that still has them one by one.
+
+    Args:
+        message: all of them in words.
+        hint: what to do instead.
+        provider: who refuses.
+        fields: dotted paths below ``spec``, with the note of each.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str, provider: str, fields: tuple[tuple[str, str], ...]
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.provider = provider
+        self.fields = fields
+
+
 # Honoured before any provider is asked: it chooses the provider, the target and the policy.
 CORE_FIELDS = frozenset({"provider", "environment", "policy"})
 
@@ -87,17 +105,19 @@ def require_supported(provider: str, table: CapabilityTable, spec: Mapping[str, 
         spec: what the user asked for, plain data, without defaults.
 
     Raises:
-        UnsupportedError: names every such field and what to do instead.
+        FieldsError: names every such field and what to do instead.
     """
-    refused = [
+    refused = tuple(
         (path, found.note)
         for path in leaf_paths(spec)
         if path.split(".")[0] not in CORE_FIELDS
         and (found := lookup(table, path)).support is Support.UNSUPPORTED
-    ]
+    )
     if refused:
         lines = "; ".join(f"{path}: {note}" for path, note in refused)
-        raise UnsupportedError(
+        raise FieldsError(
             f"{provider} cannot give {len(refused)} field(s) of this spec: {lines}",
             hint=f"remove them, or see `inferloop-tabular capabilities --provider {provider}`",
+            provider=provider,
+            fields=refused,
         )

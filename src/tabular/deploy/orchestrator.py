@@ -95,6 +95,7 @@ class Orchestrator:
         http: client that asks the deployed service for its health; injectable transport.
         sleep: waits between two health checks, seconds.
         clock: monotonic seconds.
+        ready_timeout: seconds that the deployed service may take until it says it is ready.
     """
 
     def __init__(
@@ -105,12 +106,14 @@ class Orchestrator:
         http: httpx.Client | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        ready_timeout: float = READY_TIMEOUT,
     ) -> None:
         self.provider = provider
         self._audit = audit
         self._http = http or httpx.Client(timeout=5.0, mounts=DIRECT)
         self._sleep = sleep
         self._clock = clock
+        self._ready_timeout = ready_timeout
 
     def plan(self, deployment: Deployment) -> Plan:
         """What a deploy would change, cost and break. Touches nothing."""
@@ -222,22 +225,24 @@ class Orchestrator:
             code="not-found.deployment",
         )
 
-    def verify(self, target: Target, timeout: float = READY_TIMEOUT) -> None:
+    def verify(self, target: Target, timeout: float | None = None) -> None:
         """Wait until the engine and the deployed service itself say it is ready.
 
         Args:
             target: where; without a ``url`` among its outputs the engine's word is enough.
-            timeout: seconds.
+            timeout: seconds; as this was made with if None.
 
         Raises:
             WaitTimeoutError: with what was said last.
         """
+        timeout = self._ready_timeout if timeout is None else timeout
         deadline = self._clock() + timeout
         while (last := self._complaint(target)) is not None:
             if self._clock() + _PAUSE > deadline:
                 raise WaitTimeoutError(
                     f"{target} did not report ready within {timeout:.0f} s; last: {last}",
-                    hint="`inferloop-tabular logs` and `inferloop-tabular status` show why",
+                    hint="`inferloop-tabular logs` and `inferloop-tabular status` show why; "
+                    "--timeout 15m waits longer",
                 )
             self._sleep(_PAUSE)
 

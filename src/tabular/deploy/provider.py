@@ -183,6 +183,19 @@ class DataAccess(Protocol):
         ...
 
 
+@runtime_checkable
+class ChecksOverrides(Protocol):
+    """What a provider may offer besides: a look at its own block of the spec, before any plan."""
+
+    def check_overrides(self, given: Mapping[str, Any]) -> None:
+        """Look at what stands under ``spec.overrides`` for this provider; touches nothing.
+
+        Raises:
+            UsageError: something there is wrong; ``where`` is its key, from ``spec`` on.
+        """
+        ...
+
+
 class Provider(Protocol):
     """One kind of place to deploy to."""
 
@@ -230,7 +243,9 @@ class ProviderOptions:
     Attributes:
         home: folder for state of the standalone provider; None for the XDG default.
         runtime: ``process`` or ``container``, standalone only.
+        ready_timeout: seconds that a new release may take to get ready; None for the default.
     """
 
     home: Path | None = None
     runtime: str | None = None
+    ready_timeout: float | None = None

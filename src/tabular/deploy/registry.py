@@ -10,19 +10,13 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
+from tabular.deploy.names import DEFAULT_PROVIDER, ENTRY_POINT_GROUP, VENDORS, provider_names
 from tabular.deploy.provider import Provider, ProviderOptions
 from tabular.errors import ConfigError, TabularError, UsageError, nearest
 
-ENTRY_POINT_GROUP = "inferloop_tabular.providers"
 DISTRIBUTION = "inferloop-tabular"
 
-# What stands for the provider where neither the flags nor the file name one.
-DEFAULT_PROVIDER = "standalone"
-
-
-def provider_names() -> tuple[str, ...]:
-    """Names of all installed providers, sorted."""
-    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)}))
+__all__ = ["DEFAULT_PROVIDER", "ENTRY_POINT_GROUP", "load_provider", "provider_names"]
 
 
 def load_provider(name: str, options: ProviderOptions | None = None) -> Provider:
@@ -43,11 +37,19 @@ def load_provider(name: str, options: ProviderOptions | None = None) -> Provider
             raise _unloadable(point, error) from error
         except Exception as error:
             raise _broken(point, error) from error
+    raise _not_installed(name)
+
+
+def _not_installed(name: str) -> UsageError:
     known = provider_names()
-    raise UsageError(
-        f"no provider {name!r} is installed",
-        hint=f"{nearest(name, known)}installed providers: {', '.join(known)}",
-        code="usage.unknown-provider",
+    installed, code = ", ".join(known), "usage.unknown-provider"
+    if name not in VENDORS:
+        hint = f"{nearest(name, known)}installed providers: {installed}"
+        return UsageError(f"no provider {name!r} is installed", hint=hint, code=code)
+    return UsageError(
+        f"no provider {name!r} is installed: this release brings {DEFAULT_PROVIDER} alone",
+        hint=f"a spec may say {name}, and a plug-in may bring it; installed providers: {installed}",
+        code=code,
     )
 
 

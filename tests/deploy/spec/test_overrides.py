@@ -207,3 +207,38 @@ def test_a_secret_in_the_wrong_shape_in_a_file_is_not_shown(written: str) -> Non
     with pytest.raises(SpecError) as caught:
         load_text(PORTABLE + f"spec: {{database: {{password: {written}}}}}\n", "f.yaml")
     assert "hunter2secret" not in str(caught.value)
+
+
+def test_a_flag_given_twice_and_a_flag_over_another_are_told() -> None:
+    twice = Overrides(sets=("spec.compute.instances=2", "spec.compute.instances=3"))
+    assert load(None, twice).notes == (
+        "--set spec.compute.instances is given more than once: the last one counts",
+    )
+    over = Overrides(region="here", sets=("spec.region=there",))
+    assert load(None, over).notes == ("--set spec.region replaces --region",)
+
+
+def test_overrides_for_a_provider_that_nobody_knows_are_an_error() -> None:
+    text = PORTABLE + "spec:\n  overrides: {aws: {x: 1}, awz: {y: 1}}\n"
+    known = "known: aws, azure, gcp, onprem, standalone"
+    assert problems(text) == [
+        f"4:28 spec.overrides.awz: there is no provider 'awz' (did you mean 'aws'? {known})"
+    ]
+    (flag,) = problems(PORTABLE, Overrides(sets=("spec.overrides.awz.y=1",)))
+    assert flag.startswith("--set spec.overrides.awz.y spec.overrides.awz: there is no provider")
+
+
+def test_what_somebody_else_finds_wrong_is_told_by_line() -> None:
+    text = PORTABLE + "spec:\n  overrides:\n    standalone: {port: 1}\n  region: here\n"
+    loaded = load_text(text, "f.yaml", Overrides(name="mine"))
+    places = {
+        "spec.overrides.standalone.port": "f.yaml:5:18",
+        "spec.overrides.standalone.port.deeper": "f.yaml:5:18",
+        "spec.region": "f.yaml:6:3",
+        "metadata.name": "--name",
+    }
+    for key, place in places.items():
+        found = loaded.problem(key, "wrong")
+        assert found is not None
+        assert (found.place, found.key) == (place, key)
+    assert loaded.problem("apiVersions", "wrong") is None

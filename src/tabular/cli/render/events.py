@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 
 import typer
-from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from tabular.cli.output import stderr
+from tabular.cli.app import INTERRUPTED
+from tabular.cli.output import stderr, tell
 from tabular.deploy.events import Event, EventStatus
 
 STYLES = {
@@ -21,9 +22,6 @@ STYLES = {
     EventStatus.ROLLED_BACK: "yellow",
     EventStatus.KEPT: "blue",
 }
-
-
-INTERRUPTED = 130
 
 
 def show_events(events: Iterable[Event], *, as_json: bool) -> None:
@@ -41,9 +39,11 @@ def show_events(events: Iterable[Event], *, as_json: bool) -> None:
             _show_live(events)
         else:
             for event in events:
-                typer.echo(_json_line(event) if as_json else _line(event), err=True)
+                # Raw, as a log takes it; where stderr is full the work goes on untold.
+                with contextlib.suppress(OSError):
+                    typer.echo(_json_line(event) if as_json else _line(event), err=True)
     except KeyboardInterrupt:
-        stderr.print("Interrupted. What was begun goes on; run the same command to watch it.")
+        tell("Interrupted. What was begun goes on; run the same command to watch it.")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -58,6 +58,8 @@ def _line(event: Event) -> str:
 
 
 def _show_live(events: Iterable[Event]) -> None:
+    from rich.live import Live
+
     latest: dict[str, Event] = {}
     with Live(_table(latest), console=stderr, refresh_per_second=8) as live:
         for event in events:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from tabular.cli.output import stdout
-from tabular.deploy.plan import Action, Change, Plan
 
+if TYPE_CHECKING:  # what deploys is imported by the command that does
+    from tabular.deploy.plan import Change, Plan
+
+# By the value of an action; what is not here is no change.
 SIGNS = {
-    Action.CREATE: "[green]+[/]",
-    Action.UPDATE: "[yellow]~[/]",
-    Action.REPLACE: "[red]-/+[/]",
-    Action.DELETE: "[red]-[/]",
+    "create": "[green]+[/]",
+    "update": "[yellow]~[/]",
+    "replace": "[red]-/+[/]",
+    "delete": "[red]-[/]",
 }
 SHOWN_VALUE = 80
 
@@ -76,7 +80,7 @@ def print_plan(plan: Plan) -> None:
     """Changes, reductions, findings, cost, and a summary line, on stdout."""
     stdout.print(f"[bold]Plan for {escape(plan.stack.target.id)}[/]")
     for change in plan.changes:
-        if change.action is not Action.NOOP:
+        if change.action.value in SIGNS:
             _print_change(change)
     for reduction in plan.stack.reductions:
         stdout.print(
@@ -92,16 +96,16 @@ def print_plan(plan: Plan) -> None:
         mend = f"waived: {finding.waiver}" if finding.waiver else f"hint: {finding.hint}"
         stdout.print(f"    {escape(mend)}", style="dim")
     _print_cost(plan)
-    counts = [f"{plan.count(action)} to {action.value}" for action in SIGNS if plan.count(action)]
+    actions = Counter(change.action.value for change in plan.changes)
+    counts = [f"{actions[word]} to {word}" for word in SIGNS if actions[word]]
     stdout.print("Nothing to change." if plan.is_empty else f"{', '.join(counts)}.")
 
 
 def _print_change(change: Change) -> None:
     warning = " [bold red](its data is lost)[/]" if change.loses_data else ""
-    stdout.print(
-        f"  {SIGNS[change.action]} {escape(change.resource)} [dim]{escape(change.type)}[/]{warning}"
-    )
-    if change.action in (Action.UPDATE, Action.REPLACE):
+    sign = SIGNS[change.action.value]
+    stdout.print(f"  {sign} {escape(change.resource)} [dim]{escape(change.type)}[/]{warning}")
+    if change.action.value in ("update", "replace"):
         for item in change.properties:
             stdout.print(
                 f"      {escape(item.path)}: {_short(item.before)} -> {_short(item.after)}"

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from tabular.cli.output import stdout
-from tabular.deploy.provider import Drift, State, Status
 
+if TYPE_CHECKING:  # what deploys is imported by the command that does
+    from tabular.deploy.provider import Drift, Status
+
+# By the value of a state.
 STATE_STYLES = {
-    State.READY: "green",
-    State.APPLYING: "cyan",
-    State.DEGRADED: "yellow",
-    State.FAILED: "bold red",
-    State.RETAINED: "blue",
+    "ready": "green",
+    "applying": "cyan",
+    "degraded": "yellow",
+    "failed": "bold red",
+    "retained": "blue",
 }
 
 
@@ -42,7 +45,7 @@ def status_as_dict(status: Status) -> dict[str, Any]:
 
 def print_status(status: Status) -> None:
     """One deployment with its resources."""
-    style = STATE_STYLES[status.state]
+    style = STATE_STYLES[status.state.value]
     stdout.print(
         f"[bold]{escape(status.target.id)}[/]  [{style}]{status.state.value}[/]  "
         f"release {escape(status.release or 'none yet')}"
@@ -70,7 +73,7 @@ def print_list(found: Iterable[Status]) -> None:
     for status in found:
         table.add_row(
             escape(status.target.id),
-            f"[{STATE_STYLES[status.state]}]{status.state.value}[/]",
+            f"[{STATE_STYLES[status.state.value]}]{status.state.value}[/]",
             escape(status.release or "-"),
             f"{status.updated:%Y-%m-%d %H:%M} UTC",
             escape(status.outputs.get("url", "-")),

@@ -24,7 +24,7 @@ def canonical(deployment: Deployment) -> dict[str, Any]:
 
     A secret written out in the file becomes ``{"withheld": true}``.
     """
-    data = deployment.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    data = _said(deployment)
     onprem = data.get("spec", {}).get("onprem", {})
     for name in LOCAL_KEYS:
         onprem.pop(name, None)
@@ -37,6 +37,13 @@ def canonical(deployment: Deployment) -> dict[str, Any]:
 
 
 def asked(deployment: Deployment) -> dict[str, Any]:
-    """The ``spec`` part of :func:`canonical`: what a provider's capabilities must cover."""
-    spec: dict[str, Any] = canonical(deployment)["spec"]
+    """What a provider's capabilities must cover: the ``spec`` part, the user's own machine too.
+
+    A kubeconfig does not travel, but who says one to a provider that has no cluster is mistaken.
+    """
+    spec: dict[str, Any] = sorted_keys(_said(deployment).get("spec", {}))
     return spec
+
+
+def _said(deployment: Deployment) -> dict[str, Any]:
+    return deployment.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -11,8 +11,8 @@ from tabular.deploy.spec.overrides import IDENTITY, Overrides, apply, require_sa
 from tabular.deploy.spec.problems import Problem, spec_error
 from tabular.deploy.spec.readers import Draft, Origin, read
 from tabular.deploy.spec.source import check_characters, parse, read_text
-from tabular.deploy.spec.verdict import judge
-from tabular.deploy.spec.walk import Path
+from tabular.deploy.spec.verdict import judge, nearest_origin
+from tabular.deploy.spec.walk import Path, dotted
 
 NO_FILE = "(no file)"
 HELM_VALUES = "Helm values"
@@ -44,6 +44,29 @@ class Loaded:
         """
         origin = self.origins.get(tuple(key.split(".")))
         return origin.place if origin else None
+
+    def problem(self, key: str, message: str, hint: str = "") -> Problem | None:
+        """What somebody found wrong with a key, at the line of the file that said it.
+
+        Args:
+            key: dotted, in the model; of what the file has not, the block around it counts.
+            message: what is wrong.
+            hint: how to mend it.
+
+        Returns:
+            None where nobody said the key nor anything around it: it is a default.
+        """
+        origin, rest = nearest_origin(self.origins, tuple(key.split(".")))
+        if origin is None or len(rest) == key.count(".") + 1:
+            return None
+        said = ".".join(part for part in (origin.key, dotted(rest)) if part) if rest else origin.key
+        node = origin.node
+        if node is None:
+            return Problem(0, 0, origin.place, key, message, hint)
+        line, column = (
+            (node.key_line, node.key_column) if node.key_line else (node.line, node.column)
+        )
+        return Problem(line, column, f"{origin.file}:{line}:{column}", said, message, hint)
 
 
 def load(path: FilePath | str | None, overrides: Overrides | None = None) -> Loaded:

@@ -12,8 +12,9 @@ kind: Deployment
 metadata:
   name: {{name}}            # unique within provider, region and environment
 spec:
-  # Where it goes. Left out here, so that `--provider` decides: standalone (this machine),
-  # aws, gcp, azure, onprem.
+  # Where it goes. Left out here, so that `--provider` decides; without that it is standalone
+  # (this machine), the one that this release brings. aws, gcp, azure and onprem are right here
+  # too, but need a plug-in that brings them.
   # provider: standalone
   environment: development  # production turns guards on: backups, deletion protection, ...
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tabular.deploy.names import known_names
 from tabular.deploy.spec.model import Deployment
 from tabular.deploy.spec.problems import Problem
 from tabular.deploy.spec.readers import Draft, Origin
@@ -43,15 +45,34 @@ def judge(draft: Draft) -> tuple[Deployment | None, list[Problem]]:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         told = (d for d in details if d["type"] != CONSEQUENCE)
-        return None, [*draft.problems, *(_problem(draft, detail) for detail in told)]
-    return (None if draft.problems else made), list(draft.problems)
+        found = [*draft.problems, *(_problem(draft, detail) for detail in told)]
+        return None, [*found, *_strangers(draft)]
+    problems = [*draft.problems, *_strangers(draft)]
+    return (None if problems else made), problems
 
 
-def _origin(draft: Draft, path: Path) -> tuple[Origin | None, Path]:
+def _strangers(draft: Draft) -> Iterator[Problem]:
+    """Overrides for a provider that nobody knows: they would be taken, and never be used."""
+    path: Path = ("spec", "overrides")
+    given = draft.get(path)
+    unknown = sorted(set(given) - set(known_names())) if isinstance(given, dict) and given else ()
+    for name in unknown:
+        origin, _ = nearest_origin(draft.origins, (*path, name))
+        if origin is None:
+            continue
+        node, known = origin.node, known_names()
+        line, column = (node.key_line, node.key_column) if node else (0, 0)
+        place = f"{origin.file}:{line}:{column}" if node else origin.place
+        hint = f"{nearest(name, known)}known: {', '.join(known)}"
+        key = origin.key or dotted((*path, name))
+        yield Problem(line, column, place, key, f"there is no provider {name!r}", hint)
+
+
+def nearest_origin(origins: Mapping[Path, Origin], path: Path) -> tuple[Origin | None, Path]:
     """The nearest thing in the file at or above a path, and what of the path it does not name."""
     for length in range(len(path), 0, -1):
-        if path[:length] in draft.origins:
-            return draft.origins[path[:length]], path[length:]
+        if path[:length] in origins:
+            return origins[path[:length]], path[length:]
     return None, path
 
 
@@ -60,7 +81,7 @@ def _problem(draft: Draft, detail: ErrorDetails) -> Problem:
     path: Path = tuple(step for step in detail["loc"] if step != "[key]")
     if detail["type"] == "contradiction":
         path = (*path, context["key"])
-    origin, rest = _origin(draft, path)
+    origin, rest = nearest_origin(draft.origins, path)
     if origin is None:
         return Problem(1, 1, f"{draft.name}:1:1", dotted(path), *_words(detail, path, None))
     key = origin.key

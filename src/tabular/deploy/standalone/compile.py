@@ -15,6 +15,7 @@ from tabular.deploy.spec import Deployment, asked, canonical
 from tabular.deploy.spec.quantities import format_cores, format_duration, format_size
 from tabular.deploy.stack import Reduction, Stack
 from tabular.deploy.standalone.compose import IMAGES, build_compose
+from tabular.deploy.standalone.judged import require_right
 from tabular.deploy.standalone.layout import PROVIDER
 from tabular.deploy.standalone.support import CAPABILITIES
 from tabular.deploy.standalone.template import CACHE_MEMORY, Wanted, build
@@ -71,7 +72,7 @@ def compile_stack(deployment: Deployment, runtime: str | None) -> Stack:
             where="spec.image",
             hint="leave it out, or deploy with --runtime container",
         )
-    overrides = _overrides(said.get("overrides", {}).get(PROVIDER, {}))
+    overrides = overrides_of(said.get("overrides", {}).get(PROVIDER, {}))
     if runtime == "process" and overrides["images"]:
         raise UnsupportedError(
             f"{PROVIDER} runs the installed package as processes, which need no images",
@@ -161,14 +162,19 @@ def _queue_settings(deployment: Deployment) -> dict[str, str]:
     return found
 
 
-def _overrides(given: Mapping[str, Any]) -> dict[str, Any]:
+def overrides_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``spec.overrides.standalone`` says: port, settings by variable, images.
+
+    Raises:
+        UsageError: it says what nothing reads; names the key.
+    """
     where = f"spec.overrides.{PROVIDER}"
     known = ("port", "settings", "images")
     for name in given:
         if name not in known:
             raise UsageError(
                 f"{name!r} is no override of {PROVIDER}",
-                where=where,
+                where=f"{where}.{name}",
                 hint=f"{nearest(name, known)}known: {', '.join(known)}",
             )
     port = given.get("port")
@@ -184,9 +190,12 @@ def _overrides(given: Mapping[str, Any]) -> dict[str, Any]:
         for name, field in variables().items()
         if name not in _MANAGED and not is_secret(field)
     }
+    texts = dict(_setting(free, *item) for item in settings.items())
+    plain = {name.removeprefix("TABULAR_").lower(): text for name, text in texts.items()}
+    require_right(plain, f"{where}.settings")
     return {
         "port": port,
-        "settings": dict(_setting(free, *item) for item in settings.items()),
+        "settings": texts,
         "images": _images(given.get("images", {}), f"{where}.images"),
     }
 
@@ -199,7 +208,7 @@ def _images(given: Any, where: str) -> dict[str, str]:
     for name, reference in given.items():
         if name not in IMAGES:
             hint = f"{nearest(name, IMAGES)}known: {', '.join(IMAGES)}"
-            raise UsageError(f"{name!r} is no image of ours", where=where, hint=hint)
+            raise UsageError(f"{name!r} is no image of ours", where=f"{where}.{name}", hint=hint)
         if not isinstance(reference, str) or not _IMAGE.fullmatch(reference):
             said = f"{reference!r} is no reference of an image"
             raise UsageError(said, where=f"{where}.{name}", hint=example)

@@ -13,6 +13,7 @@ from typing import Any
 from tabular.deploy.provider import LogLine
 from tabular.deploy.standalone.compose import API_PORT, IMAGE, SERVERS, SERVICE
 from tabular.deploy.standalone.layout import Layout
+from tabular.deploy.standalone.logtimes import time_of
 from tabular.deploy.standalone.model import Release, Slot
 from tabular.deploy.standalone.programs import run
 from tabular.errors import EngineError, PreflightError
@@ -230,7 +231,8 @@ def container_logs(release: Release, *, follow: bool, tail: int) -> Iterator[Log
                 for key, _ in selector.select():
                     line = key.fileobj.readline()  # type: ignore[union-attr]
                     if line:
-                        yield LogLine(key.data, line.decode(errors="replace").rstrip("\n"))
+                        text = line.decode(errors="replace").rstrip("\n")
+                        yield LogLine(key.data, text, time_of(text))
                     else:
                         selector.unregister(key.fileobj)
     finally:

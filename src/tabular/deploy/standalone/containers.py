@@ -33,7 +33,7 @@ from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.model import SECRET, Release, Slot
 from tabular.deploy.standalone.operations import Context
 from tabular.deploy.standalone.ports import free_port
-from tabular.deploy.standalone.release import SERVICE_TIMEOUT, announce
+from tabular.deploy.standalone.release import announce, service_timeout
 from tabular.errors import EngineError
 
 DISTRIBUTION = "inferloop-tabular"
@@ -153,7 +153,8 @@ def _start_servers(context: Context, release: Release) -> None:
         return
     name = str(service["container_name"])
     ready = partial(is_database_ready, release, name)
-    context.wait(ready, SERVICE_TIMEOUT, f"the database in {name} does not answer", [])
+    patience = service_timeout(context)
+    context.wait(ready, patience, f"the database in {name} does not answer", [])
 
 
 def _wait_ready(context: Context, release: Release, port: int) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from tabular.deploy.provider import LogLine
 from tabular.deploy.standalone.layout import Layout
+from tabular.deploy.standalone.logtimes import time_of
 
 LARGEST = 16 * 1024 * 1024
 _INTERVAL = 0.2
@@ -37,15 +36,7 @@ def rotate(layout: Layout, largest: int = LARGEST) -> None:
 
 def _line(component: str, raw: bytes) -> LogLine:
     text = raw.decode(errors="replace")
-    time_of = None
-    if text.startswith("{"):
-        try:
-            stamp = json.loads(text).get("time")
-            time_of = datetime.fromisoformat(stamp) if isinstance(stamp, str) else None
-        except ValueError:
-            # A line that only looks like JSON is shown as it is, without a time.
-            time_of = None
-    return LogLine(component, text, time_of)
+    return LogLine(component, text, time_of(text))
 
 
 def _files(layout: Layout) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
@@ -12,8 +13,8 @@ from tabular.deploy.provider import Check, Engine, ProviderOptions
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
 from tabular.deploy.standalone import doctor
-from tabular.deploy.standalone.compile import RUNTIMES, compile_stack, target_of
-from tabular.deploy.standalone.engine import ProcessEngine, default_commands
+from tabular.deploy.standalone.compile import RUNTIMES, compile_stack, overrides_of, target_of
+from tabular.deploy.standalone.engine import KEY_TIMEOUT, ProcessEngine, default_commands
 from tabular.deploy.standalone.layout import PROVIDER, Home
 from tabular.deploy.standalone.support import CAPABILITIES
 from tabular.deploy.target import Target
@@ -29,7 +30,7 @@ class StandaloneProvider:
         options: home and runtime.
         commands: what to run as ``api``, ``worker``, ``migrate``, ``create-key``; the
             installed platform by default.
-        ready_timeout: seconds a new release may take to get ready.
+        ready_timeout: seconds a new release may take to get ready where the options say none.
 
     Raises:
         UsageError: no such runtime.
@@ -56,7 +57,8 @@ class StandaloneProvider:
         self._engine = ProcessEngine(
             self._home,
             commands or default_commands(Path(sys.executable)),
-            ready_timeout=ready_timeout,
+            ready_timeout=options.ready_timeout or ready_timeout,
+            key_timeout=max(KEY_TIMEOUT, options.ready_timeout or 0),
         )
 
     @property
@@ -71,6 +73,10 @@ class StandaloneProvider:
     def compile(self, deployment: Deployment) -> Stack:
         """Spec to template; see `compile.compile_stack`."""
         return compile_stack(deployment, self._runtime)
+
+    def check_overrides(self, given: Mapping[str, Any]) -> None:
+        """Look at ``spec.overrides.standalone``; see `compile.overrides_of`."""
+        overrides_of(given)
 
     def doctor(self) -> Iterator[Check]:
         """Read-only look at what a deploy would need."""

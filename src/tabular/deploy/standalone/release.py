@@ -116,6 +116,11 @@ def _secret(context: Context, release: Release, resource: Resource) -> None:
     announce(context, resource, EventStatus.COMPLETE, f"reference {path.name}")
 
 
+def service_timeout(context: Context) -> float:
+    """Seconds for a server: who is patient with a release is so with what it stands on."""
+    return max(SERVICE_TIMEOUT, context.operation.ready_timeout)
+
+
 def _service(context: Context, release: Release, resource: Resource) -> None:
     layout, state = context.layout, context.state
     key = service_key(resource)
@@ -128,7 +133,7 @@ def _service(context: Context, release: Release, resource: Resource) -> None:
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             owner = key.split("/", maxsplit=1)[0]
             slot = Slot(f"{owner}/initdb/0", resource.id, release.id, task=True)
-            context.run_task(slot, SERVICE_TIMEOUT * 2)
+            context.run_task(slot, service_timeout(context) * 2)
     slot = context.children.ensure(
         state.slots.get(key) or Slot(key, resource.id, release.id, port=state.ports[key])
     )
@@ -136,7 +141,7 @@ def _service(context: Context, release: Release, resource: Resource) -> None:
         command = release.commands["postgresql"]
         context.wait(
             lambda: postgres.is_ready(command, slot.port),
-            SERVICE_TIMEOUT,
+            service_timeout(context),
             resource.id,
             [slot],
             patient=True,
@@ -145,7 +150,7 @@ def _service(context: Context, release: Release, resource: Resource) -> None:
         password = vault.read(layout.secret("cache-password", kept=False))
         context.wait(
             lambda: cache.is_ready(slot.port, password),
-            SERVICE_TIMEOUT,
+            service_timeout(context),
             resource.id,
             [slot],
             patient=True,

@@ -140,8 +140,13 @@ class Draft:
     def note_replaced(self, path: Path, value: Any, origin: Origin) -> None:
         """Note that a value of the file gives way to another."""
         before, old = self.origins.get(path), self.get(path)
-        if before is not None and old is not None and old != value:
-            self.notes.append(f"{origin.place} replaces {before.key} in {before.place}")
+        if before is None or old is None or old == value:
+            return
+        if before.node is None and before.place == origin.place:
+            self.notes.append(f"{origin.place} is given more than once: the last one counts")
+            return
+        there = f"{before.key} in {before.place}" if before.key else before.place
+        self.notes.append(f"{origin.place} replaces {there}")
 
 
 def leaves(data: dict[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
