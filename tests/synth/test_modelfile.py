@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tabular.errors import ModelFileError
 from tabular.synth import Synthesizer
-from tabular.synth.modelfile import MAGIC, read_model, write_model
+from tabular.synth.modelfile import FORMAT, MAGIC, read_model, write_model
 
 PREFIX = struct.Struct("<18sIQ")
 
@@ -74,7 +74,7 @@ def test_a_bomb_is_refused_before_it_inflates() -> None:
     packed = pa.compress(b"\0" * 10_000_000, codec="zstd", asbytes=True)
     entry = {"name": "a", "type": "uint8", "shape": [1 << 40], "offset": 0, "stored": len(packed)}
     head = json.dumps({"arrays": [entry]}).encode()
-    body = PREFIX.pack(MAGIC, 1, len(head)) + head + packed
+    body = PREFIX.pack(MAGIC, FORMAT, len(head)) + head + packed
     with pytest.raises(ModelFileError, match="inflate"):
         read_model(io.BytesIO(body + hashlib.sha256(body).digest()))
 

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from tabular.errors import InputError
+from tabular.synth import Synthesizer
 from tabular.synth.schema import TableSchema, infer
 
 
@@ -96,3 +98,101 @@ def test_infinite_values_are_one_value_each() -> None:
     table = pa.table({"a": [float("inf")] * 3, "b": [float("inf"), float("-inf"), 1.0]})
     roles = {name: column.role for name, column in infer(table).columns.items()}
     assert roles == {"a": "constant", "b": "numeric"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "customerID",
+        "customerId",
+        "CustomerId",
+        "customer_id",
+        "ID",
+        "id",
+        "PK",
+        "ssn",
+        "account_number",
+        "accountNo",
+        "phone",
+    ],
+)
+@pytest.mark.parametrize("nulls", [False, True])
+def test_numbers_that_identify_are_keys(name: str, nulls: bool) -> None:
+    values = [i * 104_729 % 999_983 for i in range(400)]
+    column = pa.array([None, None, *values[2:]], pa.float64()) if nulls else pa.array(values)
+    assert infer(pa.table({name: column})).columns[name].role == "id"
+
+
+def test_numbers_of_one_length_that_never_repeat_are_keys() -> None:
+    random = np.random.default_rng(0)
+    unique = random.choice(900_000_000, 500, replace=False) + 100_000_000
+    table = pa.table(
+        {
+            "member": unique,
+            "price": unique,
+            "rounded": unique // 1000 * 1000,
+            "zip_code": random.integers(10_000, 10_400, 500),
+            "rooms_no": random.integers(1, 9, 500),
+            "population": np.arange(500) ** 2 * 7,
+            "loss": -unique,
+        }
+    )
+    roles = {name: column.role for name, column in infer(table).columns.items()}
+    assert roles.pop("member") == "id"
+    assert set(roles.values()) == {"integer"}
+
+
+DAYS = pa.array([18_000 + i for i in range(60)], pa.int32()).cast(pa.date32())
+COLUMNS = {
+    "text": pa.array([f"t{i}" for i in range(60)]),
+    "whole": pa.array(range(60)),
+    "part": pa.array([i / 7 for i in range(60)]),
+    "day": DAYS,
+    "flag": pa.array([i % 2 == 0 for i in range(60)]),
+    "code": pa.array([f"c{i}" for i in range(60)]).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "role"),
+    [
+        ("text", "boolean"),
+        ("whole", "boolean"),
+        ("day", "boolean"),
+        ("code", "boolean"),
+        ("day", "text"),
+        ("whole", "text"),
+        ("part", "text"),
+        ("day", "id"),
+        ("flag", "id"),
+    ],
+)
+def test_roles_that_a_type_cannot_have_are_refused_before_any_row_is_read(
+    column: str, role: str
+) -> None:
+    schema = TableSchema.from_dict({"columns": {column: role}})
+    with pytest.raises(InputError, match=f"cannot have the role '{role}'"):
+        schema.check(pa.table(COLUMNS).schema)
+
+
+@pytest.mark.parametrize(
+    ("column", "role", "says"),
+    [("part", "id", "not whole"), ("whole", "constant", "60 diff"), ("text", "constant", "60")],
+)
+def test_roles_that_the_values_cannot_have_are_refused(column: str, role: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        TableSchema.from_dict({"columns": {column: role}}).completed(pa.table(COLUMNS))
+
+
+@pytest.mark.parametrize("column", ["whole", "part", "day"])
+def test_categories_that_are_all_rare_are_learnt_as_numbers(column: str) -> None:
+    schema = {"columns": {column: "categorical"}}
+    drawn = Synthesizer(schema=schema).fit(pa.table(COLUMNS)).sample(200)
+    assert drawn[column].null_count == 0
+    assert drawn[column].type == COLUMNS[column].type
+
+
+def test_numbers_may_be_categories_where_few_are_rare() -> None:
+    table = pa.table({"g": [1, 2, 5] * 100, "x": range(300)})
+    drawn = Synthesizer(schema={"columns": {"g": "categorical"}}).fit(table).sample(300)
+    assert set(drawn["g"].to_pylist()) == {1, 2, 5}

@@ -1,15 +1,14 @@
 """Makes keys afresh: unique, of the same shape, and none of them learnt by heart.
 
-A key says nothing but "this row", so it is never modelled. Row number i of a sample gets key
-number i of a permutation that the seed picks; partitions made apart therefore never collide.
+A key says nothing but "this row", so it is never modelled, only whether a row has one. Row number
+i of a sample gets key number i of an order that the seed picks; partitions made apart therefore
+never collide.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import gcd
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -19,11 +18,16 @@ import pyarrow.compute as pc
 
 from tabular.errors import ModelFileError, TableError
 from tabular.synth.encoding import plain
+from tabular.synth.keyshapes import Shape, Shapes, Spill
+from tabular.synth.keystrings import UNLIKELY, KeyStrings, Known, known_keys, met_by_chance
+from tabular.synth.permute import LARGEST, Ints, Mask, Permutation, mixed
 
-_LARGEST = 1 << 31
-"""Largest permuted space: products of two of its numbers still fit 63 bits."""
+MOST_LEARNT = 1 << 14
+"""Keys whose shape is learnt; of more, that many evenly spaced ones."""
 
-Ints = npt.NDArray[np.int64]
+
+def _none() -> Known:
+    return np.zeros(0, np.uint32)
 
 
 @dataclass(frozen=True)
@@ -34,33 +38,55 @@ class KeyMaker:
         low: smallest original key, for integers.
         high: largest original key, for integers.
         serial: integers that count up by one.
-        alphabets: for strings, the characters seen at each position of the commonest length.
+        shapes: for strings, what they look like.
+        known: short hashes of the original keys, where one might else be met by chance.
     """
 
     low: int = 0
     high: int = 0
     serial: bool = False
-    alphabets: tuple[str, ...] = ()
+    shapes: Shapes | None = None
+    known: Known = field(default_factory=_none, compare=False)
 
     @classmethod
-    def learn(cls, name: str, column: pa.ChunkedArray) -> Self:
+    def learn(cls, name: str, column: pa.ChunkedArray, floor: int = 2) -> Self:
         """Learns the shape of a key column.
 
+        Args:
+            name: of the column.
+            column: all keys there are.
+            floor: keys that must share a separator or a word for it to be kept.
+
         Raises:
-            TableError: keys that are neither integers nor strings.
+            TableError: keys that are neither whole numbers nor strings.
         """
         values = pc.drop_null(plain(column))
-        if pa.types.is_integer(values.type):
-            if not len(values):
-                return cls(serial=True)
-            low, high = pc.min(values).as_py(), pc.max(values).as_py()
-            return cls(low, high, high - low == len(values) - 1)
+        whole = whole_numbers(values)
+        if whole is not None:
+            return cls._learn_integers(whole)
+        if pa.types.is_string_view(values.type):
+            values = values.cast(pa.string())
         if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
             raise TableError(
                 f"column {name!r} of type {column.type} cannot have the role id",
                 hint="ids are whole numbers or strings",
             )
-        return cls(alphabets=_alphabets(values.to_pylist()))
+        some = np.unique(np.linspace(0, len(values) - 1, min(len(values), MOST_LEARNT)).astype(int))
+        shapes = Shapes.learn(values.take(pa.array(some, pa.int64())).to_pylist(), floor)
+        chance = met_by_chance(shapes, len(values))
+        return cls(shapes=shapes, known=known_keys(values.to_pylist()) if chance else _none())
+
+    @classmethod
+    def _learn_integers(cls, values: pa.Array) -> Self:
+        if not len(values):
+            return cls(serial=True)
+        low, high = pc.min(values).as_py(), pc.max(values).as_py()
+        if high - low == len(values) - 1:
+            return cls(low, high, serial=True)
+        if high - low >= len(values) * UNLIKELY:
+            return cls(low, high)
+        numbers = values.cast(pa.uint64(), safe=False).to_numpy()
+        return cls(low, high, known=np.unique(_short(numbers)))
 
     def make(self, first: int, rows: int, seed: int, kind: pa.DataType) -> pa.Array:
         """Keys of rows `first` to `first + rows`.
@@ -68,16 +94,16 @@ class KeyMaker:
         Args:
             first: number of the first row in the whole sample.
             rows: how many.
-            seed: picks the permutation.
+            seed: picks the order.
             kind: the Arrow type of the column.
 
         Raises:
             TableError: more rows than the type has values.
         """
         number = np.arange(first, first + rows, dtype=np.int64)
-        if not self.alphabets:
+        if self.shapes is None:
             return self._integers(number, seed, kind)
-        return pa.array(self._strings(number, seed), type=pa.string()).cast(kind)
+        return KeyStrings(self.shapes, self.known, seed).make(number).cast(kind)
 
     def _integers(self, number: Ints, seed: int, kind: pa.DataType) -> pa.Array:
         """Keys from the range of the original ones, then above it, then below it.
@@ -85,9 +111,10 @@ class KeyMaker:
         Everything is reckoned modulo 2^64, in which both signed and unsigned keys fit.
         """
         span = self.high - self.low + 1
-        space = span if self.serial else min(span, _LARGEST)
-        inside = number if self.serial else _permuted(number % space, space, seed)
-        offset = inside.astype(np.uint64) * np.uint64(1 if self.serial else span // space)
+        space = span if self.serial else min(span, LARGEST)
+        offset = (number if self.serial else self._inside(number, space, span // space, seed)).view(
+            np.uint64
+        )
         least, most = _bounds(kind)
         beyond = number - min(space, 2**62)
         above = most - self.high
@@ -104,87 +131,89 @@ class KeyMaker:
         unsigned = pa.types.is_unsigned_integer(kind)
         return pa.array(found if unsigned else found.view(np.int64)).cast(kind)
 
-    def _strings(self, number: Ints, seed: int) -> list[str]:
-        sizes = [len(alphabet) for alphabet in self.alphabets]
-        permuted, space = 0, 1
-        while permuted < len(sizes) and space * sizes[-1 - permuted] <= _LARGEST:
-            space *= sizes[-1 - permuted]
-            permuted += 1
-        rest = _permuted(number % space, space, seed)
-        letters = np.empty((len(number), len(sizes)), dtype="<U1")
-        for back, (size, alphabet) in enumerate(
-            zip(sizes[::-1], self.alphabets[::-1], strict=True)
-        ):
-            if back < permuted:
-                rest, digit = np.divmod(rest, size)
-            else:
-                digit = (_mixed(number, seed, back) % np.uint64(size)).astype(np.int64)
-            letters[:, -1 - back] = np.array(list(alphabet))[digit]
-        words = letters.view(f"<U{len(sizes)}").ravel().tolist()
-        again = number // space
-        if not again.any():
-            return words
-        return [w + (str(a) if a else "") for w, a in zip(words, again.tolist(), strict=True)]
+    def _inside(self, number: Ints, space: int, step: int, seed: int) -> Ints:
+        """How far above the least original key these are; original ones come last."""
+
+        def known(inside: Ints) -> Mask:
+            if not len(self.known):
+                return np.zeros(len(inside), bool)
+            keys = inside.astype(np.uint64) * np.uint64(step) + np.uint64(self.low % 2**64)
+            hashes = _short(keys)
+            at = np.searchsorted(self.known, hashes)
+            return np.asarray(self.known.take(at, mode="clip") == hashes)
+
+        found = np.zeros(len(number), np.int64)
+        some = number < space
+        permutation = Permutation(space, seed, 7)
+        found[some] = permutation.avoiding(number[some], known)[0]
+        return (found.astype(np.uint64) * np.uint64(step)).view(np.int64)
 
     def to_dict(self) -> dict[str, Any]:
-        """The maker as JSON-able data."""
-        return {
-            "low": self.low,
-            "high": self.high,
-            "serial": self.serial,
-            "alphabets": list(self.alphabets),
-        }
+        """The maker as JSON-able data, but for the hashes."""
+        found: dict[str, Any] = {"low": self.low, "high": self.high, "serial": self.serial}
+        if self.shapes is not None:
+            found["shapes"] = [shape.to_dict() for shape in self.shapes.shapes]
+            found["spill"] = self.shapes.spill.to_dict()
+        return found
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+    def from_dict(cls, data: Mapping[str, Any], known: npt.NDArray[Any]) -> Self:
         """The inverse of `to_dict`.
+
+        Args:
+            data: what it gave.
+            known: the hashes.
 
         Raises:
             ModelFileError: the data is not a maker's.
         """
         try:
-            maker = cls(
-                int(data["low"]),
-                int(data["high"]),
-                bool(data["serial"]),
-                tuple(str(alphabet) for alphabet in data["alphabets"]),
-            )
+            low, high, serial = int(data["low"]), int(data["high"]), bool(data["serial"])
+            shapes = None
+            if "shapes" in data:
+                found = tuple(Shape.from_dict(shape) for shape in data["shapes"])
+                shapes = Shapes(found, Spill.from_dict(data["spill"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"a key column is damaged: {error}") from error
-        if maker.high < maker.low or "" in maker.alphabets:
+        if high < low or (shapes is not None and not shapes.shapes):
             raise ModelFileError("a key column is damaged: empty range")
-        return maker
+        return cls(low, high, serial, shapes, np.sort(known.astype(np.uint32)))
+
+
+def whole_numbers(values: pa.Array) -> pa.Array | None:
+    """Integers, or numbers of another type that are all whole, as integers; else None.
+
+    A column of integers that lacks some is often read as one of floats.
+
+    Args:
+        values: none of them missing.
+    """
+    kind = values.type
+    if pa.types.is_integer(kind):
+        return values
+    if pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision <= 18:
+        return values.cast(pa.int64())
+    if not pa.types.is_floating(kind):
+        return None
+    numbers = values.cast(pa.float64()).to_numpy()
+    least, most = _bounds(kind)
+    exact = (numbers == np.rint(numbers)) & (numbers >= least) & (numbers <= most)
+    return pa.array(numbers.astype(np.int64)) if exact.all() else None
 
 
 def _bounds(kind: pa.DataType) -> tuple[int, int]:
-    """Least and greatest value of an integer type."""
+    """Least and greatest whole number of a type, among those it tells apart."""
+    if pa.types.is_decimal(kind):
+        return 1 - 10**kind.precision, 10**kind.precision - 1
+    if pa.types.is_floating(kind):
+        most = 1 << {16: 11, 32: 24, 64: 53}[kind.bit_width]
+        return -most, most
     bits = kind.bit_width
     if pa.types.is_unsigned_integer(kind):
         return 0, 2**bits - 1
     return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
-def _alphabets(values: list[str]) -> tuple[str, ...]:
-    length = Counter(map(len, values)).most_common(1)[0][0] if values else 8
-    same = [value for value in values if len(value) == length]
-    if not length or not same:
-        return ("0123456789",) * 8
-    return tuple("".join(sorted(set(position))) for position in zip(*same, strict=True))
-
-
-def _permuted(number: Ints, space: int, seed: int) -> Ints:
-    """A permutation of 0..space-1: affine, its factor coprime to the space."""
-    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 7])))
-    shift, factor = (int(x) for x in random.bit_generator.random_raw(2) % np.uint64(space))
-    while gcd(factor, space) != 1:
-        factor = (factor + 1) % space if space > 1 else 1
-    return (number * factor + shift) % space
-
-
-def _mixed(number: Ints, seed: int, salt: int) -> npt.NDArray[np.uint64]:
-    """A hash of row number, seed and position (the finalizer of SplitMix64)."""
-    x = number.astype(np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15 + salt + 1) % 2**64)
-    x *= np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(x ^ (x >> np.uint64(31)))
+def _short(numbers: npt.NDArray[np.uint64]) -> Known:
+    """Short hashes: enough to make another key, too little to be one."""
+    return (mixed(numbers, 1) >> np.uint64(32)).astype(np.uint32)

@@ -30,7 +30,7 @@ from tabular.errors import ModelFileError
 from tabular.synth.landing import landing
 
 MAGIC = b"INFERLOOP-TABULAR\n"
-FORMAT = 1
+FORMAT = 2
 LARGEST_RATIO = 1000
 """Most bytes a stored byte may inflate to, beyond a first 16 MiB."""
 

@@ -36,6 +36,17 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _TOP = 10
 _MANY = 1_000
 _MIXED = 0.05
+_READ_AS_TEXT = (
+    (
+        r"^[-+]?\d{1,3}(\.\d{3})*,\d+$|^[-+]?\d+,\d+$",
+        "numbers with decimal commas, such as 0,5",
+        "0.5",
+    ),
+    (r"^\d{1,2}\.\d{1,2}\.\d{4}(\s.*)?$", "dates written d.m.Y", "2024-12-31"),
+    (r"^\d{1,2}/\d{1,2}/\d{4}(\s.*)?$", "dates written m/d/Y or d/m/Y", "2024-12-31"),
+)
+"""What is text to a reader of CSV though it was meant otherwise, and how to write it."""
+_NEARLY_ALL = 0.95
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 
 
@@ -252,7 +263,12 @@ def _warnings(role: str, values: pa.ChunkedArray, missing: int, counted: pa.Tabl
     elif role == "id":
         yield "probably a key: no value is repeated; new ones are made up"
     elif role == "text" or (role == "categorical" and distinct >= _MANY):
-        yield f"high cardinality: {distinct:,} different texts; rare ones are never copied"
+        yield (
+            f"high cardinality: {distinct:,} different texts; rare ones are never copied, "
+            "others are made up in their place"
+        )
+    if family(values.type) == "text" and rows > missing:
+        yield from _misread(counted)
     if rows > missing >= rows / 2:
         yield f"{missing / rows:.0%} of the values are missing"
     if family(values.type) == "text" and rows > missing:
@@ -260,3 +276,11 @@ def _warnings(role: str, values: pa.ChunkedArray, missing: int, counted: pa.Tabl
         share = (pc.sum(counted.filter(numeric)["count"]).as_py() or 0) / (rows - missing)
         if _MIXED <= share < 1:
             yield f"mixed types: {share:.1%} of the texts read as numbers, the rest do not"
+
+
+def _misread(counted: pa.Table) -> Iterator[str]:
+    """Whether nearly all texts look like numbers or dates in the notation of some country."""
+    for pattern, what, right in _READ_AS_TEXT:
+        alike = pc.mean(pc.match_substring_regex(counted["value"], pattern).cast(pa.int8()))
+        if alike.as_py() >= _NEARLY_ALL:
+            yield f"read as text, though it looks like {what}: write {right} in the table"

@@ -8,6 +8,7 @@ better says so in a schema file.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 
 from tabular.errors import InputError, nearest
 from tabular.synth.encoding import is_learnable, is_ordered, not_learnable, plain
+from tabular.synth.keys import whole_numbers
 
 ROLES = (
     "integer",
@@ -42,7 +44,72 @@ _TEXT_LENGTH = 40
 _ID_SHARE = 0.999
 _ID_ROWS = 50
 _ID_LENGTH = 64
-_ID_WORDS = ("id", "key", "uuid", "guid")
+_ID_WORDS = frozenset(
+    {
+        "id",
+        "ids",
+        "key",
+        "pk",
+        "uuid",
+        "guid",
+        "ssn",
+        "sin",
+        "nin",
+        "iban",
+        "imei",
+        "ean",
+        "isbn",
+        "passport",
+        "phone",
+        "telephone",
+        "mobile",
+        "fax",
+    }
+)
+"""Last words of the names of keys; their numbers are keys where none is repeated."""
+
+_MAYBE_ID_WORDS = frozenset({"no", "nr", "num", "number", "account", "acct", "code", "tel", "cell"})
+"""Words that name keys and other things: they count in tables of some rows."""
+
+_MEASURES = frozenset(
+    {
+        "time",
+        "timestamp",
+        "ts",
+        "at",
+        "date",
+        "datetime",
+        "epoch",
+        "year",
+        "price",
+        "amount",
+        "cost",
+        "total",
+        "sum",
+        "value",
+        "salary",
+        "income",
+        "revenue",
+        "sales",
+        "profit",
+        "balance",
+        "budget",
+        "population",
+        "count",
+        "area",
+        "distance",
+        "size",
+        "weight",
+        "duration",
+    }
+)
+"""Words that name what is measured or counted, however rarely two rows have the same."""
+
+_ID_DIGITS = 6
+_ROUND_SHARE = 0.2
+"""Share of multiples of ten above which numbers are measured, not given out; a tenth is usual."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 
 
 @dataclass(frozen=True)
@@ -143,6 +210,8 @@ class TableSchema:
             InputError: it names a column that the table lacks, or a role its type cannot have.
         """
         self.check(table.schema)
+        for name, column in self.columns.items():
+            _require_values(name, column.role, table[name])
         missing = [name for name in table.column_names if name not in self.columns]
         inferred = infer(table.select(missing)).columns if missing else {}
         columns = {
@@ -162,15 +231,59 @@ class TableSchema:
                     f"the schema names column {name!r}, which the table lacks",
                     hint=f"{nearest(name, table.names)}columns are {', '.join(table.names[:20])}",
                 )
-            kind = _value_type(table.field(name).type)
-            wrong = f"column {name!r} has type {kind}, which cannot have the role {column.role!r}"
-            if column.role in ORDERED_ROLES and not is_ordered(kind):
-                raise InputError(wrong, hint="use categorical, id or text")
-            if column.role in TIME_ROLES and not pa.types.is_temporal(kind):
-                raise InputError(
-                    f"{wrong}: numbers are not read as times",
-                    hint="write times as 2024-12-31T23:59:59 in the table, or use integer, numeric",
-                )
+            _require_role(name, column.role, _value_type(table.field(name).type))
+
+
+_STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_ID_TYPES = (*_STRINGS, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+
+
+def _require_role(name: str, role: str, kind: pa.DataType) -> None:
+    """Returns when a column of a type can have a role.
+
+    Raises:
+        InputError: it cannot.
+    """
+    wrong = f"column {name!r} has type {kind}, which cannot have the role {role!r}"
+    if role in ORDERED_ROLES and not is_ordered(kind):
+        raise InputError(wrong, hint="use categorical, id or text")
+    if role in TIME_ROLES and not pa.types.is_temporal(kind):
+        raise InputError(
+            f"{wrong}: numbers are not read as times",
+            hint="write times as 2024-12-31T23:59:59 in the table, or use integer, numeric",
+        )
+    if pa.types.is_null(kind):
+        return  # A column of which all is missing can be anything but ordered.
+    if role == "boolean" and not pa.types.is_boolean(kind):
+        raise InputError(wrong, hint="use categorical, or write true and false in the table")
+    if role == "text" and not any(test(kind) for test in _STRINGS):
+        raise InputError(f"{wrong}: text is strings", hint="leave the role out, or use categorical")
+    if role == "id" and not any(test(kind) for test in _ID_TYPES):
+        raise InputError(
+            f"{wrong}: ids are strings or whole numbers", hint="leave the role out, or use text"
+        )
+
+
+def _require_values(name: str, role: str, column: pa.ChunkedArray) -> None:
+    """Returns when the values of a column can have a role that was given.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if role not in ("id", "constant"):
+        return
+    values = pc.drop_null(plain(column))
+    if role == "constant" and len(values) and (distinct := _distinct(values)) > 1:
+        raise InputError(
+            f"column {name!r} has {distinct:,} different values, so its role is not constant",
+            hint="leave the role out",
+        )
+    numbers = not any(test(values.type) for test in _STRINGS)
+    if role == "id" and numbers and len(values) and whole_numbers(values) is None:
+        raise InputError(
+            f"column {name!r} has numbers that are not whole, so its role is not id",
+            hint="leave the role out, or use numeric",
+        )
 
 
 def infer(table: pa.Table) -> TableSchema:
@@ -190,11 +303,14 @@ def _role(name: str, column: pa.ChunkedArray) -> str:
     distinct = _distinct(values) if len(values) else 0
     if distinct <= 1:
         return "constant"
+    whole = whole_numbers(values)
+    if whole is not None and _integer_key(name, whole, distinct):
+        return "id"
+    if pa.types.is_integer(kind):
+        return "integer"
     for test, role in _ROLE_OF_TYPE:
         if test(kind):
             return role
-    if pa.types.is_integer(kind):
-        return "id" if _integer_key(name, column, values, distinct) else "integer"
     return _string_role(values, distinct)
 
 
@@ -217,15 +333,22 @@ _ROLE_OF_TYPE = (
 )
 
 
-def _integer_key(name: str, column: pa.ChunkedArray, values: pa.Array, distinct: int) -> bool:
-    """Unique whole numbers that count rows, or whose name says that they are a key."""
-    if distinct < len(column) or distinct < 2:
+def _integer_key(name: str, values: pa.Array, distinct: int) -> bool:
+    """Unique whole numbers that count rows, or that have a key's name or a key's looks."""
+    if distinct < len(values):
         return False
-    low, high = (pc.min(values).as_py(), pc.max(values).as_py())
-    named = name.lower().replace("-", "_").split("_")[-1] in _ID_WORDS or name.lower().endswith(
-        _ID_WORDS[2:]
-    )
-    return named or (distinct >= _ID_ROWS and high - low == distinct - 1)
+    words = [word.lower() for word in _WORD.findall(name)] or [""]
+    if words[-1] in _ID_WORDS or words[-1].endswith(("uuid", "guid")):
+        return True
+    if distinct < _ID_ROWS:
+        return False
+    low, high = pc.min(values).as_py(), pc.max(values).as_py()
+    if high - low == distinct - 1 or words[-1] in _MAYBE_ID_WORDS:
+        return True
+    if low < 0 or len(str(low)) != len(str(high)) or len(str(low)) < _ID_DIGITS:
+        return False
+    numbers = values.to_numpy()
+    return not _MEASURES & {*words} and bool((numbers % 10 == 0).mean() <= _ROUND_SHARE)
 
 
 def _string_role(values: pa.Array, distinct: int) -> str:

@@ -17,19 +17,14 @@ import pyarrow as pa
 from tabular.errors import ConflictError, InputError, ModelFileError
 from tabular.synth import modelfile
 from tabular.synth.conditions import Where, parse_where, schema_conditions
-from tabular.synth.engines import (
-    Encoded,
-    Engine,
-    engine_class,
-    preset_of,
-)
+from tabular.synth.encoding import plain
+from tabular.synth.engines import Drawn, Encoded, Engine, RawRandom, engine_class, preset_of
 from tabular.synth.frames import Kind, from_arrow, pandas_types, to_arrow
 from tabular.synth.guard import CopyGuard
 from tabular.synth.prepare import Prepared, prepare
 from tabular.synth.sampling import BlockSampler, decode
 from tabular.synth.schema import TableSchema
 from tabular.synth.tables import TableWriter
-from tabular.synth.text import fill
 
 _TEXT_STREAM, _KEY_STREAM = 1 << 20, 1 << 21
 
@@ -206,18 +201,26 @@ class Synthesizer:
         prepared = self._fitted()
         drawn = sampler.block(number, rows) if prepared.codecs else []
         made: dict[str, pa.Array] = {}
+        keyless: dict[str, npt.NDArray[np.bool_]] = {}
         for position, (codec, column) in enumerate(zip(prepared.codecs, drawn, strict=True)):
-            if position in prepared.texts:
-                masks = codec.decode_index(column.index)[:rows]
-                filled = fill(masks, self._seed, seed, number, _TEXT_STREAM + position)
-                made[codec.name] = filled.cast(prepared.arrow.field(codec.name).type)
+            if codec.name in prepared.keys:
+                keyless[codec.name] = column.index[:rows] == 0
+                continue
+            if position in prepared.pools:
+                random = RawRandom(self._seed, seed, number, _TEXT_STREAM + position)
+                index = prepared.pools[position].vary(column.index[:rows], codec.size, random)
+                values = decode(codec, Drawn(index), dictionary=dictionary)
             else:
-                made[codec.name] = decode(codec, column, dictionary=dictionary)[:rows]
+                values = decode(codec, column, dictionary=dictionary)[:rows]
+            kind = prepared.arrow.field(codec.name).type
+            made[codec.name] = values if codec.type == kind else plain(values).cast(kind)
         for place, (name, maker) in enumerate(prepared.keys.items()):
             mixed = np.random.SeedSequence([self._seed, seed, _KEY_STREAM + place])
             key_seed = int(mixed.generate_state(1)[0])
             kind = prepared.arrow.field(name).type
             made[name] = maker.make(number * sampler.rows, rows, key_seed, kind)
+            if name in keyless:
+                made[name] = prepared.without_keys(name, made[name], keyless[name])
         return [made[name] for name in prepared.arrow.names]
 
     @property
@@ -286,6 +289,7 @@ class Synthesizer:
             stored[f"bins/{position}"] = codec.bins
             if codec.numbers is not None:
                 stored[f"numbers/{position}"] = codec.numbers
+        stored.update(prepared.key_arrays())
         stored.update({f"engine/{name}": array for name, array in arrays.items()})
         if self._guard is not None:
             stored["guard"] = self._guard.unique
