@@ -98,7 +98,7 @@ import resource, sys
 from pathlib import Path
 from tabular.deploy.audit import AuditLog
 from tabular.deploy.target import Target
-from tabular.errors import ApplyError, PreflightError
+from tabular.errors import ApplyError, EngineError
 
 log, target = AuditLog(Path(sys.argv[1]), actor="me"), Target("standalone", "demo", "development")
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -109,8 +109,8 @@ def limited():  # as a disk that fills up while the action runs, in the middle o
 try:
     with log.action("destroy", target):
         limited()
-except PreflightError as error:
-    print(error.code, "|", error.message)
+except EngineError as error:
+    print(error.exit_code, error.code, "|", error.message)
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 try:
     with log.action("deploy", target):
@@ -132,6 +132,6 @@ def test_a_disk_that_fills_up_meanwhile_hides_neither_the_end_nor_the_reason(
         [sys.executable, "-c", _FILLS_UP, str(path)], capture_output=True, text=True, check=True
     )
     destroyed, failed = done.stdout.splitlines()
-    assert destroyed.startswith("engine.audit-end | the destroy was carried out, but")
+    assert destroyed.startswith("5 engine.audit-end | the destroy was carried out, but")
     assert failed.startswith("its own reason | mend; the audit log cannot be written")
     assert [r["outcome"] for r in AuditLog(path).records()] == ["started"] * 3 + ["done"]

@@ -20,7 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from tabular.deploy.target import Target
-from tabular.errors import PreflightError, TabularError
+from tabular.errors import EngineError, PreflightError, TabularError
 
 
 def _now() -> datetime:
@@ -59,8 +59,8 @@ class AuditLog:
             facts: plain data worth keeping, no secrets: plan fingerprint, counts of changes.
 
         Raises:
-            PreflightError: the log cannot be written; nothing is done unrecorded. With the code
-                ``engine.audit-end`` it was done, and its end is unrecorded.
+            PreflightError: the log cannot be written; nothing is done unrecorded.
+            EngineError: with the code ``engine.audit-end``: it was done, its end is unrecorded.
         """
         entry = {"id": uuid4().hex, "actor": self.actor, "action": verb, "target": target.id}
         self._write({**entry, "outcome": "started", **facts})
@@ -75,7 +75,7 @@ class AuditLog:
         try:
             self._write({**entry, "outcome": "done"})
         except PreflightError as error:
-            raise PreflightError(
+            raise EngineError(
                 f"the {verb} was carried out, but that could not be recorded: {error.message}",
                 where=error.where,
                 hint="make room or give yourself the right to write there; nothing is to be "
