@@ -112,6 +112,7 @@ class Settings(SignInSettings):
         lambda: _under_data("filesystem", "queue"),
         "What wakes workers: `filesystem:///folder` (one machine), `redis://` or `rediss://`, "
         "`amqp://user:password@host/vhost` or `amqps://` (RabbitMQ), `sqs://queue?region=…`, "
+        "`gcpubsub://project/queue`, `azureservicebus://namespace/queue`, "
         "`memory://name` (one process). The queue carries only ids; losing it loses no job.",
         secret=True,
         shown="`filesystem://<user data folder>/queue`",

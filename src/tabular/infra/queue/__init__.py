@@ -34,6 +34,8 @@ SCHEMES = {
     "amqp": "",
     "amqps": "",
     "sqs": "aws",
+    "gcpubsub": "gcp",
+    "azureservicebus": "azure",
 }
 VISIBILITY_TIMEOUT = 60.0  # seconds; twice the default lease of a job
 
@@ -93,7 +95,8 @@ def open_queue(url: str, *, visibility_timeout: float = VISIBILITY_TIMEOUT) -> Q
 
     Args:
         url: ``filesystem:///folder``, ``memory://name`` (one process), ``redis://…``,
-            ``amqp://…`` or ``sqs://queue?region=…``.
+            ``amqp://…``, ``sqs://queue?region=…``, ``gcpubsub://project/queue`` or
+            ``azureservicebus://namespace/queue``.
         visibility_timeout: seconds after which a message that was neither acknowledged nor
             rejected (its worker died) is delivered again.
 
@@ -110,6 +113,14 @@ def open_queue(url: str, *, visibility_timeout: float = VISIBILITY_TIMEOUT) -> Q
         from tabular.infra.queue.sqs import SqsQueue
 
         return SqsQueue(url, visibility_timeout=visibility_timeout)
+    if parts.scheme == "gcpubsub":
+        from tabular.infra.queue.pubsub import PubSubQueue
+
+        return PubSubQueue(url, visibility_timeout=visibility_timeout)
+    if parts.scheme == "azureservicebus":
+        from tabular.infra.queue.servicebus import ServiceBusQueue
+
+        return ServiceBusQueue(url, visibility_timeout=visibility_timeout)
     from tabular.infra.queue.broker import BrokerQueue
 
     return BrokerQueue(url, visibility_timeout=visibility_timeout)

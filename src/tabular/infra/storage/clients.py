@@ -19,10 +19,10 @@ from obstore import exceptions
 from obstore.store import AzureStore, MemoryStore, S3Store
 
 from tabular.errors import ConfigError, InputError
-from tabular.infra.optional import require
+from tabular.infra.google import google_tokens
 from tabular.infra.storage.backend import Backend
 from tabular.infra.storage.cloud import CloudBackend, reason_of
-from tabular.infra.storage.gcs import ENDPOINT, GcsBackend, GoogleTokens
+from tabular.infra.storage.gcs import ENDPOINT, GcsBackend
 from tabular.infra.storage.keys import check_prefix
 from tabular.infra.storage.retries import FIRST_WAIT, LONGEST_WAIT, MAX_RETRIES, TIMEOUT
 from tabular.infra.urls import options, public
@@ -114,36 +114,12 @@ def _open_gcs(
     elif "bearer_token" in credentials:
         tokens = _fixed(credentials["bearer_token"])
     else:
-        require("google.auth", extra="gcp", needed_by="gs:// URLs")
         file = credentials.get("service_account")
-        failures = require("google.auth.exceptions", extra="gcp", needed_by="gs:// URLs")
-        tokens = GoogleTokens(
-            lambda: _google_credentials(file, where), where, failures.GoogleAuthError
-        )
+        tokens = google_tokens(_GOOGLE_SCOPE, where, needed_by="gs:// URLs", file=file)
     tls = ssl.create_default_context(cafile=given["ca"]) if "ca" in given else None
     return GcsBackend(
         bucket, prefix, where, tokens=tokens, endpoint=endpoint, tls=tls, timeout=_timeout(given)
     )
-
-
-def _google_credentials(file: str | None, where: str) -> tuple[Any, Any]:
-    """Credentials of a file, or those of the environment, and what renews them."""
-    auth = require("google.auth", extra="gcp", needed_by="gs:// URLs")
-    transport = require("google.auth.transport.requests", extra="gcp", needed_by="gs:// URLs")
-    failures = require("google.auth.exceptions", extra="gcp", needed_by="gs:// URLs")
-    try:
-        if file is None:
-            found, _ = auth.default(scopes=[_GOOGLE_SCOPE])
-        else:
-            found, _ = auth.load_credentials_from_file(file, scopes=[_GOOGLE_SCOPE])
-    except failures.DefaultCredentialsError as error:
-        raise ConfigError(
-            "no Google credentials are found",
-            where=where,
-            hint="set GOOGLE_APPLICATION_CREDENTIALS, run on a machine with a role, "
-            "or add ?anonymous=true for a public bucket or an emulator",
-        ) from error
-    return found, transport.Request()
 
 
 def _no_token() -> None:

@@ -15,7 +15,6 @@ import itertools
 import json
 import secrets
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -378,51 +377,6 @@ class GcsBackend:
             where=self._where,
             hint="check TABULAR_STORAGE_URL, the bucket's name and the network",
         )
-
-
-class GoogleTokens:
-    """Access tokens found the way Google's own libraries find them, renewed before they end."""
-
-    def __init__(
-        self,
-        find: Callable[[], tuple[object, object]],
-        where: str,
-        failures: type[Exception],
-    ) -> None:
-        """
-        Args:
-            find: gives credentials of google-auth and the transport to renew them with; called
-                at the first request.
-            where: what is signed in to, for messages.
-            failures: the base class of google-auth's errors.
-        """
-        self._find = find
-        self._where = where
-        self._failures = failures
-        self._lock = threading.Lock()
-        self._found: tuple[object, object] | None = None
-
-    def __call__(self) -> str | None:
-        """A valid token.
-
-        Raises:
-            UnavailableError: Google refuses the account, or does not answer.
-        """
-        with self._lock:
-            if self._found is None:
-                self._found = self._find()
-            credentials, transport = self._found
-            if not credentials.valid:  # type: ignore[attr-defined]
-                try:
-                    credentials.refresh(transport)  # type: ignore[attr-defined]
-                except self._failures as error:
-                    raise UnavailableError(
-                        f"Google does not let the account sign in: {error.args[0]}",
-                        where=self._where,
-                        hint="check the service account, its key and this machine's clock",
-                    ) from error
-            token: str = credentials.token  # type: ignore[attr-defined]
-            return token
 
 
 def _md5(data: bytes) -> str:
