@@ -334,3 +334,19 @@ def test_a_table_larger_than_is_learnt_from_is_thinned_evenly() -> None:
     described = model.describe()
     assert (described["training_rows"], described["rows_learnt_from"]) == (rows, 1_000_000)
     assert abs(np.mean(model.sample(20_000)["half"].to_numpy()) - 0.5) < 0.02
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("smooth", [False, True])
+def test_columns_that_must_be_equal_are(engine: str, smooth: bool) -> None:
+    random = np.random.default_rng(5)
+    net = random.lognormal(3, 1, 5000)
+    net = net if smooth else net.round(2)
+    table = pa.table({"net": net, "tax": net * 0.2, "copy": net, "k": random.integers(0, 3, 5000)})
+    model = Synthesizer(engine, schema={"constraints": ["net = copy"]}).fit(table)
+    drawn = model.sample(20_000, seed=1)
+    assert drawn.num_rows == 20_000
+    assert drawn["net"].equals(drawn["copy"])
+    quantiles = [0.1, 0.5, 0.9]
+    found = np.quantile(drawn["net"].to_numpy(), quantiles)
+    assert found == pytest.approx(np.quantile(net, quantiles), rel=0.15)

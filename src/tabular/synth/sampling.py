@@ -118,6 +118,9 @@ class BlockSampler:
             RawRandom(*self._seeds, number, attempt), size, self._allowed or None
         )
         columns = drawn.columns
+        for bound in self._bounds:
+            if bound.condition.sign == "=" and bound.condition.other is not None:
+                self._equate(columns, *bound.positions)
         copied = self._altered(drawn, number, attempt)
         accepted = drawn.kept
         for bound in self._bounds:
@@ -127,6 +130,22 @@ class BlockSampler:
             return _Attempt(columns, copied)
         keep = np.flatnonzero(accepted)
         return _Attempt([_take(column, keep) for column in columns], copied.take(keep))
+
+    def _equate(self, columns: Sequence[Drawn], left: int, right: int) -> None:
+        """Make two columns equal where they lie in the same bin, in place.
+
+        An engine that knows bins alone cannot tell equal values from close ones; of a column that
+        was the same in the data, it would hardly ever draw the same value twice.
+        """
+        codec, other = self._codecs[left], self._codecs[right]
+        if codec.exact or not codec.values.equals(other.values):
+            return
+        one, two = columns[left], columns[right]
+        same = np.flatnonzero(codec.code_of_index.take(one.index) == codec.code_of_index[two.index])
+        if one.numbers is not None or two.numbers is not None:
+            two.numbers = _numbers(other, two).copy()
+            two.numbers[same] = _numbers(codec, one)[same]
+        two.index[same] = one.index[same]
 
     def _altered(self, drawn: Block, number: int, attempt: int) -> Mask:
         """Changes copies, in place, and marks those that still are some."""
