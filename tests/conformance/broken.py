@@ -88,9 +88,51 @@ class LeavesFailedUpdates(_Engine):
 
 
 class RollsBackNothing(_Engine):
-    def rollback(self, target: Target) -> Iterator[Event]:
-        if not self.records.read(target, RELEASE).get("previous"):
-            yield from super().rollback(target)
+    def rollback(self, plan: Plan) -> Iterator[Event]:
+        yield from ()
+
+
+class TouchesInRollbackPreview(_Engine):
+    def preview_rollback(self, target: Target) -> Plan:
+        plan: Plan = super().preview_rollback(target)
+        (self.root / f"preview-{next(_unique)}.json").write_text("{}", encoding="utf-8")
+        return plan
+
+
+class PlansNoRollback(_Engine):
+    """Says of every rollback that it changes nothing."""
+
+    def preview_rollback(self, target: Target) -> Plan:
+        plan: Plan = super().preview_rollback(target)
+        changes = tuple(replace(change, action=Action.NOOP) for change in plan.changes)
+        return replace(plan, changes=changes)
+
+
+class HidesDataStores(_Engine):
+    """Plans rollbacks as if nothing held data, so that no gate can ask for a word."""
+
+    def preview_rollback(self, target: Target) -> Plan:
+        plan: Plan = super().preview_rollback(target)
+        return replace(plan, changes=tuple(replace(c, stateful=False) for c in plan.changes))
+
+
+class PlansAnotherRelease(_Engine):
+    """Shows, for a rollback, what runs already."""
+
+    def preview_rollback(self, target: Target) -> Plan:
+        plan: Plan = super().preview_rollback(target)
+        present = Stack.from_dict(self.records.read(target, RELEASE))
+        return replace(plan, stack=present)
+
+    def rollback(self, plan: Plan) -> Iterator[Event]:
+        honest = example.FolderEngine(self.root)
+        meant = honest.preview_rollback(plan.stack.target).stack
+        yield from honest.rollback(replace(plan, stack=meant))
+
+
+class TakesStaleRollbacks(_Engine):
+    def rollback(self, plan: Plan) -> Iterator[Event]:
+        yield from super().rollback(self.preview_rollback(plan.stack.target))
 
 
 class SeesNoDrift(_Engine):
@@ -222,11 +264,13 @@ def _with(engine: type[Any]) -> Callable[[Path], FolderHarness]:
     return make
 
 
-# What cannot hold where no update is made, or no plan is ever empty.
-_UPDATES = (
+# What cannot hold where no plan is ever empty.
+_EMPTY = (
     suite.failed_update_keeps_the_old_release,
     suite.rollback_restores_the_release_before,
 )
+# What cannot hold where no update is made.
+_UPDATES = (*_EMPTY, suite.rollback_is_planned_first, suite.stale_rollback_is_refused)
 
 BROKEN: tuple[Broken, ...] = (
     Broken(suite.same_spec_same_bytes, CompilesByHash, "different bytes"),
@@ -236,7 +280,12 @@ BROKEN: tuple[Broken, ...] = (
         suite.preview_touches_nothing,
         _with(TouchesInPreview),
         "the preview touched",
-        also=(suite.destroy_removes_all_and_only_its_own,),
+        also=(
+            # The engine under it previews a rollback, and looks again before it, as any stack.
+            suite.rollback_is_planned_first,
+            suite.stale_rollback_is_refused,
+            suite.destroy_removes_all_and_only_its_own,
+        ),
     ),
     Broken(
         suite.apply_does_what_the_plan_said,
@@ -249,7 +298,7 @@ BROKEN: tuple[Broken, ...] = (
         suite.second_plan_is_empty,
         _with(AlwaysChangesSomething),
         "is not empty",
-        also=(suite.update_changes_what_the_plan_says, *_UPDATES),
+        also=(suite.update_changes_what_the_plan_says, *_EMPTY),
     ),
     Broken(
         suite.update_changes_what_the_plan_says,
@@ -264,7 +313,18 @@ BROKEN: tuple[Broken, ...] = (
         suite.rollback_restores_the_release_before,
         _with(RollsBackNothing),
         "release does not serve",
+        also=(suite.stale_rollback_is_refused,),
     ),
+    Broken(
+        suite.rollback_is_planned_first,
+        _with(TouchesInRollbackPreview),
+        "plan of a rollback touched",
+        also=(suite.stale_rollback_is_refused,),
+    ),
+    Broken(suite.rollback_is_planned_first, _with(PlansNoRollback), "it leaves out api"),
+    Broken(suite.rollback_is_planned_first, _with(HidesDataStores), "data is in data"),
+    Broken(suite.rollback_is_planned_first, _with(PlansAnotherRelease), "to another release"),
+    Broken(suite.stale_rollback_is_refused, _with(TakesStaleRollbacks), "was carried out"),
     Broken(suite.drift_is_seen, _with(SeesNoDrift), "is not seen"),
     Broken(
         suite.destroy_removes_all_and_only_its_own, _with(DestroysByPrefix), "what is another's"

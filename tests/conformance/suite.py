@@ -99,6 +99,16 @@ def _deploy(harness: Harness, deployment: Deployment) -> list[Event]:
     return list(harness.provider().engine.apply(_plan(harness, deployment)))
 
 
+def _plan_back(harness: Harness) -> Plan:
+    provider = harness.provider()
+    with _fine("a second release cannot be rolled back"):
+        return provider.engine.preview_rollback(provider.target(harness.deployment()))
+
+
+def _touched(plan: Plan) -> set[str]:
+    return {change.resource for change in plan.changes if change.action is not Action.NOOP}
+
+
 def _created(plan: Plan) -> set[str]:
     return {change.resource for change in plan.changes if change.action is Action.CREATE}
 
@@ -261,15 +271,46 @@ def rollback_restores_the_release_before(harness: Harness) -> None:
     """After an update, rollback puts the first release back."""
     _deploy(harness, harness.deployment())
     target = harness.provider().target(harness.deployment())
-    with _refused(NotFoundError, "a first release was rolled back"):
-        list(harness.provider().engine.rollback(target))
+    with _refused(NotFoundError, "a rollback of a first release was planned"):
+        harness.provider().engine.preview_rollback(target)
     first = harness.serving(harness.deployment())
     _deploy(harness, harness.changed())
-    list(harness.provider().engine.rollback(target))
+    list(harness.provider().engine.rollback(_plan_back(harness)))
     now = harness.serving(harness.deployment())
     _require(now == first, "rolled back, and the first release does not serve")
     again = _plan(harness, harness.deployment())
     _require(again.is_empty, "rolled back, and planned against another release")
+
+
+@rule
+def rollback_is_planned_first(harness: Harness) -> None:
+    """A rollback's plan leads to the release before, says what changes, and touches nothing."""
+    _deploy(harness, harness.deployment())
+    first = harness.provider().compile(harness.deployment())
+    forward = _plan(harness, harness.changed())
+    list(harness.provider().engine.apply(forward))
+    before = harness.observe()
+    back = _plan_back(harness)
+    _require(harness.observe() == before, "the plan of a rollback touched something")
+    _require(back.stack.to_bytes() == first.to_bytes(), "it leads to another release")
+    forth, changed = _touched(forward), _touched(back)
+    _require(forth <= changed, f"it leaves out {_names(forth - changed)}")
+    stateful = {resource.id for resource in first.resources if resource.stateful}
+    said = {change.resource for change in back.changes if change.stateful}
+    _require(stateful <= said, f"it does not say that data is in {_names(stateful - said)}")
+
+
+@rule
+def stale_rollback_is_refused(harness: Harness) -> None:
+    """A rollback that was planned before somebody else's apply is refused and touches nothing."""
+    _deploy(harness, harness.deployment())
+    _deploy(harness, harness.changed())
+    stale = _plan_back(harness)
+    _deploy(harness, harness.deployment())
+    before = harness.observe()
+    with _refused(StalePlanError, "a stale rollback was carried out"):
+        list(harness.provider().engine.rollback(stale))
+    _require(harness.observe() == before, "the refused rollback touched something")
 
 
 @rule
@@ -364,6 +405,8 @@ CHECKS: tuple[Check, ...] = (
     killed_client_reattaches,
     failed_update_keeps_the_old_release,
     rollback_restores_the_release_before,
+    rollback_is_planned_first,
+    stale_rollback_is_refused,
     drift_is_seen,
     destroy_removes_all_and_only_its_own,
     destroy_keeps_data_unless_told,

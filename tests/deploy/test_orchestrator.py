@@ -31,6 +31,7 @@ from tabular.errors import (
     NotFoundError,
     PolicyError,
     RefusedError,
+    StalePlanError,
     UnsupportedError,
     UsageError,
     WaitTimeoutError,
@@ -94,6 +95,44 @@ def test_strict_refuses_what_is_reduced(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="asked 1Ti, given 1Gi"):
         list(orchestrator.apply(plan, Gate(strict=True)))
     list(orchestrator.apply(plan))
+
+
+def test_a_rollback_is_planned_gated_and_recorded(
+    orchestrator: Orchestrator, tmp_path: Path
+) -> None:
+    for tag in ("1.0.0", "2.0.0"):
+        list(orchestrator.apply(orchestrator.plan(describe("demo", image={"tag": tag}))))
+    target = orchestrator.find(None, None).target
+    plan = orchestrator.plan_rollback(target)
+    (change,) = (c for c in plan.changes if c.resource == "api")
+    assert [(p.path, p.before, p.after) for p in change.properties] == [
+        ("version", "2.0.0", "1.0.0")
+    ]
+    lost = Change(Action.REPLACE, "data", "Folder::Data", stateful=True)
+    losing = replace(plan, changes=(lost,))
+    with pytest.raises(RefusedError, match="moves no data: what is in data now"):
+        list(orchestrator.rollback(losing))
+    assert outcomes(tmp_path)[-1] == ("deploy", "done"), "refused before it began"
+    list(orchestrator.rollback(losing, Gate(allow_data_loss=True)))
+    assert outcomes(tmp_path)[-2:] == [("rollback", "started"), ("rollback", "done")]
+    with pytest.raises(StalePlanError):
+        list(orchestrator.rollback(plan))
+
+
+def test_a_spec_that_this_release_cannot_read_does_not_hold_up_a_rollback(
+    orchestrator: Orchestrator,
+) -> None:
+    for tag in ("1.0.0", "2.0.0"):
+        list(orchestrator.apply(orchestrator.plan(describe("demo", image={"tag": tag}))))
+    target = orchestrator.find(None, None).target
+    engine: Any = orchestrator.provider.engine
+    records = engine.records
+    release = records.read(target, "release")
+    release["previous"]["spec"] = {"metadata": {"name": "demo"}, "spec": {"of-tomorrow": 1}}
+    records.write(target, "release", release)
+    plan = orchestrator.plan_rollback(target)
+    assert [finding.rule for finding in plan.findings] == ["unread-spec"]
+    list(orchestrator.rollback(plan))
 
 
 def test_finding_a_deployment_by_its_words(orchestrator: Orchestrator) -> None:

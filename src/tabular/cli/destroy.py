@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -12,6 +13,9 @@ from tabular.cli.output import JsonFlag, print_json, stdout, tell
 from tabular.cli.place import Place, YesFlag, place_flags
 from tabular.cli.render.events import show_events
 from tabular.errors import NotFoundError
+
+if TYPE_CHECKING:  # what deploys is imported by the command that does
+    from tabular.deploy import Event
 
 
 def register(app: typer.Typer) -> None:
@@ -43,10 +47,23 @@ def destroy(
         return
     fate = "and its data, for good" if delete_data else "and keep its data"
     confirm(f"Destroy {target.id} {fate}?", yes=yes)
-    show_events(place.orchestrator.destroy(target, delete_data=delete_data), as_json=as_json)
+    kept: list[str] = []
+    events = _noting(place.orchestrator.destroy(target, delete_data=delete_data), kept)
+    show_events(events, as_json=as_json)
     if as_json:
-        print_json({"destroyed": target.id, "data": "deleted" if delete_data else "kept"})
+        data = "deleted" if delete_data else "kept" if kept else None
+        print_json({"destroyed": target.id, "data": data})
         return
     stdout.print(f"Destroyed {escape(target.id)}.")
-    if not delete_data:
+    if kept:
         stdout.print("Its data is kept: deploy it again, or destroy it with --delete-data.")
+
+
+def _noting(events: Iterable[Event], kept: list[str]) -> Iterator[Event]:
+    """The events, and in the list what they say was kept: only that may be told."""
+    from tabular.deploy import EventStatus
+
+    for event in events:
+        if event.status is EventStatus.KEPT:
+            kept.append(event.resource)
+        yield event

@@ -49,6 +49,21 @@ def require_fresh(plan: Plan, basis: str) -> None:
         )
 
 
+def require_same(plan: Plan, now: Plan) -> None:
+    """Refuse a plan that, made again now, would be another one.
+
+    Raises:
+        StalePlanError: they differ in what they lead to, or in what they were made against.
+    """
+    require_fresh(plan, now.basis)
+    if plan.fingerprint != now.fingerprint:
+        raise StalePlanError(
+            "the plan leads to another release than it would now",
+            where=plan.stack.target.id,
+            hint="plan again, look at it, and apply that",
+        )
+
+
 def drift_between(applied: Iterable[Resource], found: Mapping[str, Resource]) -> Iterator[Drift]:
     """Every applied resource that is gone or has other properties now.
 

@@ -12,7 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from tabular.deploy.answers import drift_between, no_release_before, nothing_at, require_fresh
+from tabular.deploy.answers import (
+    drift_between,
+    no_release_before,
+    nothing_at,
+    require_fresh,
+    require_same,
+)
 from tabular.deploy.events import Event, EventSequence, EventStatus, utc_now
 from tabular.deploy.plan import Action, Change, Plan, diff_properties, diff_resources
 from tabular.deploy.provider import Drift, LogLine, ResourceStatus, State, Status
@@ -85,14 +91,26 @@ class JournaledEngine(ABC):
             if self.records.read(target, JOURNAL):
                 yield from self._carry_out(target)
 
-    def rollback(self, target: Target) -> Iterator[Event]:
+    def preview_rollback(self, target: Target) -> Plan:
+        """Compare the release before with what is found; touches nothing."""
+        return self.preview(Stack.from_dict(self._before(target)))
+
+    def rollback(self, plan: Plan) -> Iterator[Event]:
         """Apply the release before the present one."""
+        target = plan.stack.target
         with self.records.lock(target):
-            before = self.records.read(target, RELEASE).get("previous") or {}
-            if not before.get("id"):
-                raise no_release_before(target)
-            self._begin(target, before)
+            require_same(plan, self.preview_rollback(target))
+            self._begin(target, self._before(target))
             yield from self._carry_out(target)
+
+    def _before(self, target: Target) -> Mapping[str, Any]:
+        release = self.records.read(target, RELEASE)
+        if not release:
+            raise nothing_at(target)
+        before: Mapping[str, Any] = release.get("previous") or {}
+        if not before.get("id"):
+            raise no_release_before(target)
+        return before
 
     def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
         """Remove what the deployment owns, last made first; data stores only if asked."""

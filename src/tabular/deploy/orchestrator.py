@@ -20,13 +20,14 @@ from tabular.deploy.audit import AuditLog
 from tabular.deploy.cost import check_budget, estimate
 from tabular.deploy.events import Event
 from tabular.deploy.plan import Action, Plan
-from tabular.deploy.policy import check, require_allowed
+from tabular.deploy.policy import Finding, Severity, check, require_allowed
 from tabular.deploy.provider import DataAccess, Provider, State, Status
 from tabular.deploy.spec import Deployment
 from tabular.deploy.target import Target
 from tabular.errors import (
     NotFoundError,
     RefusedError,
+    SpecError,
     UnsupportedError,
     UsageError,
     WaitTimeoutError,
@@ -75,15 +76,36 @@ class Gate:
                 code="refused.reduced",
             )
         require_allowed(plan.findings)
-        lost = [change.resource for change in plan.changes if change.loses_data]
-        if lost and not self.allow_data_loss:
-            raise RefusedError(
-                f"this would replace or delete data stores: {', '.join(lost)}",
-                hint="keep their type as it was, or pass --allow-data-loss after a backup",
-                code="refused.data-loss",
-            )
+        self._require_data(
+            plan,
+            "this would replace or delete data stores: {}",
+            "keep their type as it was, or pass --allow-data-loss after a backup",
+        )
         if self.max_monthly_cost is not None:
             check_budget(plan.cost, self.max_monthly_cost)
+
+    def require_rollback(self, plan: Plan) -> None:
+        """Let a plan of a rollback through or say why not.
+
+        Policy and budget are not asked again: they let that release through once, and who rolls
+        back is in trouble already.
+
+        Raises:
+            RefusedError: a data store would be replaced or deleted.
+        """
+        self._require_data(
+            plan,
+            "the release before has other data stores, and a rollback moves no data: what is in "
+            "{} now, rows and API keys, would be out of the service's sight, or deleted where the "
+            "provider deletes what it replaces",
+            "make a backup (`inferloop-tabular backup create`) and pass --allow-data-loss, "
+            "or mend what runs and deploy that",
+        )
+
+    def _require_data(self, plan: Plan, words: str, hint: str) -> None:
+        lost = [change.resource for change in plan.changes if change.loses_data]
+        if lost and not self.allow_data_loss:
+            raise RefusedError(words.format(", ".join(lost)), hint=hint, code="refused.data-loss")
 
 
 class Orchestrator:
@@ -118,11 +140,29 @@ class Orchestrator:
     def plan(self, deployment: Deployment) -> Plan:
         """What a deploy would change, cost and break. Touches nothing."""
         stack = self.provider.compile(deployment)
+        return self._judged(self.provider.engine.preview(stack), deployment)
+
+    def plan_rollback(self, target: Target) -> Plan:
+        """What a rollback would change, cost and break. Touches nothing.
+
+        Raises:
+            NotFoundError: nothing is deployed there, or there is no release before.
+        """
+        made = self.provider.engine.preview_rollback(target)
+        try:
+            return self._judged(made, Deployment.from_canonical(made.stack.spec))
+        except SpecError as error:
+            # It brings the code that reads its spec: that ours does not must not hold it up.
+            said = f"the rules were not asked: {error.message}"
+            unread = Finding("unread-spec", Severity.WARNING, "spec", said, "look at it yourself")
+            return replace(made, findings=(unread,))
+
+    def _judged(self, made: Plan, deployment: Deployment) -> Plan:
         prices = self.provider.prices
         return replace(
-            self.provider.engine.preview(stack),
-            cost=None if prices is None else estimate(stack, prices),
-            findings=check(deployment, stack),
+            made,
+            cost=None if prices is None else estimate(made.stack, prices),
+            findings=check(deployment, made.stack, capabilities=self.provider.capabilities),
         )
 
     def apply(self, plan: Plan, gate: Gate | None = None) -> Iterator[Event]:
@@ -150,10 +190,19 @@ class Orchestrator:
         if state is State.APPLYING:
             yield from self.provider.engine.attach(target)
 
-    def rollback(self, target: Target) -> Iterator[Event]:
-        """Put the release before back into service and verify it."""
-        with self._audit.action("rollback", target):
-            yield from self.provider.engine.rollback(target)
+    def rollback(self, plan: Plan, gate: Gate | None = None) -> Iterator[Event]:
+        """Put the release before back into service, as :meth:`plan_rollback` says; verify it.
+
+        Raises:
+            RefusedError: the gate, a stale plan, or another apply; nothing was touched.
+            ApplyError: it failed; says whether the present release serves on.
+            WaitTimeoutError: it was put back, but the service does not report ready.
+        """
+        (gate or Gate()).require_rollback(plan)
+        changes = {action.value: plan.count(action) for action in Action}
+        target = plan.stack.target
+        with self._audit.action("rollback", target, plan=plan.fingerprint, changes=changes):
+            yield from self.provider.engine.rollback(plan)
             self.verify(target)
 
     def destroy(self, target: Target, *, delete_data: bool = False) -> Iterator[Event]:
@@ -209,7 +258,7 @@ class Orchestrator:
             if name in (None, status.target.name)
             and environment in (None, status.target.environment)
         ]
-        running = [status for status in found if status.state is not State.RETAINED]
+        running = [status for status in found if _is_there(status)]
         if len(running or found) == 1:
             return (running or found)[0]
         if found:
@@ -261,3 +310,9 @@ class Orchestrator:
         return (
             None if answer.is_success else f"{url}/ready: {answer.status_code} {answer.text[:500]}"
         )
+
+
+def _is_there(status: Status) -> bool:
+    """Whether something runs: not kept data alone, nor what a first deploy took back."""
+    gone = status.state is State.FAILED and not status.release
+    return status.state is not State.RETAINED and not gone

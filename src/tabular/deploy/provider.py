@@ -141,11 +141,23 @@ class Engine(Protocol):
         """Differences between what was applied and what is there."""
         ...
 
-    def rollback(self, target: Target) -> Iterator[Event]:
-        """Put the release before the present one back into service.
+    def preview_rollback(self, target: Target) -> Plan:
+        """Compare the release before the present one with what runs; touches nothing.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: nothing is deployed there, or there is no release before.
+        """
+        ...
+
+    def rollback(self, plan: Plan) -> Iterator[Event]:
+        """Put the release before the present one back into service, as it was planned.
+
+        Data is not moved: a data store that the two releases do not share is replaced.
+
+        Raises:
+            StalePlanError: what runs, or the release before, is not what the plan was made with.
+            BusyError: another apply runs there.
+            ApplyError: it failed; says whether the present release serves on.
         """
         ...
 

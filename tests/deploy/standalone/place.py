@@ -19,6 +19,7 @@ from tabular.deploy.plan import Plan
 from tabular.deploy.provider import ProviderOptions
 from tabular.deploy.spec import Deployment
 from tabular.deploy.standalone import identity
+from tabular.deploy.standalone.code import Code
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.layout import Home, Layout
 from tabular.deploy.standalone.model import Slot, State
@@ -53,24 +54,49 @@ def wait_for(reached: Callable[[], bool], what: str, timeout: float = 20.0) -> N
 
 def describe(name: str = "demo", mode: str = "INFO", **spec: Any) -> Deployment:
     overrides = spec.pop("overrides", {})
-    settings = {"log_level": mode} if mode != "INFO" else {}
+    settings = {"region": mode} if mode != "INFO" else {}
     if settings or overrides:
         spec["overrides"] = {"standalone": {"settings": settings, **overrides}}
     return Deployment.from_canonical({"metadata": {"name": name}, "spec": spec})
 
 
 class Place:
-    """One home."""
+    """One home, and beside it a small package that stands for the installed one."""
 
-    def __init__(self, home: Path, ready_timeout: float = 10.0) -> None:
+    def __init__(
+        self, home: Path, ready_timeout: float = 10.0, package: Path | None = None
+    ) -> None:
         self.path = home
+        self.package = package or home.with_name("package")
+        if not self.package.exists():
+            self.install("one")
         self.home = Home.at(home)
         self.ready_timeout = ready_timeout
 
     def provider(self) -> StandaloneProvider:
         return StandaloneProvider(
-            ProviderOptions(home=self.path), commands=COMMANDS, ready_timeout=self.ready_timeout
+            ProviderOptions(home=self.path),
+            commands=COMMANDS,
+            ready_timeout=self.ready_timeout,
+            code=Code(self.package),
         )
+
+    def install(self, code: str) -> None:
+        """Put other code into the place of the installed one, as pip does: under what runs."""
+        self.package.mkdir(parents=True, exist_ok=True)
+        (self.package / "__init__.py").write_text(f"CODE = {code!r}\n", encoding="utf-8")
+
+    def codes(self, deployment: Deployment) -> set[str]:
+        """Names of the copies of code that are kept."""
+        return {path.name for path in self.layout(deployment).codes.iterdir()}
+
+    def running_code(self, deployment: Deployment) -> str:
+        """What the process that answers says of its code."""
+        return str(ask(self.port(deployment), "/health").body.get("code"))
+
+    def roll_back(self, deployment: Deployment) -> list[Event]:
+        engine, target = self.provider().engine, self.provider().target(deployment)
+        return list(engine.rollback(engine.preview_rollback(target)))
 
     def plan(self, deployment: Deployment) -> Plan:
         provider = self.provider()

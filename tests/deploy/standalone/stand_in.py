@@ -2,7 +2,7 @@
 
 It keeps the platform's own promises: settings from the environment, inherited
 sockets, /health, /ready, a sign of life, a graceful end on SIGTERM. What goes wrong is said by
-TABULAR_LOG_LEVEL, which is the one setting that the tests are free to choose.
+TABULAR_REGION, a setting that takes any word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
-MODE = os.environ.get("TABULAR_LOG_LEVEL", "INFO")
+import tabular  # the copy that its release was given
+
+MODE = os.environ.get("TABULAR_REGION", "INFO")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -33,6 +35,7 @@ class Handler(BaseHTTPRequestHandler):
             "status": "ok" if status == 200 else "unavailable",
             "release": os.environ["TABULAR_RELEASE"],
             "pid": os.getpid(),
+            "code": getattr(tabular, "CODE", "installed"),
         }
         data = json.dumps(body).encode()
         self.send_response(status)

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabular.deploy.capability import Support, leaf_paths, lookup
+from tabular.deploy.policy import check
 from tabular.deploy.provider import ProviderOptions
 from tabular.deploy.registry import load_provider
 from tabular.deploy.spec import Deployment
+from tabular.deploy.standalone.compile import compile_stack
 from tabular.deploy.standalone.provider import StandaloneProvider
 from tabular.errors import UnsupportedError, UsageError
 from tests.deploy.standalone.place import describe
@@ -20,7 +22,7 @@ from tests.deploy.standalone.test_services import SEED
 
 
 def _compile(deployment: Deployment) -> Any:
-    return StandaloneProvider(ProviderOptions()).compile(deployment)
+    return compile_stack(deployment, None, "0" * 16)
 
 
 def test_the_seed_compiles_with_reductions() -> None:
@@ -186,3 +188,20 @@ def test_compile_is_deterministic_and_does_not_care_for_order(
     for resource in first.resources:
         assert set(resource.depends_on) <= {r.id for r in first.resources}
     assert all(isinstance(path, str) for path in leaf_paths(first.spec))
+
+
+def test_metrics_that_are_not_wanted_are_offered_all_the_same_and_said_to_be() -> None:
+    said = _compile(describe(monitoring={"enabled": False})).reductions
+    assert {(r.field, r.asked, r.given) for r in said} == {
+        ("spec.monitoring.enabled", "false", "true")
+    }
+
+
+def test_who_wants_backups_is_told_of_the_command_for_them() -> None:
+    with pytest.raises(UnsupportedError, match="inferloop-tabular backup create"):
+        _compile(describe(backup={"enabled": True}))
+    production = describe(environment="production")
+    table = StandaloneProvider(ProviderOptions()).capabilities
+    found = {f.rule: f.hint for f in check(production, _compile(production), capabilities=table)}
+    assert "inferloop-tabular backup create" in found["production-backup"]
+    assert "--enable-monitoring" in found["production-monitoring"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 
 from tabular.deploy.provider import ProviderOptions
+from tabular.deploy.standalone.code import Code, digest, keep
 from tabular.deploy.standalone.compose import DEFAULT_PORT, POSTGRES_IMAGE, USER
 from tabular.deploy.standalone.container_steps import find_commands
 from tabular.deploy.standalone.containers import requirements, stage_image
+from tabular.deploy.standalone.layout import Home
 from tabular.deploy.standalone.provider import StandaloneProvider
+from tabular.deploy.target import Target
 from tabular.errors import PreflightError, UnsupportedError, UsageError
 from tests.deploy.standalone.place import Place, describe
 from tests.testbed.parts import binary
@@ -103,11 +107,16 @@ def test_the_recipe_is_clean() -> None:
     assert f"USER {USER}" in text
 
 
-def test_the_build_context_is_the_package_that_runs_here(tmp_path: Path) -> None:
-    stage_image(tmp_path / "image")
+def test_the_build_context_is_the_code_of_the_release(tmp_path: Path) -> None:
+    layout, installed = Home.at(tmp_path).of(Target("standalone", "x", "dev")), Code.installed()
+    wanted = digest(installed.read())
+    keep(layout, installed, wanted)
+    stage_image(tmp_path / "image", layout.code(wanted))
     app = tmp_path / "image" / "app"
     assert (app / "tabular" / "api" / "__main__.py").exists()
     assert not list(app.rglob("__pycache__"))
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in app.rglob("*")}
+    assert modes == {0o755, 0o644}, "another user reads it in the image"
     (found,) = importlib.metadata.distributions(path=[str(app)])
     assert found.metadata["Name"] == "inferloop-tabular"
     groups = {point.group for point in found.entry_points}

@@ -10,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tabular.deploy.audit import AuditLog
+from tabular.deploy.orchestrator import Orchestrator
 from tabular.deploy.plan import Action
 from tabular.deploy.provider import State
 from tabular.errors import (
+    ApplyError,
     BusyError,
     NotFoundError,
     PreflightError,
     StalePlanError,
     TabularError,
 )
+from tests.cli.command import run
 from tests.deploy.standalone.place import Place, describe, wait_for
 from tests.testbed.disk import small_disk
 
@@ -77,9 +81,25 @@ def test_stale_after_a_rollback(place: Place) -> None:
     place.deploy(describe(compute={"workers": 2}))
     plan = place.plan(describe(compute={"workers": 3}))
     engine = place.provider().engine
-    list(engine.rollback(plan.stack.target))
+    place.roll_back(describe())
     with pytest.raises(StalePlanError):
         list(engine.apply(plan))
+
+
+def test_a_first_deploy_that_failed_stands_in_nobodys_way(place: Place, tmp_path: Path) -> None:
+    where = ("--home", str(place.path))
+    with pytest.raises(ApplyError):
+        place.deploy(describe("failed", mode="crash"))
+    orchestrator = Orchestrator(place.provider(), AuditLog(tmp_path / "audit.jsonl"))
+    assert orchestrator.find(None, None).target.name == "failed", "it can still be looked at"
+    place.deploy(describe("serves"))
+    assert orchestrator.find(None, None).target.name == "serves"
+    assert orchestrator.find("failed", None).state is State.FAILED
+
+    gone = run("destroy", "--name", "failed", "--yes", *where, home=tmp_path)
+    assert (gone.code, gone.out) == (0, "Destroyed standalone/development/failed.\n")
+    kept = run("destroy", "--yes", "--json", *where, home=tmp_path)
+    assert kept.json == {"destroyed": "standalone/development/serves", "data": "kept"}
 
 
 def test_deployments_side_by_side_do_not_touch_each_other(place: Place) -> None:
@@ -233,7 +253,7 @@ def test_logs_tail_and_follow(place: Place) -> None:
     assert next(following).text == "a new line"
 
 
-@pytest.mark.parametrize("verb", ["status", "attach", "rollback", "drift", "logs"])
+@pytest.mark.parametrize("verb", ["status", "attach", "preview_rollback", "drift", "logs"])
 def test_nothing_there_is_said(place: Place, verb: str) -> None:
     engine, target = place.provider().engine, place.provider().target(describe("nobody"))
     options = {"follow": False, "tail": 1} if verb == "logs" else {}
@@ -246,5 +266,5 @@ def test_read_only_homes_are_clear_errors(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "64k") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         with pytest.raises(PreflightError, match="Read-only file system") as caught:
-            Place(disk / "home").deploy(describe())
+            Place(disk / "home", package=tmp_path / "package").deploy(describe())
         assert "--home" in str(caught.value.hint)

@@ -42,13 +42,14 @@ class Boxed:
         self.port = free_port()
         self.target = provider.target(describe("boxed"))
 
-    def deploy(self, workers: int, level: str = "INFO") -> None:
+    def deploy(self, workers: int, **settings: str) -> None:
+        images = {"database": POSTGRES_IMAGE}
         spec = describe(
-            "boxed", level,
+            "boxed",
             compute={"workers": workers},
             database={"type": "postgresql"},
             cache={"type": "redis"},
-            overrides={"port": self.port, "images": {"database": POSTGRES_IMAGE}},
+            overrides={"port": self.port, "images": images, "settings": settings},
         )  # fmt: skip
         engine = self.provider.engine
         list(engine.apply(engine.preview(self.provider.compile(spec))))
@@ -125,15 +126,15 @@ def test_containers_deploy_work_update_fail_roll_back_and_go(boxes: StandalonePr
         assert _generated(client, fit["model_id"]) == rows
 
         serving = _container("inferloop-development-boxed-api")
-        with pytest.raises(ApplyError, match="LOG_LEVEL") as caught:
-            boxed.deploy(2, "LOUD")
+        with pytest.raises(ApplyError, match="TABULAR_PLANS") as caught:
+            boxed.deploy(2, plans="/nowhere/plans.json")
         assert caught.value.rolled_back
         assert engine.status(target).release == second.release
         assert client.get("/health").json()["release"] == second.release
 
         assert _container("inferloop-development-boxed-api") == serving, "it was never touched"
 
-        list(engine.rollback(target))
+        list(engine.rollback(engine.preview_rollback(target)))
         assert engine.status(target).release == first.release
         assert client.get("/health").json()["release"] == first.release
         assert _generated(client, fit["model_id"]) == rows

@@ -301,7 +301,7 @@ def test_a_copy_of_the_home_leaves_the_originals_processes_alone(
         with pytest.raises(EngineError, match="copy of a deployment"):
             action()
     (listed,) = engine.list()
-    assert listed.state is State.FAILED
+    assert listed.state is State.DEGRADED
     assert sorted(process.pid for process in place.processes()) == before
 
     list(place.provider().engine.destroy(target, delete_data=True))

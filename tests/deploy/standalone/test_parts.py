@@ -307,5 +307,5 @@ def test_one_damaged_deployment_does_not_hide_the_others(tmp_path: Path) -> None
     layout = _layout(tmp_path)
     layout.state_file.write_text('{"version": 1, "nonsense": true}', encoding="utf-8")
     (status,) = StandaloneProvider(ProviderOptions(home=tmp_path)).engine.list()
-    assert status.state is State.FAILED
+    assert status.state is State.DEGRADED
     assert "state.json: this file of the deployment is damaged" in status.detail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tabular.deploy.plan import Action
 from tabular.deploy.provider import ProviderOptions, State
 from tabular.deploy.spec import Deployment
+from tabular.deploy.standalone.code import Code
 from tabular.deploy.standalone.provider import StandaloneProvider
 from tabular.errors import ApplyError
+from tabular.infra.database import head
 from tests.deploy.standalone.place import Place, describe, wait_for
 from tests.deploy.standalone.test_services import SEED
 from tests.deploy.standalone.test_upgrade import asking
@@ -30,11 +34,41 @@ main(sys.argv[1:], limits=Limits(every=0.5, timeout=1.0, misses=2, silence=8.0, 
 """
 
 
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "9999", "{before}", None, None
+
+
+def upgrade() -> None:
+    op.add_column("api_keys", sa.Column("probe", sa.String(8)))
+"""
+
+
 class RealPlace(Place):
     """As `Place`, with the installed platform."""
 
     def provider(self) -> StandaloneProvider:
         return StandaloneProvider(ProviderOptions(home=self.path))
+
+
+class UpgradedPlace(Place):
+    """The platform itself as a package beside, so that another version can be put in its place."""
+
+    def provider(self) -> StandaloneProvider:
+        return StandaloneProvider(ProviderOptions(home=self.path), code=Code(self.package))
+
+    def install(self, code: str) -> None:
+        """Install a version; any but the first has a revision of the schema more."""
+        installed = Code.installed().folder
+        unwanted = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(installed, self.package, ignore=unwanted, dirs_exist_ok=True)
+        (self.package / "version.py").write_text(f"__version__ = {code!r}\n", encoding="utf-8")
+        if code != "one":
+            versions = self.package / "infra" / "database" / "migrations" / "versions"
+            text = MIGRATION.format(before=head())
+            (versions / "9999_probe.py").write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
@@ -44,8 +78,8 @@ def real(tmp_path: Path) -> Iterator[RealPlace]:
     place.close()
 
 
-def _described(lease: int = 30, level: str = "INFO") -> Deployment:
-    settings = {"client_rate_limit": "100000/minute", "job_lease": lease, "log_level": level}
+def _described(lease: int = 30, **more: str) -> Deployment:
+    settings = {"client_rate_limit": "100000/minute", "job_lease": lease, **more}
     return describe(overrides={"settings": settings})
 
 
@@ -64,11 +98,11 @@ def test_deploy_upgrade_fail_and_roll_back_under_requests(real: RealPlace) -> No
         with asking(real.port(first)) as failures:
             real.deploy(_described(lease=25))
             second = real.serving(first)
-            with pytest.raises(ApplyError, match="LOG_LEVEL") as caught:
-                real.deploy(_described(level="VERBOSE"))
+            with pytest.raises(ApplyError, match="TABULAR_PLANS") as caught:
+                real.deploy(_described(plans="/nowhere/plans.json"))
             assert caught.value.rolled_back
             assert real.serving(first) == second
-            list(engine.rollback(target))
+            real.roll_back(first)
         assert failures == []
         assert real.serving(first) == status.release
         assert client.get("/v1/datasets").status_code == 200
@@ -80,6 +114,56 @@ def test_deploy_upgrade_fail_and_roll_back_under_requests(real: RealPlace) -> No
         engine.status(target)
         wait_for(lambda: engine.status(target).state is State.READY, "everything again", 60)
         assert client.get("/v1/datasets").status_code == 200
+
+
+@pytest.mark.slow
+def test_an_upgrade_begins_with_its_deploy_and_ends_with_its_rollback(tmp_path: Path) -> None:
+    place = UpgradedPlace(tmp_path / "home", ready_timeout=60)
+    try:
+        _upgrade_and_go_back(place)
+    finally:
+        place.close()
+
+
+def _upgrade_and_go_back(place: UpgradedPlace) -> None:
+    deployment = _described()
+    place.deploy(deployment)
+    engine, target = place.provider().engine, place.provider().target(deployment)
+    url = engine.status(target).outputs["url"]
+    key = engine.issue_api_key(target, "admin", only_first=True)
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
+
+        def serves(version: str) -> bool:
+            try:
+                said = client.get("/health").json()["version"]
+            except httpx.TransportError:
+                return False
+            return bool(said == version and engine.status(target).state is State.READY)
+
+        def die() -> None:
+            for pid in place.alive(deployment, "api") + place.alive(deployment, "worker"):
+                os.kill(pid, signal.SIGKILL)
+
+        assert serves("one")
+        place.install("two")
+        die()
+        wait_for(lambda: serves("one"), "the release that was deployed", 60)
+        changes = place.plan(deployment).changes
+        touched = {change.resource for change in changes if change.action is not Action.NOOP}
+        assert touched == {"api", "worker"}
+
+        place.deploy(deployment)
+        assert serves("two")
+        assert client.get("/v1/datasets").status_code == 200
+
+        # The old code on the schema of the new: a migration only adds.
+        place.roll_back(deployment)
+        assert serves("one")
+        assert engine.drift(target) == ()
+        assert client.get("/v1/datasets").status_code == 200
+        assert engine.issue_api_key(target, "second", only_first=False)
+        die()
+        wait_for(lambda: serves("one"), "the release that was put back", 60)
 
 
 @pytest.mark.slow

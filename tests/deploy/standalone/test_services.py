@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from tabular.deploy.audit import AuditLog
+from tabular.deploy.orchestrator import Gate, Orchestrator
 from tabular.deploy.provider import State
 from tabular.deploy.standalone import cache, postgres, vault
+from tabular.errors import RefusedError
+from tests.cli.command import run
 from tests.deploy.standalone.place import Place, describe, wait_for
 from tests.testbed.parts import missing, module
 
@@ -64,6 +69,38 @@ def test_embedded_postgresql(place: Place) -> None:
     log = place.layout(deployment).log("database-0").read_text(encoding="utf-8")
     assert password not in log
     assert password not in place.command_lines()
+
+
+def test_a_rollback_to_another_database_is_refused_until_told(place: Place, tmp_path: Path) -> None:
+    if postgres.missing():
+        missing(f"needs {postgres.missing()}")
+    first, second = describe(), describe(database={"type": "postgresql"})
+    place.deploy(first)
+    served = place.serving(first)
+    orchestrator = Orchestrator(place.provider(), AuditLog(tmp_path / "audit.jsonl"))
+    target = place.provider().target(first)
+    to_servers = Gate(allow_data_loss=True)
+    list(orchestrator.apply(orchestrator.plan(second), to_servers))
+    (server,) = place.alive(second, "database")
+
+    refused = run("rollback", "--yes", "--home", str(place.path), home=tmp_path)
+    assert refused.code == 3, refused.err
+    assert "database Standalone::Directory (its data is lost)" in refused.out
+    assert "a rollback moves no data" in refused.err
+    assert "--allow-data-loss" in refused.err
+    shown = run("rollback", "--dry-run", "--json", "--home", str(place.path), home=tmp_path)
+    assert (shown.code, shown.json["error"]["code"]) == (3, "refused.data-loss")
+    assert {c["resource"] for c in shown.json["changes"] if c["loses_data"]} == {
+        "database", "database-password",
+    }  # fmt: skip
+    plan = orchestrator.plan_rollback(target)
+    with pytest.raises(RefusedError, match="database"):
+        list(orchestrator.rollback(plan))
+    assert place.alive(second, "database") == [server]
+
+    list(orchestrator.rollback(plan, Gate(allow_data_loss=True)))
+    assert place.serving(first) == served
+    assert (place.layout(first).data / "postgres" / "PG_VERSION").exists(), "out of sight, kept"
 
 
 def test_a_service_outlives_the_release_that_started_it(place: Place) -> None:

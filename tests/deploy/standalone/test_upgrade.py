@@ -104,17 +104,15 @@ def test_upgrade_keeps_port_and_data_and_drops_no_request_under_way(place: Place
 
 
 def test_rollback_goes_back_step_by_step(place: Place) -> None:
-    engine = place.provider().engine
     releases = []
     for workers in (1, 2, 3):
         deployment = describe(compute={"workers": workers})
         place.deploy(deployment)
         releases.append(place.serving(deployment))
-    target = place.provider().target(deployment)
-    list(engine.rollback(target))
+    place.roll_back(deployment)
     assert place.serving(deployment) == releases[1]
     assert len(place.alive(deployment, "worker")) == 2
-    list(engine.rollback(target))
+    place.roll_back(deployment)
     assert place.serving(deployment) == releases[0]
     assert len(place.alive(deployment, "worker")) == 1
 
@@ -194,6 +192,7 @@ from pathlib import Path
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.requests import ensure_supervisor
 
+input("ready")
 ensure_supervisor(Layout(Path(sys.argv[1]), Path(sys.argv[2])))
 """
 
@@ -202,32 +201,40 @@ def test_a_takeover_asked_for_in_a_long_operation_happens_after_it(place: Place)
     first = describe()
     place.deploy(first)
     layout, old = place.layout(first), place.state(first).pid
-    client = None
+    argv = [sys.executable, "-c", TAKE_OVER, layout.state, layout.data]
+    client = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert client.stdin is not None
+    assert client.stdout is not None
+    assert client.stdout.read(5) == b"ready", "what it imports takes longer than the migration"
+    asked = False
     for event in place.deploying(describe(mode="slow-migration")):
-        if "migrating" in event.reason and client is None:
+        if "migrating" in event.reason and not asked:
             # As a supervisor of other code would have written it.
             write_json(layout.state_file, {**asdict(place.state(first)), "program": "another"})
-            client = subprocess.Popen([sys.executable, "-c", TAKE_OVER, layout.state, layout.data])
+            asked = bool(client.stdin.write(b"\n"))
+            client.stdin.flush()
             wait_for(layout.successor.exists, "its wish")
             client.kill()
-            client.wait()
-    assert client is not None
+            client.communicate()
+    assert asked
     wait_for(lambda: place.state(first).pid != old, "the next supervisor")
     assert is_locked(layout.supervisor_lock)
     status = place.provider().engine.status(place.provider().target(first))
     assert (status.state, status.detail) == (State.READY, "")
 
 
-def test_a_rollback_says_that_it_brings_back_the_spec_and_not_the_code(place: Place) -> None:
+def test_a_release_without_a_copy_of_its_code_says_so(place: Place) -> None:
     deployment = describe()
     place.deploy(deployment)
     file = place.layout(deployment).release(str(place.serving(deployment)))
-    write_json(file, {**json.loads(file.read_text()), "program": "0.0.9+0123456789ab"})
+    old = json.loads(file.read_text())
+    del old["stack"]["template"]["code"]
+    write_json(file, {**old, "program": "0.0.9+0123456789ab"})
     place.deploy(describe(compute={"workers": 2}))
     engine, target = place.provider().engine, place.provider().target(deployment)
-    assert "not the code" not in engine.status(target).detail
-    said = [event.reason for event in engine.rollback(target)]
+    assert "no copy" not in engine.status(target).detail
+    said = [event.reason for event in place.roll_back(deployment)]
     assert any("deployed with code 0.0.9+0123456789ab" in text for text in said)
     status = engine.status(target)
     assert status.state is State.READY
-    assert "brings back the spec, not the code" in status.detail
+    assert "start from what is installed" in status.detail

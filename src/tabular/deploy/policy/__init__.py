@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from tabular.deploy.capability import CapabilityTable, Support, lookup
 from tabular.deploy.policy.finding import Finding, Severity
 from tabular.deploy.policy.rules import RULES, UNWAIVABLE
 from tabular.deploy.spec import Deployment
@@ -21,17 +22,26 @@ __all__ = ["RULES", "Finding", "Severity", "check", "require_allowed"]
 
 
 def check(
-    deployment: Deployment, stack: Stack, *, today: date | None = None
+    deployment: Deployment,
+    stack: Stack,
+    *,
+    capabilities: CapabilityTable | None = None,
+    today: date | None = None,
 ) -> tuple[Finding, ...]:
     """Apply every rule, then the spec's waivers.
 
     Args:
         deployment: the spec.
         stack: what it was compiled to.
+        capabilities: of the provider: a hint advises no field that it refuses.
         today: waivers that expire before it do not count; the current UTC date by default.
     """
     today = today or datetime.now(UTC).date()
-    found = [finding for rule in RULES.values() for finding in rule(deployment, stack)]
+    found = [
+        _fitting(finding, capabilities or {})
+        for rule in RULES.values()
+        for finding in rule(deployment, stack)
+    ]
     waived = {
         waiver.rule: waiver.reason
         for waiver in deployment.spec.policy.waivers
@@ -40,6 +50,17 @@ def check(
     return (
         *(replace(finding, waiver=waived.get(finding.rule)) for finding in found),
         *_waiver_findings(deployment, found, today),
+    )
+
+
+def _fitting(finding: Finding, capabilities: CapabilityTable) -> Finding:
+    """The finding with what this provider has instead of a field that it refuses."""
+    field = finding.where.removeprefix("spec.")
+    if not capabilities or field == finding.where:
+        return finding
+    found = lookup(capabilities, field)
+    return (
+        finding if found.support is not Support.UNSUPPORTED else replace(finding, hint=found.note)
     )
 
 

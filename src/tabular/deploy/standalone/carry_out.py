@@ -22,6 +22,7 @@ from tabular.deploy.standalone.release import (
     migrate,
     prepare,
     process_slots,
+    sweep_code,
     switch,
     try_candidate,
     undo,
@@ -153,6 +154,9 @@ def _finish(context: Context, release: Release) -> None:
     if is_container(release):
         containers.announce_done(context, release)
     finish(context, release)
+    if context.operation.kind == "rollback":
+        forget_releases(context, context.operation.created)
+    sweep_code(context)
 
 
 def _commit(context: Context, release: Release, history: list[str]) -> None:
@@ -211,7 +215,6 @@ def _rollback(context: Context) -> None:
     context.record()
     state.ports["api"] = release.port
     _finish(context, release)
-    forget_releases(context, operation.created)
     context.emit("", "", EventStatus.COMPLETE, f"{release.id} serves")
 
 

@@ -1,7 +1,8 @@
 """From the portable spec to one host: what is asked, what is given, what is refused.
 
-A plain function: it looks neither at this host nor at the clock, so the same spec gives the same
-bytes everywhere. What any single host gives only in part is listed as reduced, never dropped.
+A plain function: it looks neither at this host nor at the clock, so the same spec and the same
+package give the same bytes everywhere. What any single host gives only in part is listed as
+reduced, never dropped.
 """
 
 from __future__ import annotations
@@ -50,12 +51,13 @@ def target_of(deployment: Deployment) -> Target:
     return Target(PROVIDER, deployment.metadata.name, deployment.spec.environment)
 
 
-def compile_stack(deployment: Deployment, runtime: str | None) -> Stack:
+def compile_stack(deployment: Deployment, runtime: str | None, code: str) -> Stack:
     """Compile a spec for one host.
 
     Args:
         deployment: the spec.
         runtime: ``process`` or ``container``; None for what the spec says.
+        code: digest of the package that is to run, as the version is part of what is compiled.
 
     Raises:
         UnsupportedError: it asks for what no single host gives.
@@ -92,6 +94,7 @@ def compile_stack(deployment: Deployment, runtime: str | None) -> Stack:
         settings=dict(sorted({**_queue_settings(deployment), **overrides["settings"]}.items())),
         images=overrides["images"],
         spec=canonical(deployment),
+        code=code,
         tags=dict(sorted(deployment.metadata.labels.items())),
         reductions=tuple(reductions(deployment, runtime)),
     )
@@ -240,6 +243,8 @@ def reductions(deployment: Deployment, runtime: str) -> Iterator[Reduction]:
         yield _reduced("ha", "true", "false", "one host is one point of failure")
     yield from _server_reductions(deployment)
     monitoring = spec.monitoring
+    if "enabled" in monitoring.model_fields_set and not monitoring.enabled:
+        yield _reduced("monitoring.enabled", "false", "true", "/metrics is part of the service")
     if "retention" in monitoring.model_fields_set:
         kept = format_duration(monitoring.retention)
         yield _reduced("monitoring.retention", kept, "none", "metrics are offered at /metrics")

@@ -15,7 +15,7 @@ from tabular.version import __version__
 
 SERVICE = "Compose::Service"
 VOLUME = "Compose::Volume"
-IMAGE = f"localhost/inferloop-tabular:{__version__}"
+REPOSITORY = "localhost/inferloop-tabular"
 PYTHON_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 POSTGRES_IMAGE = "docker.io/library/postgres:18"
 VALKEY_IMAGE = "docker.io/valkey/valkey:9"
@@ -41,19 +41,24 @@ def project(wanted: Wanted) -> str:
     return f"inferloop-{wanted.target.environment}-{wanted.target.name}"
 
 
+def own_image(code: str) -> str:
+    """Reference of the image that is built of some code: another code never takes its name."""
+    return f"{REPOSITORY}:{__version__}-{code}"
+
+
 def build_compose(wanted: Wanted, image: str | None) -> Stack:
     """The stack; a plain function of its input.
 
     Args:
         wanted: what the spec comes to.
-        image: reference of a published image; None to build this version's own.
+        image: reference of a published image; None to build the installed code's own.
     """
     name = project(wanted)
     volumes = {key: {"name": f"{name}-{key}"} for key in _volumes(wanted)}
     secrets = _secrets(wanted)
     services = {
         key: {"container_name": f"{name}-{key}", **service}
-        for key, service in _services(wanted, image or IMAGE)
+        for key, service in _services(wanted, image or own_image(wanted.code))
     }
     file: dict[str, Any] = {
         "name": name,
@@ -73,6 +78,7 @@ def build_compose(wanted: Wanted, image: str | None) -> Stack:
             "apiVersion": FORMAT,
             "runtime": "container",
             "build": image is None,
+            "code": wanted.code if image is None else "",
             "base": wanted.images.get("base", PYTHON_IMAGE),
             "compose": file,
             "resources": {"api": {"Properties": {"port": wanted.port or DEFAULT_PORT}}},

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tabular.deploy.provider import LogLine
-from tabular.deploy.standalone.compose import API_PORT, IMAGE, SERVERS, SERVICE
+from tabular.deploy.standalone.compose import API_PORT, SERVERS, SERVICE
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.logtimes import time_of
 from tabular.deploy.standalone.model import Release, Slot
@@ -91,6 +91,11 @@ def project(release: Release) -> str:
     return str(release.stack.template["compose"]["name"])
 
 
+def image(release: Release) -> str:
+    """Reference of the image of the platform's own containers."""
+    return str(_services(release)["api"]["image"])
+
+
 def compose_file(layout: Layout, release: Release) -> Path:
     """Where the applied compose file of a release is."""
     return layout.state / "releases" / f"{release.id}.compose.yaml"
@@ -108,7 +113,7 @@ def argv(layout: Layout, release: Release, slot: Slot) -> list[str]:
     return {
         "build": [
             *engine, "build", "--build-arg", f"BASE={release.stack.template['base']}",
-            "-t", IMAGE, "-f", recipe, str(context),
+            "-t", image(release), "-f", recipe, str(context),
         ],
         "migrate": [
             *compose, "run", "--rm", "-T", "--no-deps", "api", "python", "-m", "tabular.api",

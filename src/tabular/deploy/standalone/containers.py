@@ -19,9 +19,11 @@ from typing import Any
 from tabular.deploy.events import EventStatus
 from tabular.deploy.files import write_bytes
 from tabular.deploy.standalone import vault
-from tabular.deploy.standalone.compose import IMAGE, SERVICE, VOLUME
+from tabular.deploy.standalone.code import DISTRIBUTION, code_of
+from tabular.deploy.standalone.compose import SERVICE, VOLUME
 from tabular.deploy.standalone.container_steps import (
     compose_file,
+    image,
     is_database_ready,
     is_running,
     outdated,
@@ -36,7 +38,6 @@ from tabular.deploy.standalone.ports import free_port
 from tabular.deploy.standalone.release import announce, service_timeout
 from tabular.errors import EngineError
 
-DISTRIBUTION = "inferloop-tabular"
 STEP_TIMEOUT = 1800.0
 _EXTRAS = ("psycopg", "redis")
 
@@ -73,18 +74,15 @@ def write_compose(context: Context, release: Release) -> None:
     write_bytes(compose_file(layout, release), text.encode() + b"\n")
 
 
-def stage_image(folder: Path) -> None:
-    """Fill the build context with the very package that runs here, and its pinned requirements."""
+def stage_image(folder: Path, code: Path) -> None:
+    """Fill the build context with a release's code, and with the pinned requirements."""
     shutil.rmtree(folder, ignore_errors=True)
-    package = Path(__file__).resolve().parents[2]
-    shutil.copytree(
-        package, folder / "app" / "tabular", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    app = folder / "app"
+    shutil.copytree(code, app, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (app, *app.rglob("*")):
+        # The copy is the owner's alone; in the image another user reads it.
+        path.chmod(0o755 if path.is_dir() else 0o644)
     found = importlib.metadata.distribution(DISTRIBUTION)
-    metadata = folder / "app" / f"{DISTRIBUTION.replace('-', '_')}-{found.version}.dist-info"
-    metadata.mkdir()
-    for name in ("METADATA", "entry_points.txt"):
-        (metadata / name).write_text(found.read_text(name) or "", encoding="utf-8")
     (folder / "requirements.txt").write_text(requirements(found.requires or []), encoding="utf-8")
     shutil.copy(Path(__file__).with_name("Containerfile"), folder / "Containerfile")
 
@@ -122,8 +120,9 @@ def bring_up(context: Context, release: Release, *, back: bool = False) -> None:
     _announce_all(context, release, EventStatus.IN_PROGRESS)
     if not back:
         if release.stack.template["build"]:
-            context.emit("", "", EventStatus.IN_PROGRESS, f"building the image {IMAGE}")
-            stage_image(context.layout.state / "run" / "image")
+            context.emit("", "", EventStatus.IN_PROGRESS, f"building the image {image(release)}")
+            code = context.layout.code(code_of(release.stack))
+            stage_image(context.layout.state / "run" / "image", code)
             _step(context, release, "build")
         _start_servers(context, release)
         context.emit("", "", EventStatus.IN_PROGRESS, "migrating the database")

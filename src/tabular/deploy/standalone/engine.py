@@ -6,15 +6,22 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
-from tabular.deploy.answers import no_release_before, nothing_at, require_fresh
+from tabular.deploy.answers import (
+    no_release_before,
+    nothing_at,
+    require_fresh,
+    require_same,
+)
 from tabular.deploy.events import Event, utc_now
-from tabular.deploy.plan import Plan, diff_resources
+from tabular.deploy.plan import Action, Change, Plan, PropertyChange, diff_resources
 from tabular.deploy.provider import Drift, LogLine, State, Status
 from tabular.deploy.stack import Resource, Stack, fingerprint
 from tabular.deploy.standalone import (
     cache,
+    code,
     data_access,
     logs,
     observe,
@@ -26,7 +33,7 @@ from tabular.deploy.standalone import (
 from tabular.deploy.standalone.container_steps import container_logs, find_commands, is_container
 from tabular.deploy.standalone.launch import environment
 from tabular.deploy.standalone.layout import Home, Layout
-from tabular.deploy.standalone.model import Operation, Release
+from tabular.deploy.standalone.model import DESCRIPTION, Operation, Release
 from tabular.deploy.standalone.model import State as Record
 from tabular.deploy.standalone.ports import require_free
 from tabular.deploy.standalone.programs import run
@@ -44,6 +51,7 @@ class ProcessEngine:
         home: the folders.
         commands: argument vectors of the platform's own processes: ``api``, ``worker``,
             ``migrate``, ``create-key``.
+        package: what a release is given a copy of, so that it starts from it for life.
         ready_timeout: seconds a new release may take to get ready.
         key_timeout: seconds the platform may take to make a key.
     """
@@ -52,12 +60,14 @@ class ProcessEngine:
         self,
         home: Home,
         commands: Mapping[str, list[str]],
+        package: code.Code,
         *,
         ready_timeout: float = 60.0,
         key_timeout: float = KEY_TIMEOUT,
     ) -> None:
         self._home = home
         self._commands = {name: list(argv) for name, argv in commands.items()}
+        self._package = package
         self._ready_timeout = ready_timeout
         self._key_timeout = key_timeout
 
@@ -89,7 +99,13 @@ class ProcessEngine:
             commands=_all_commands(self._commands, plan.stack),
             ready_timeout=self._ready_timeout,
         )
-        return requests.submit(layout, operation, lambda: self._require_fresh(layout, plan))
+
+        def check() -> None:
+            self._require_fresh(layout, plan)
+            if wanted := code.code_of(plan.stack):
+                code.keep(layout, self._package, wanted)
+
+        return requests.submit(layout, operation, check)
 
     def attach(self, target: Target) -> Iterator[Event]:
         """Events of the operation that runs there, or of the last one."""
@@ -147,7 +163,7 @@ class ProcessEngine:
                 continue
             except EngineError as error:
                 # One damaged deployment must not hide the others.
-                found.append(Status(target, State.FAILED, "", utc_now(), {}, detail=str(error)))
+                found.append(Status(target, State.DEGRADED, "", utc_now(), {}, detail=str(error)))
         return tuple(found)
 
     def drift(self, target: Target) -> tuple[Drift, ...]:
@@ -156,16 +172,42 @@ class ProcessEngine:
         record, release = self._require(layout, target)
         return tuple(observe.drift(layout, record, release))
 
-    def rollback(self, target: Target) -> Iterator[Event]:
-        """Put the release before the present one back into service."""
+    def preview_rollback(self, target: Target) -> Plan:
+        """What would change with the release before; touches nothing.
+
+        Raises:
+            NotFoundError: nothing is deployed there, or there is no release before.
+            EngineError: its description or its code is gone.
+        """
         layout = self._home.of(target)
-        record, _ = self._require(layout, target)
+        record, release = self._look(layout)
+        if record is None or not record.history:
+            raise nothing_at(target)
         if len(record.history) < 2:
             raise no_release_before(target)
+        before = observe.read_release(layout, record.history[-2])
+        if before is None:
+            raise EngineError(
+                f"the description of release {record.history[-2]} is gone",
+                where=target.id,
+                hint="deploy the spec you want",
+            )
+        if not is_container(before):
+            code.variables(layout, before, {})
+        running = self._running(layout, record, release)
+        changes = diff_resources(running, before.stack.resources)
+        return Plan(before.stack, _with_release(changes, record), self._basis(layout))
+
+    def rollback(self, plan: Plan) -> Iterator[Event]:
+        """Put the release before the present one back into service; see the contract."""
+        target = plan.stack.target
+        layout = self._home.of(target)
+        self._require(layout, target)
         operation = Operation(
             requests.new_id(), "rollback", asdict(target), ready_timeout=self._ready_timeout
         )
-        return requests.submit(layout, operation, lambda: None)
+        same = partial(self.preview_rollback, target)
+        return requests.submit(layout, operation, lambda: require_same(plan, same()))
 
     def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
         """Remove what the deployment owns, and only that."""
@@ -260,15 +302,20 @@ class ProcessEngine:
     ) -> tuple[Resource, ...]:
         if record is None or release is None:
             return observe.retained_resources(layout)
+        wrong = observe.code_problem(layout, release)
         return tuple(
-            self._as_found(layout, release, resource)
+            self._as_found(layout, release, resource, wrong)
             for resource in release.stack.resources
             if observe.is_present(layout, release, resource, record)
         )
 
     @staticmethod
-    def _as_found(layout: Layout, release: Release, resource: Resource) -> Resource:
+    def _as_found(
+        layout: Layout, release: Release, resource: Resource, wrong_code: str | None
+    ) -> Resource:
         """The resource as it is now, so that applying again mends what was changed by hand."""
+        if wrong_code and "code" in resource.properties:
+            return replace(resource, properties={**resource.properties, "code": wrong_code})
         if resource.type != "Standalone::Secret":
             return resource
         wrong = vault.problem(vault.secret_path(layout, resource, release.id))
@@ -337,10 +384,21 @@ def _in_platform(
     resource = release.resource("api")
     if not is_container(release):
         variables = environment(layout, release, record, resource, release.port)
-        return release.commands[name], variables
+        return release.commands[name], code.variables(layout, release, variables)
     box = str(resource.properties["container_name"])
     inside = ["exec", box, "python", "-m", "tabular.api", name]
     return [*release.commands["container"], *inside], dict(os.environ)
+
+
+def _with_release(changes: tuple[Change, ...], record: Record) -> tuple[Change, ...]:
+    """The changes of a rollback, which is one also between two releases that are alike."""
+    moved = PropertyChange("release", record.history[-1], record.history[-2])
+    return tuple(
+        replace(change, action=Action.UPDATE, properties=(moved, *change.properties))
+        if change.type == DESCRIPTION and change.action in (Action.NOOP, Action.UPDATE)
+        else change
+        for change in changes
+    )
 
 
 def _all_commands(own: Mapping[str, list[str]], stack: Stack) -> dict[str, list[str]]:

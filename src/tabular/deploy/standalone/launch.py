@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tabular.deploy.stack import Resource, fingerprint
-from tabular.deploy.standalone import cache, container_steps, keeper, postgres, vault
+from tabular.deploy.standalone import cache, code, container_steps, keeper, postgres, vault
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.liveness import heartbeat
 from tabular.deploy.standalone.model import SECRET, SERVICES, Release, Slot, State
@@ -118,7 +118,7 @@ def launch(layout: Layout, release: Release, state: State, slot: Slot) -> Launch
     log = layout.log(slot.component)
     base = inherited(os.environ)
     if slot.resource == KEEPER:
-        argv = [sys.executable, "-I", "-S", str(keeper.__file__)]
+        argv = [sys.executable, "-I", "-S", str(_keeper(layout, release))]
         return Launch(argv, base, log, inherits=KEEPER)
     resource = release.resource(slot.resource)
     if container_steps.is_container(release):
@@ -144,10 +144,19 @@ def launch(layout: Layout, release: Release, state: State, slot: Slot) -> Launch
     )
     if not command:
         raise EngineError(f"release {release.id} has no command for {name}")
-    variables = environment(layout, release, state, resource, slot.port)
+    settings = environment(layout, release, state, resource, slot.port)
+    variables = code.variables(layout, release, settings)
     if name == "worker":
         command = [*command, "--heartbeat", str(heartbeat(layout.state / "run", slot))]
     return Launch(command, variables, log, inherits="api" if name == "api" else "")
+
+
+def _keeper(layout: Layout, release: Release) -> Path:
+    """The release's own: the installed one may be taken away at any time."""
+    installed = Path(keeper.__file__)
+    wanted = code.code_of(release.stack)
+    kept = layout.code(wanted) / installed.relative_to(Path(code.__file__).parents[3])
+    return kept if wanted and kept.is_file() else installed
 
 
 def render_secret(layout: Layout, release: Release, state: State, resource: Resource) -> str:

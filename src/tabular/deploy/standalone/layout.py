@@ -8,6 +8,7 @@ removal. With ``--home DIR`` both are below DIR; otherwise they are the XDG stat
         operation.json      the apply, rollback or destroy that runs, or the last one
         events/<id>.jsonl   what happened during one operation; its last line says how it ended
         releases/<id>.json  a release: its stack, commands and ports
+        code/<digest>/      the package as it was deployed; releases of the same code share it
         secrets/            generated files of mode 0600 that can be made anew
         logs/               one log for each process
         run/                queue folder, cache configuration; nothing of value
@@ -111,6 +112,15 @@ class Layout:
     def release(self, release: str) -> Path:
         """Description of one release."""
         return self.state / "releases" / f"{release}.json"
+
+    @property
+    def codes(self) -> Path:
+        """Copies of the package."""
+        return self.state / "code"
+
+    def code(self, digest: str) -> Path:
+        """The copy of one code; to be put on Python's search path."""
+        return self.codes / digest
 
     def log(self, name: str) -> Path:
         """Log of one process."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from tabular.deploy.plan import PropertyChange
 from tabular.deploy.provider import Drift, ResourceStatus, State, Status
 from tabular.deploy.stack import Resource
-from tabular.deploy.standalone import vault
+from tabular.deploy.standalone import code, vault
 from tabular.deploy.standalone.compose import SERVICE, VOLUME
 from tabular.deploy.standalone.container_steps import has_volume, is_container, state_of
 from tabular.deploy.standalone.health import Answer, ask
@@ -41,6 +41,13 @@ def slots_of(release: Release, resource: Resource, record: Record) -> list[Slot 
         return [record.slots.get(service_key(resource))]
     count = int(resource.properties["instances"])
     return [record.slots.get(f"{release.id}/{resource.id}/{i}") for i in range(count)]
+
+
+def code_problem(layout: Layout, release: Release) -> str | None:
+    """What is wrong with the code that a release's processes start from; None if nothing is."""
+    wanted = code.code_of(release.stack)
+    # A container has its code in its image.
+    return code.problem(layout, wanted) if wanted and not is_container(release) else None
 
 
 def is_present(layout: Layout, release: Release, resource: Resource, record: Record) -> bool:
@@ -212,6 +219,9 @@ def _differences(
         if wrong:
             yield PropertyChange("file", "mode 0600", wrong)
         return
+    wrong = code_problem(layout, release) if "code" in resource.properties else None
+    if wrong:
+        yield PropertyChange("code", resource.properties["code"], wrong)
     slots = slots_of(release, resource, record)
     for number, slot in enumerate(slots):
         if slot is None or not is_alive(slot.pid, slot.born):

@@ -10,6 +10,7 @@ import functools
 import hashlib
 from pathlib import Path
 
+from tabular.deploy.standalone.code import code_of
 from tabular.deploy.standalone.model import Release
 from tabular.version import __version__
 
@@ -27,15 +28,15 @@ def program() -> str:
 
 
 def code_note(release: Release) -> str:
-    """What to say of a release deployed with other code than this; "" where it is the same.
+    """What to say of a release of other code than this that has no copy of it; "" for the others.
 
-    A release keeps its spec and settings. The code belongs to the installed package: a container
-    has its own in its image, a process is started from whatever is installed.
+    The first releases of 0.1.0 kept spec and settings alone, and start from what is installed.
     """
-    if release.stack.template["runtime"] != "process" or release.program in ("", program()):
+    if release.stack.template["runtime"] != "process" or code_of(release.stack):
+        return ""
+    if release.program in ("", program()):
         return ""
     return (
-        f"{release.id} was deployed with code {release.program}, installed is {program()}: "
-        "a rollback brings back the spec, not the code; to go back to that code, install it "
-        "and deploy again"
+        f"{release.id} was deployed with code {release.program}, of which no copy was kept: its "
+        f"processes start from what is installed, {program()}; deploy again to give it its own"
     )

@@ -13,6 +13,7 @@ from tabular.deploy.provider import Check, Engine, ProviderOptions
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
 from tabular.deploy.standalone import doctor
+from tabular.deploy.standalone.code import Code, digest
 from tabular.deploy.standalone.compile import RUNTIMES, compile_stack, overrides_of, target_of
 from tabular.deploy.standalone.engine import KEY_TIMEOUT, ProcessEngine, default_commands
 from tabular.deploy.standalone.layout import PROVIDER, Home
@@ -31,6 +32,7 @@ class StandaloneProvider:
         commands: what to run as ``api``, ``worker``, ``migrate``, ``create-key``; the
             installed platform by default.
         ready_timeout: seconds a new release may take to get ready where the options say none.
+        code: what a release is given a copy of; the installed package by default.
 
     Raises:
         UsageError: no such runtime.
@@ -46,6 +48,7 @@ class StandaloneProvider:
         *,
         commands: Mapping[str, list[str]] | None = None,
         ready_timeout: float = READY_TIMEOUT,
+        code: Code | None = None,
     ) -> None:
         if options.runtime not in (None, *RUNTIMES):
             raise UsageError(
@@ -54,9 +57,11 @@ class StandaloneProvider:
             )
         self._runtime = options.runtime
         self._home = Home.at(options.home)
+        self._code = code or Code.installed()
         self._engine = ProcessEngine(
             self._home,
             commands or default_commands(Path(sys.executable)),
+            self._code,
             ready_timeout=options.ready_timeout or ready_timeout,
             key_timeout=max(KEY_TIMEOUT, options.ready_timeout or 0),
         )
@@ -71,8 +76,8 @@ class StandaloneProvider:
         return target_of(deployment)
 
     def compile(self, deployment: Deployment) -> Stack:
-        """Spec to template; see `compile.compile_stack`."""
-        return compile_stack(deployment, self._runtime)
+        """Spec and package to template; see `compile.compile_stack`."""
+        return compile_stack(deployment, self._runtime, digest(self._code.read()))
 
     def check_overrides(self, given: Mapping[str, Any]) -> None:
         """Look at ``spec.overrides.standalone``; see `compile.overrides_of`."""

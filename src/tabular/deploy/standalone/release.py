@@ -13,7 +13,7 @@ import time
 from tabular.deploy.events import EventStatus
 from tabular.deploy.files import write_bytes
 from tabular.deploy.stack import Resource, Stack
-from tabular.deploy.standalone import cache, postgres, vault
+from tabular.deploy.standalone import cache, code, postgres, vault
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.journal import digest, read_as, write_json
 from tabular.deploy.standalone.launch import (
@@ -260,6 +260,18 @@ def forget_releases(context: Context, names: list[str]) -> None:
             file.unlink()
 
 
+def sweep_code(context: Context) -> None:
+    """Remove the copies of code that no release starts from any more."""
+    state = context.state
+    names = {*state.history, *(slot.release for slot in state.slots.values())}
+    try:
+        kept = [read_as(context.layout.release(name), Release.from_dict) for name in names]
+    except EngineError:
+        # Which code a damaged description means is not known, so none may go.
+        return
+    code.sweep(context.layout, {code.code_of(r.stack) for r in kept if r is not None})
+
+
 def undo(context: Context) -> None:
     """Take back all this operation made; what served before was never touched."""
     operation, state = context.operation, context.state
@@ -279,6 +291,7 @@ def undo(context: Context) -> None:
     if release is not None:
         _remove_created(context, release)
     forget_releases(context, [operation.release])
+    sweep_code(context)
     if old is not None:
         state.ports["api"] = old.port
     elif not state.history:

@@ -8,6 +8,7 @@ _ONE_HOST = "one host, so there is only one place; leave it out"
 _CLOUD = "belongs to a cloud; choose that provider, or leave it out"
 _PROXY = "put a reverse proxy of your own in front, or choose another provider"
 _GENERATED = "generated on this host; leave it out"
+_BACKUP = "run `inferloop-tabular backup create --to URL` by a timer of your own, such as cron"
 _METRICS = "scrape /metrics with a Prometheus of your own"
 
 CAPABILITIES: CapabilityTable = {
@@ -52,13 +53,13 @@ CAPABILITIES: CapabilityTable = {
     "queue.visibility_timeout": native("lease of a job"),
     "queue.max_attempts": native("tries of a job"),
     "queue": unsupported("the queue is a folder here and carries only ids; leave it out"),
-    "monitoring.enabled": native("/metrics is always there"),
+    "monitoring.enabled": emulated("/metrics is always there"),
     "monitoring.retention": emulated("metrics are offered, not kept"),
     "monitoring.log_retention": emulated("logs are kept by size, 16 to 32 MiB for each process"),
     "monitoring": unsupported(_METRICS),
     "networking.flow_logs": unsupported(_PROXY),
     "networking": unsupported(_PROXY),
-    "backup": unsupported("copy the data folder, or use pg_dump, by a timer of your own"),
+    "backup": unsupported(_BACKUP),
     "image": emulated("only with --runtime container"),
     "security": unsupported("data stays on this host's disk; encrypt that disk"),
     "policy": native("checked by the orchestrator"),

@@ -37,6 +37,7 @@ class Wanted:
         settings: further ``TABULAR_*`` settings of the service.
         images: references that stand in for the usual images, by `compose.IMAGES`.
         spec: canonical spec.
+        code: digest of the package that runs.
         tags: the user's labels.
         reductions: what one host gives only in part.
     """
@@ -52,6 +53,7 @@ class Wanted:
     settings: Mapping[str, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     spec: Mapping[str, Any] = field(default_factory=dict)
+    code: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     reductions: tuple[Reduction, ...] = ()
 
@@ -74,6 +76,7 @@ def build(wanted: Wanted) -> Stack:
         template={
             "apiVersion": FORMAT,
             "runtime": wanted.runtime,
+            "code": wanted.code,
             "name": wanted.target.name,
             "environment": wanted.target.environment,
             "resources": {
@@ -158,6 +161,7 @@ def _processes(wanted: Wanted) -> tuple[Resource, ...]:
                 "command": name,
                 "instances": count,
                 "package": package,
+                "code": wanted.code,
                 "environment": settings,
                 **more,
             },

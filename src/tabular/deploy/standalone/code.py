@@ -1,0 +1,200 @@
+"""The code of a release: a copy of the installed package, from which its processes start for life.
+
+An upgrade of the package replaces its files under the release that serves. Were processes started
+from the installed files, the first one that dies would come back as code of another release, on a
+schema that nobody has migrated, and a rollback could bring back anything but the code. Copies are
+named by what is in them, so that releases of the same code share one. See docs/adr/0010.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabular.deploy.files import storage_error
+from tabular.deploy.stack import Stack
+from tabular.deploy.standalone.layout import Layout
+from tabular.deploy.standalone.model import Release
+from tabular.errors import EngineError, StalePlanError
+
+PACKAGE = "tabular"
+DISTRIBUTION = "inferloop-tabular"
+_DIGITS = 16  # of a digest: no stranger writes here, so only chance has to be met
+_HALF = ".half-"
+_FLUSHES = 8  # at a time: a file system commits them together
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A package as it is on this host.
+
+    Attributes:
+        folder: of the package itself.
+        distribution: whose entry points and metadata go along; "" for none.
+    """
+
+    folder: Path
+    distribution: str = ""
+
+    @classmethod
+    def installed(cls) -> Code:
+        """The very package that runs here."""
+        return cls(Path(__file__).resolve().parents[2], DISTRIBUTION)
+
+    def read(self) -> dict[str, bytes]:
+        """Every file by its place in a copy.
+
+        Raises:
+            EngineError: the package cannot be read, or changes at this moment.
+        """
+        try:
+            found = {f"{PACKAGE}/{name}": content for name, content in _files(self.folder)}
+            return {**found, **self._metadata()}
+        except (OSError, importlib.metadata.PackageNotFoundError) as error:
+            raise EngineError(
+                f"the installed package cannot be read: {error}",
+                where=str(self.folder),
+                hint="wait for an installation that runs, or install it anew",
+                code="engine.code",
+            ) from error
+
+    def _metadata(self) -> dict[str, bytes]:
+        """What says which plug-ins the package has: those of this code, not of a later one."""
+        if not self.distribution:
+            return {}
+        found = importlib.metadata.distribution(self.distribution)
+        folder = f"{self.distribution.replace('-', '_')}-{found.version}.dist-info"
+        return {
+            f"{folder}/{name}": (found.read_text(name) or "").encode()
+            for name in ("METADATA", "entry_points.txt")
+        }
+
+
+def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file below a folder; not what Python and editors leave there."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(p == "__pycache__" or p.startswith(".") for p in parts):
+            yield "/".join(parts), path.read_bytes()
+
+
+def digest(files: Files) -> str:
+    """What these files are called: the first digits of a SHA-256 over names and contents."""
+    whole = hashlib.sha256()
+    for name in sorted(files):
+        whole.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
+    return whole.hexdigest()[:_DIGITS]
+
+
+def code_of(stack: Stack) -> str:
+    """Digest of the code that a stack was compiled for; "" where it was not written down."""
+    return str(stack.template.get("code", ""))
+
+
+def problem(layout: Layout, wanted: str) -> str | None:
+    """What is wrong with a copy: ``missing`` or ``altered``; None if nothing is."""
+    place = layout.code(wanted)
+    if not place.is_dir():
+        return "missing"
+    return None if digest(dict(_files(place))) == wanted else "altered"
+
+
+def keep(layout: Layout, code: Code, wanted: str) -> None:
+    """Have a whole copy of the code, and never half a one under its name.
+
+    Only for who holds the client's lock: nobody else then makes or removes copies.
+
+    Raises:
+        StalePlanError: what is installed is not that code any more.
+        PreflightError: the disk is full, read-only, or not ours.
+    """
+    if problem(layout, wanted) is None:
+        return
+    files = code.read()
+    if digest(files) != wanted:
+        raise StalePlanError(
+            "the installed code is not the one that the plan was made with",
+            where=str(code.folder),
+            hint="plan again, look at it, and apply that",
+        )
+    place = layout.code(wanted)
+    half = place.with_name(f"{_HALF}{secrets.token_hex(4)}")
+    try:
+        # Nobody else copies now: what is there was left by a client that was killed.
+        _remove(place.parent, _is_half)
+        _write(half, files)
+        if place.exists():
+            place.rename(place.with_name(f"{half.name}-before"))
+        half.rename(place)
+        _flush(place.parent)
+        _remove(place.parent, _is_half)
+    except OSError as error:
+        shutil.rmtree(half, ignore_errors=True)
+        raise storage_error(error, place) from error
+
+
+def _is_half(name: str) -> bool:
+    return name.startswith(_HALF)
+
+
+def _write(folder: Path, files: Files) -> None:
+    """Write files, and have them on the disk before anybody may take them for whole."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_bytes(content)
+    with ThreadPoolExecutor(_FLUSHES, thread_name_prefix="flush") as pool:
+        list(pool.map(_flush, (folder / name for name in files)))
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep(layout: Layout, kept: Collection[str]) -> None:
+    """Remove every copy but those that are named, and what was half written or half removed."""
+    _remove(layout.codes, lambda name: name not in kept)
+
+
+def _remove(folder: Path, unwanted: Callable[[str], bool]) -> None:
+    """Remove folders; renamed before, so that a kill in the middle leaves no half one to use."""
+    # Halves come first, so that none is in the way of another's new name.
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if unwanted(path.name):
+            dying = path
+            if not _is_half(path.name):
+                dying = path.rename(path.with_name(f"{_HALF}{path.name}"))
+            shutil.rmtree(dying)
+
+
+def variables(layout: Layout, release: Release, base: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which Python finds the release's own code before any other.
+
+    Raises:
+        EngineError: it is gone; what is installed may not be taken for it.
+    """
+    wanted = code_of(release.stack)
+    if not wanted:
+        return dict(base)
+    place = layout.code(wanted)
+    if not (place / PACKAGE / "__init__.py").is_file():
+        raise EngineError(
+            f"the code of {release.id} is gone",
+            where=str(place),
+            hint="deploy again: the installed code takes its place",
+            code="engine.code-missing",
+        )
+    others = [base["PYTHONPATH"]] if base.get("PYTHONPATH") else []
+    return {**base, "PYTHONPATH": os.pathsep.join([str(place), *others])}
