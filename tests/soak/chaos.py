@@ -35,7 +35,7 @@ NETWORK = (
 MORE = 90.0  # seconds over the time that a first round may take
 MEETING = 30.0  # seconds that a fault waits for somebody to meet it
 _FILLER = "filler"
-_FULL = ("No space left on device", "disk is full", "disk-full")
+_FULL = ("No space left on device", "disk is full", "disk-full", "files of a task is full")
 
 
 class Chaos:
