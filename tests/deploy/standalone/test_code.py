@@ -152,6 +152,15 @@ def test_a_client_killed_while_it_copies_leaves_no_half_copy_to_use(place: Place
     assert problem(layout, wanted) is None
     assert not any(name.startswith(".") for name in place.codes(deployment))
 
+    # Killed once it had copied all, before it handed anything in; and a sweep that was killed.
+    (place.package / "more.py").write_text("MORE = 2\n", encoding="utf-8")
+    keep(layout, Code(place.package), _name(place))
+    (layout.codes / ".half-0123").mkdir()
+    place.install("three")
+    place.deploy(deployment)
+    assert len(place.codes(deployment)) == 3
+    assert _name(place) in place.codes(deployment)
+
 
 @pytest.mark.parametrize("wrong", ["altered", "missing"])
 def test_a_copy_that_is_not_whole_is_seen_and_mended(place: Place, wrong: str) -> None:

@@ -104,7 +104,11 @@ def problem(layout: Layout, wanted: str) -> str | None:
     place = layout.code(wanted)
     if not place.is_dir():
         return "missing"
-    return None if digest(dict(_files(place))) == wanted else "altered"
+    try:
+        return None if digest(dict(_files(place))) == wanted else "altered"
+    except FileNotFoundError:
+        # An operation that ends at this moment removes it.
+        return "missing"
 
 
 def keep(layout: Layout, code: Code, wanted: str) -> None:
