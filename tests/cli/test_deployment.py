@@ -201,10 +201,13 @@ def test_update_rollback_and_drift(running: Running) -> None:
     assert now["release"] != first
     assert now["outputs"]["url"] == running.url
     assert run("drift", home=running.home).code == 0
+    shown = run("rollback", home=running.home)
+    assert shown.code == 2, "asks, and there is no terminal"
+    assert f"release: {now['release']} -> {first}" in shown.out
     back = run("rollback", "--yes", "--json", home=running.home)
     assert back.code == 0, back.err
     assert back.json["release"] == first
-    assert run("rollback", home=running.home).code == 2, "asks, and there is no terminal"
+    assert run("rollback", "--yes", home=running.home).code == 4, "there is none before it"
 
 
 def test_the_audit_log_has_it(running: Running) -> None:
