@@ -1,7 +1,9 @@
 """`python -m benchmarks.scale`: rows per second of 1, 2 and 4 processes; appends to RESULTS.md.
 
-The limit beside them is one process that does nothing but write the same rows to Parquet. Rounds
-go through all of them in turn, so that what else the machine does meets each alike.
+Once as child processes of a command that writes a file, once as workers of the service that write
+to its object store. The limit beside them is one process that does nothing but write the same rows
+to Parquet, there. Rounds go through all of them in turn, so that what else the machine does meets
+each alike.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ import numpy as np
 import pyarrow as pa
 
 import tabular
+from benchmarks.scale import service
+from benchmarks.scale.limit import drawn, write_again
 from benchmarks.synth.__main__ import _append, _processor
 from tabular.synth import Synthesizer
-from tabular.synth.tables import TableWriter
 from tabular.worker.executors import LocalProcesses, write
 
 WORKERS = (1, 2, 4)
@@ -32,38 +35,46 @@ WORKERS = (1, 2, 4)
 def main() -> None:
     """Measures, compares the bytes, appends a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--rows", type=int, default=6_000_000)
+    parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    begun = os.getloadavg()[0]
-    model = Synthesizer().fit(_table())
-    with tempfile.TemporaryDirectory(prefix="tabular-scale-") as folder:
-        times, digests = _measured(model, Path(folder), asked.rows, asked.rounds)
-    lines = [
-        _heading(asked.rows, asked.rounds, begun),
-        "| | rows/s, median (range) | share of the limit |",
-        "|---|---|---|",
-    ]
+    lines = [_heading(asked.rows, asked.rounds, os.getloadavg()[0])]
+    table = _table()
+    with tempfile.TemporaryDirectory(prefix="tabular-scale-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL has a user of its own
+        model = Synthesizer().fit(table)
+        found = _measured(model, folder, asked.rows, asked.rounds)
+        lines += _shown("child processes, to a file", asked.rows, *found)
+        found = service.measured(model, table, folder, asked.rows, asked.rounds, WORKERS)
+        lines += _shown("workers of the service, to S3", asked.rows, *found)
+    print("\n".join(lines))
+    _append("\n".join(lines))
+
+
+def _shown(what: str, rows: int, times: dict[str, list[float]], digests: set[str]) -> list[str]:
+    """The lines of one table."""
+    lines = [f"| {what} | rows/s, median (range) | share of the limit |", "|---|---|---|"]
     limit = statistics.median(times["limit"])
     for name, seconds in times.items():
-        rates = sorted(asked.rows / one for one in seconds)
+        rates = sorted(rows / one for one in seconds)
         middle = statistics.median(rates)
         share = limit / statistics.median(seconds)
         lines.append(f"| {name} | {middle:,.0f} ({rates[0]:,.0f}-{rates[-1]:,.0f}) | {share:.2f} |")
-    lines.append(f"\nDifferent files written by the processes: {len(digests)} (1 is right).\n")
-    print("\n".join(lines))
-    _append("\n".join(lines))
+    return [*lines, f"\nDifferent files made by them: {len(digests)} (1 is right).\n"]
 
 
 def _measured(
     model: Synthesizer, folder: Path, rows: int, rounds: int
 ) -> tuple[dict[str, list[float]], set[str]]:
     path = folder / "rows.parquet"
-    batches = list(model._batches(min(rows, 1 << 20), 0, None, 0, dictionary=True))
+    batches = drawn(model, rows)
     digests = set()
     times: dict[str, list[float]] = {}
     for _ in range(rounds):
-        times.setdefault("limit", []).append(_timed(lambda: _write(path, model, batches, rows)))
+        times.setdefault("limit", []).append(
+            _timed(lambda: write_again(path, model, batches, rows))
+        )
         for count in WORKERS:
             with LocalProcesses(model.to_bytes(), count) as executor:
                 name = f"{count} process" + ("es" if count > 1 else "")
@@ -77,17 +88,6 @@ def _drawing(
     executor: LocalProcesses, model: Synthesizer, path: Path, rows: int
 ) -> Callable[[], object]:
     return lambda: write(executor, model, path, rows)
-
-
-def _write(path: Path, model: Synthesizer, batches: list[pa.RecordBatch], rows: int) -> None:
-    """Write so many rows that are drawn already."""
-    left = rows
-    with TableWriter(path, model.schema, format="parquet") as writer:
-        while left:
-            for batch in batches:
-                piece = batch.slice(0, left)
-                writer.write(piece)
-                left -= piece.num_rows
 
 
 def _timed(run: Callable[[], object]) -> float:
@@ -121,7 +121,9 @@ def _heading(rows: int, rounds: int, load: float) -> str:
         f"{_processor()}, {os.cpu_count()} cores, load {load:.1f} at the start; Python "
         f"{platform.python_version()}, pyarrow {pa.__version__}. {rows:,} rows of 8 columns to "
         f"Parquet, {rounds} rounds; the limit is one process that writes rows drawn before. More "
-        f"processes than cores cannot be quicker, and the start of each (0.5 s) is counted.\n"
+        f"processes than cores cannot be quicker. The start of child processes (0.5 s) is counted, "
+        f"that of workers is not; the service's PostgreSQL, SeaweedFS, Valkey and API share the "
+        f"cores.\n"
     )
 
 
