@@ -284,7 +284,10 @@ def _check(table: Conditional, rank: int, codec: Codec, weights: Ints) -> None:
     parents = int((table.parents >= 0).sum())
     top = int(codec.bins.max()) if codec.size else 0
     sane = (
-        table.parents.shape == (2,)
+        all(part.dtype.kind == "i" for part in (table.parents, table.group, table.start, weights))
+        and all(part.ndim == 1 for part in (table.group, table.start, table.pool, weights))
+        and table.coarse.dtype == table.pool.dtype == np.uint8
+        and table.parents.shape == (2,)
         and bool((table.parents < max(rank, 1)).all())
         and table.coarse.shape == (2, 256)
         and bool((table.coarse < COARSE).all())
@@ -296,6 +299,7 @@ def _check(table: Conditional, rank: int, codec: Codec, weights: Ints) -> None:
         and table.start[-1] == len(table.pool)
         and bool((table.pool <= top).all())
         and len(weights) == codec.size + 1
+        and bool((weights >= 0).all())
     )
     if not sane:
         raise ModelFileError(f"the conditional table of column number {rank} is damaged")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabular.errors import TableError
+from tabular.errors import ModelFileError, TableError
 
 Kind = Literal["arrow", "pandas", "polars"]
 
@@ -187,16 +187,34 @@ def from_arrow(table: pa.Table, kind: Kind, noted: str | None = None) -> Any:
         noted: its pandas types, see `pandas_types`.
     """
     if kind == "pandas":
-        if noted is not None:
-            table = table.replace_schema_metadata({"pandas": noted})
-        frame = table.to_pandas()
-        labels = json.loads(noted).get("labels") if noted is not None else None
-        return frame if labels is None else _labelled(frame, labels)
+        return _to_pandas(table, noted)
     if kind == "polars":
         import polars
 
         return polars.from_arrow(table)
     return table
+
+
+def kind_of(kind: Any, noted: Any) -> tuple[Kind, str | None]:
+    """The kind of table and the note of pandas types that a model file tells of.
+
+    Raises:
+        ModelFileError: there are no such ones.
+    """
+    if kind not in get_args(Kind) or not isinstance(noted, str | None):
+        raise ModelFileError("the model does not tell what kind of table it learnt")
+    return kind, noted
+
+
+def _to_pandas(table: pa.Table, noted: str | None) -> Any:
+    if noted is None:
+        return table.to_pandas()
+    try:
+        frame = table.replace_schema_metadata({"pandas": noted}).to_pandas()
+        labels = json.loads(noted).get("labels")
+        return frame if labels is None else _labelled(frame, labels)
+    except (pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(f"the model's note of pandas types is damaged: {error}") from error
 
 
 def _labelled(frame: Any, labels: Mapping[str, Any]) -> Any:

@@ -33,7 +33,9 @@ def read_order(meta: Mapping[str, Any], columns: int) -> list[int]:
     Raises:
         ModelFileError: it does not name each column once.
     """
-    order = [int(column) for column in meta.get("order", [])]
+    order = meta.get("order") if isinstance(meta, Mapping) else None
+    if not isinstance(order, list) or any(type(column) is not int for column in order):
+        raise ModelFileError("the drawing order is no list of columns")
     if sorted(order) != list(range(columns)):
         raise ModelFileError("the drawing order does not name each column once")
     return order

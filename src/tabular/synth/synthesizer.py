@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from tabular.errors import ConflictError, InputError, ModelFileError
 from tabular.synth import modelfile
+from tabular.synth.checking import DAMAGED, check_prepared
 from tabular.synth.conditions import Where, parse_where, schema_conditions
 from tabular.synth.encoding import plain
 from tabular.synth.engines import Drawn, Encoded, Engine, RawRandom, engine_class, preset_of
-from tabular.synth.frames import Kind, from_arrow, pandas_types, to_arrow
+from tabular.synth.frames import Kind, from_arrow, kind_of, pandas_types, to_arrow
 from tabular.synth.guard import CopyGuard
 from tabular.synth.prepare import Prepared, prepare
 from tabular.synth.sampling import BlockSampler, decode
@@ -320,8 +321,9 @@ class Synthesizer:
         header, arrays = modelfile.read_model(source)
         try:
             model = cls(header["engine"], header["preset"], seed=header["seed"])
-            model._kind, model._pandas = header["kind"], header["pandas"]
+            model._kind, model._pandas = kind_of(header["kind"], header["pandas"])
             prepared = Prepared.from_dict(header, arrays)
+            check_prepared(prepared)
             state = {
                 n.removeprefix("engine/"): a for n, a in arrays.items() if n.startswith("engine/")
             }
@@ -330,9 +332,14 @@ class Synthesizer:
                 model._engine = engine.from_state(prepared.codecs, header["state"], state)
             model._prepared = prepared
             if model._preset.guard != "none" and prepared.guarded:
-                model._guard = CopyGuard(np.sort(arrays["guard"].astype(np.uint64)))
-        except (KeyError, TypeError, ValueError) as error:
+                model._guard = CopyGuard(np.sort(arrays["guard"].astype(np.uint64).ravel()))
+        except DAMAGED as error:
             raise ModelFileError(f"the model file is damaged: {error}") from error
+        except ModelFileError:
+            raise
+        except InputError as error:
+            reason = f"the model cannot be used: {error.message}"
+            raise ModelFileError(reason, hint=error.hint) from error
         return model
 
     def _fitted(self) -> Prepared:

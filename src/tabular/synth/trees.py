@@ -191,6 +191,8 @@ class TreesEngine:
         engine = cls()
         engine._codecs = codecs
         engine._order = read_order(meta, len(codecs))
+        if any(array.ndim != 1 for array in arrays.values()):
+            raise ModelFileError("an array of the trees has a wrong shape")
         try:
             engine._trees = [_read_tree(arrays, rank) for rank in range(len(codecs))]
         except KeyError as error:
@@ -336,6 +338,7 @@ def _check(tree: ColumnTree, rank: int, values: int) -> None:
     sane = (
         nodes >= 1
         and all(len(part) == nodes for part in (tree.threshold, tree.left, tree.start, tree.size))
+        and tree.donors.dtype == np.int32
         and bool((tree.feature < max(rank, 1)).all())
         and bool(((tree.left[inner] > inner) & (tree.left[inner] + 1 < nodes)).all())
         and bool(((tree.start >= 0) & (tree.size > 0)).all())
@@ -347,5 +350,6 @@ def _check(tree: ColumnTree, rank: int, values: int) -> None:
         parts = (getattr(tree.lines, name) for name in Lines.__dataclass_fields__)
         lengths = [len(part) for part in parts]
         sane = lengths == [leaves] * 5 + [donors] and bool((tree.lines.predictor < rank).all())
+        sane &= tree.lines.predictor.dtype == np.int64
     if not sane:
         raise ModelFileError(f"the tree of column number {rank} is damaged")
