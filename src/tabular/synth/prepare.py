@@ -18,7 +18,16 @@ import pyarrow.compute as pc
 from tabular.errors import ModelFileError, TableError
 from tabular.synth import modelfile
 from tabular.synth.conditions import schema_conditions
-from tabular.synth.encoding import SNAP_ROWS, Codec, Index, encode, is_ordered, plain
+from tabular.synth.encoding import (
+    SNAP_ROWS,
+    Codec,
+    Index,
+    encode,
+    is_learnable,
+    is_ordered,
+    not_learnable,
+    plain,
+)
 from tabular.synth.engines import Preset
 from tabular.synth.keys import KeyMaker
 from tabular.synth.schema import ORDERED_ROLES, TableSchema
@@ -202,6 +211,8 @@ def prepare(table: pa.Table, given: TableSchema, preset: Preset) -> tuple[Prepar
     keys: dict[str, KeyMaker] = {}
     for name, column in schema.columns.items():
         values = table[name]
+        if not is_learnable(values.type):
+            raise not_learnable(name, values.type)
         if column.role == "id":
             keys[name] = KeyMaker.learn(name, whole[name], floor)
             if keyless := _keyless(name, values):
