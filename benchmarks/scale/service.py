@@ -50,6 +50,7 @@ def measured(
         bearer = {"Authorization": f"Bearer {json.loads(made)['key']}"}
         client = httpx.Client(base_url=processes.url, headers=bearer, timeout=60)
         stack.callback(client.close)
+        s3.create_bucket(BUCKET)
         store = open_store(s3.url(BUCKET, "limit"), credentials=s3.credentials)
         batches = drawn(model, rows)
         learned = _learned(processes, client, table)
