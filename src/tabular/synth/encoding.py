@@ -195,7 +195,8 @@ def storage(values: pa.Array) -> npt.NDArray[Any]:
     """
     kind = values.type
     if kind == pa.uint64():
-        return (values.to_numpy(zero_copy_only=False) ^ _HIGHEST_BIT).view(np.int64)
+        lower: npt.NDArray[np.int64] = values.to_numpy(zero_copy_only=False) ^ _HIGHEST_BIT
+        return lower.view(np.int64)
     if pa.types.is_date32(kind) or pa.types.is_time32(kind):
         values = values.cast(pa.int32())
     real = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
