@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import io
 import json
 import threading
@@ -320,3 +323,26 @@ def test_a_full_store_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         assert answer.headers["retry-after"]
         assert str(tmp_path) not in answer.text
         assert one.client.get("/v1/datasets").json()["items"] == []
+
+
+def test_a_compressed_body_and_another_digest_are_refused(one: Platform) -> None:
+    before = left_over(one)
+    data = table(50)
+    packed = one.client.post(
+        "/v1/datasets?name=t.csv",
+        content=gzip.compress(data),
+        headers={"Content-Type": "text/csv", "Content-Encoding": "gzip"},
+    )
+    assert (packed.status_code, packed.json()["code"]) == (415, "input.media-type")
+    right = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    other = base64.b64encode(hashlib.sha256(data[:-1]).digest()).decode()
+    for digest, status in ((other, 422), (right, 201)):
+        answer = one.client.post(
+            "/v1/datasets?name=t.csv",
+            content=data,
+            headers={"Content-Type": "text/csv", "Content-Digest": f"sha-256=:{digest}:"},
+        )
+        assert answer.status_code == status, answer.text
+        if status == 422:
+            assert answer.json()["code"] == "input.digest"
+            assert left_over(one) == before

@@ -6,7 +6,9 @@ the dataset's row is committed, its objects are removed.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import from_thread, to_thread
 from fastapi import Request
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from tabular.api.pacing import Pace, paced
@@ -49,6 +52,7 @@ FORMATS = {
 }
 _BY_NAME = ("", "application/octet-stream", "text/plain")
 _NOT_IN_NAMES = re.compile(r"[\x00-\x1f\x7f/\\]")
+_SHA256 = re.compile(r"\bsha-256=:([A-Za-z0-9+/]{43}=):")
 _DOTS = re.compile(r"\.+\Z")
 
 
@@ -76,14 +80,19 @@ async def incoming(request: Request, name: str | None, pace: Pace) -> Incoming:
         pace: how slowly it may come.
 
     Raises:
-        InputError: no name, an illegal one, or a form without a file.
+        InputError: no name, an illegal one, a form without a file, or another digest than sent.
         TableError: the format cannot be told, or no such charset.
+        HTTPException: 415, the body is compressed.
     """
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise HTTPException(415, "a body with Content-Encoding cannot be read; send it plain")
     request = Request(request.scope, paced(request.receive, pace))
     kind = _media_type(request.headers.get("content-type"))
     if kind != "multipart/form-data":
         checked = check_name(name or f"table.{FORMATS.get(kind, '')}")
-        return _incoming(checked, request.headers.get("content-type"), request.stream())
+        body = _digested(request.stream(), request.headers.get("content-digest"))
+        return _incoming(checked, request.headers.get("content-type"), body)
     with _interruptions():
         form = await request.form(max_files=1, max_fields=4)
     file = form.get("file")
@@ -105,6 +114,25 @@ def _incoming(name: str, content_type: str | None, chunks: AsyncIterator[bytes])
     if is_utf8(charset, name):
         return Incoming(name, format, chunks)
     return Incoming(name, format, _recoded(chunks, Recoder(charset, name)))
+
+
+def _digested(chunks: AsyncIterator[bytes], digest: str | None) -> AsyncIterator[bytes]:
+    """The chunks, compared with ``Content-Digest`` (RFC 9530) where it names a SHA-256."""
+    said = _SHA256.search(digest or "")
+    return chunks if said is None else _compared(chunks, said[1])
+
+
+async def _compared(chunks: AsyncIterator[bytes], said: str) -> AsyncIterator[bytes]:
+    found = hashlib.sha256()
+    async for chunk in chunks:
+        found.update(chunk)
+        yield chunk
+    if base64.b64encode(found.digest()).decode() != said:
+        raise InputError(
+            "the body is not the one of its Content-Digest",
+            hint="bytes changed on their way, or the header is of another file: send it again",
+            code="input.digest",
+        )
 
 
 async def _recoded(chunks: AsyncIterator[bytes], recoder: Recoder) -> AsyncIterator[bytes]:

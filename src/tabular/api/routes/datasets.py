@@ -61,9 +61,11 @@ async def upload(
 
     The format is that of the media type, or of the name's suffix. Text is UTF-8 unless the media
     type says otherwise, as in `text/csv; charset=windows-1252` (in a form: of the part); it is
-    kept as UTF-8, which `size` and `sha256` are of. The answer comes once the whole table has
-    been read. An upload of which no byte comes for 30 s, or less than 1 KiB/s on the average, is
-    ended with 408; one key may have 16 uploads under way in each process, and more get 429.
+    kept as UTF-8, which `size` and `sha256` are of. A compressed body is refused with 415; a
+    `Content-Digest` with a SHA-256 is compared with what arrived. The answer comes once the whole
+    table has been read. An upload of which no byte comes for 30 s, or less than 1 KiB/s on the
+    average, is ended with 408; one key may have 16 uploads under way in each process, and more get
+    429.
     """
     with service.upload_slots.taken(principal.id):
         table = await incoming(request, name, service.pace)
