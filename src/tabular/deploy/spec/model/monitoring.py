@@ -90,7 +90,9 @@ class Monitoring(Block):
     size: Size | None = key(None, "Disk for metrics, where they are kept on one.", "50Gi")
     tracing: bool = key(False, "Record traces of requests and jobs.", True)
     otlp_endpoint: Host | None = key(
-        None, "Send traces and metrics to this OpenTelemetry collector, by OTLP over HTTP.", "otel.internal:4318"
+        None,
+        "Send traces and metrics to this OpenTelemetry collector, by OTLP over HTTP.",
+        "otel.internal:4318",
     )
 
     @model_validator(mode="after")
