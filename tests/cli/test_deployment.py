@@ -120,14 +120,11 @@ def test_logs_come_from_every_component(running: Running) -> None:
     assert times["supervisor"]
 
 
-def test_patience_is_a_duration_and_is_the_providers_too(home: Path) -> None:
+def test_patience_is_a_duration(home: Path) -> None:
     for command in ("deploy", "rollback", "scale --workers 2"):
         wrong = run(*command.split(), "--timeout", "15", home=home)
         assert wrong.code == 2, command
         assert "--timeout 15: a duration needs a unit: write 15d, 15h, 15m or 15s" in wrong.err
-    hasty = run("deploy", "--yes", "--wait", "--timeout", "1s", home=home)
-    assert hasty.code == 5
-    assert "not within 1 s" in hasty.err
     planned = run("deploy", "--wait", "--timeout", "15m", "--dry-run", home=home)
     assert planned.code == 0, planned.err
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from starlette.types import Scope
 
 from tabular.api.service import Service
@@ -74,4 +74,5 @@ async def open_websocket(service: Service, scope: Scope) -> AsyncIterator[None]:
         yield
     finally:
         renewing.cancel()
-        await to_thread.run_sync(service.places.give_back, principal.id, token)
+        with CancelScope(shield=True):  # a server that stops cancels this, and the place stays
+            await to_thread.run_sync(service.places.give_back, principal.id, token)

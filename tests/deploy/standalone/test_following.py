@@ -13,6 +13,7 @@ import pytest
 
 from tabular.deploy.provider import LogLine
 from tabular.deploy.standalone import logs
+from tabular.deploy.standalone.code import Code
 from tabular.deploy.standalone.engine import ProcessEngine
 from tabular.deploy.standalone.layout import Home, Layout, remove_tree
 from tabular.deploy.target import Target
@@ -130,7 +131,7 @@ def test_interrupted_following_ends_quietly(place: Place) -> None:
 def test_a_key_that_takes_too_long_is_a_clear_error(place: Place) -> None:
     deployment = describe()
     place.deploy(deployment)
-    hurried = ProcessEngine(place.home, COMMANDS, key_timeout=0.001)
+    hurried = ProcessEngine(place.home, COMMANDS, Code.installed(), key_timeout=0.001)
     with pytest.raises(WaitTimeoutError, match=r"making a key did not end within 0\.001 s") as late:
         hurried.issue_api_key(place.provider().target(deployment), "admin", only_first=True)
     assert "keys create" in str(late.value.hint)

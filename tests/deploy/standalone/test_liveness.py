@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tabular.deploy.standalone.children import Children
+from tabular.deploy.standalone.code import Code, code_of, keep
 from tabular.deploy.standalone.launch import launch
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.liveness import Limits
@@ -30,6 +31,7 @@ class Running:
         layout.make()
         generate(layout.secret("secret-key", kept=True), 32)
         stack = StandaloneProvider(ProviderOptions()).compile(describe())
+        keep(layout, Code.installed(), code_of(stack))
         release = Release("r1", stack, COMMANDS, 0)
         state = State("test")
         self.children = Children(

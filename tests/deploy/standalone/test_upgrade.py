@@ -16,11 +16,12 @@ from dataclasses import asdict
 
 import pytest
 
-from tabular.deploy.provider import State
+from tabular.deploy.provider import ProviderOptions, State
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.journal import is_locked, write_json
+from tabular.deploy.standalone.provider import StandaloneProvider
 from tabular.errors import ApplyError
-from tests.deploy.standalone.place import Place, describe, wait_for
+from tests.deploy.standalone.place import COMMANDS, Place, describe, wait_for
 
 
 @contextmanager
@@ -238,3 +239,12 @@ def test_a_release_without_a_copy_of_its_code_says_so(place: Place) -> None:
     status = engine.status(target)
     assert status.state is State.READY
     assert "start from what is installed" in status.detail
+
+
+def test_the_patience_of_whoever_asks_is_the_providers(place: Place) -> None:
+    hasty = StandaloneProvider(
+        ProviderOptions(home=place.path, ready_timeout=1.0), commands=COMMANDS, ready_timeout=60.0
+    )
+    plan = hasty.engine.preview(hasty.compile(describe(mode="never-ready")))
+    with pytest.raises(ApplyError, match="within 1 s"):
+        list(hasty.engine.apply(plan))

@@ -31,6 +31,7 @@ from tabular.deploy.standalone import (
     vault,
 )
 from tabular.deploy.standalone.container_steps import container_logs, find_commands, is_container
+from tabular.deploy.standalone.journal import is_locked
 from tabular.deploy.standalone.launch import environment
 from tabular.deploy.standalone.layout import Home, Layout
 from tabular.deploy.standalone.model import DESCRIPTION, Operation, Release
@@ -42,6 +43,7 @@ from tabular.errors import ConflictError, EngineError, NotFoundError
 from tabular.infra.config import Settings
 
 KEY_TIMEOUT = 60.0
+_LOOKS = 3
 
 
 class ProcessEngine:
@@ -132,20 +134,28 @@ class ProcessEngine:
                 raise nothing_at(target)
             return left
         busy = operation if operation and not operation.done else None
-        down = ""
-        if busy or (record and record.history and record.runtime == "process"):
-            down = revival.outage(layout, record) if record and not busy else ""
-            requests.ensure_supervisor(layout)
 
         def look() -> Status:
             now = requests.read_state(layout) or Record(uid="", updated=utc_now().isoformat())
             release = observe.read_release(layout, now.current)
             return observe.status(layout, target, now, release, busy)
 
-        if not down:
+        if not busy and not (record and record.history and record.runtime == "process"):
             return look()
-        found = revival.wait(look, lambda: self._is_failing(layout))
+        for _ in range(_LOOKS):
+            down = self._kept_up(layout, busy)
+            found = revival.wait(look, lambda: self._is_failing(layout)) if down else look()
+            if busy or is_locked(layout.supervisor_lock) or not layout.state.exists():
+                break  # else the supervisor was just dying when it was taken for alive
         return replace(found, detail="; ".join(text for text in (down, found.detail) if text))
+
+    @staticmethod
+    def _kept_up(layout: Layout, busy: Operation | None) -> str:
+        """Have a supervisor look after it; what to tell of the time without one."""
+        record = requests.outlasted(layout, requests.read_state(layout))
+        down = revival.outage(layout, record) if record and not busy else ""
+        requests.ensure_supervisor(layout)
+        return down
 
     @staticmethod
     def _is_failing(layout: Layout) -> bool:

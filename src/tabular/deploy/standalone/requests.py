@@ -79,7 +79,7 @@ def ensure_supervisor(layout: Layout) -> None:
     """
     state = read_state(layout)
     _refuse_copy(layout, state)
-    state = _outlasted(layout, state)
+    state = outlasted(layout, state)
     if journal.is_locked(layout.supervisor_lock):
         if state is None or state.program in ("", program()):
             return
@@ -104,7 +104,7 @@ def ensure_supervisor(layout: Layout) -> None:
     raise _no_supervisor(layout, said or f"it ended with {done.returncode}")
 
 
-def _outlasted(layout: Layout, state: State | None) -> State | None:
+def outlasted(layout: Layout, state: State | None) -> State | None:
     """The record once a killed supervisor's lock is free: its threads may hold it a moment more."""
     deadline = time.monotonic() + LOCK_TIMEOUT
     while (
