@@ -71,6 +71,7 @@ def handshake(processes: Processes, key: str) -> int:
     return int(caught.value.response.status_code)
 
 
+@pytest.mark.slow
 def test_exactly_the_limit_passes_four_processes(tmp_path: Path, valkey_url: str) -> None:
     with four(tmp_path, TABULAR_CACHE_URL=valkey_url, TABULAR_RATE_LIMIT="100/hour") as (api, key):
         headers = {"Authorization": f"Bearer {key}"}
@@ -91,6 +92,7 @@ def test_exactly_the_limit_passes_four_processes(tmp_path: Path, valkey_url: str
         assert 3500 < int(refused.headers["Retry-After"]) <= 3600
 
 
+@pytest.mark.slow
 def test_no_window_of_any_beginning_has_more(tmp_path: Path, valkey_url: str) -> None:
     limit, period, lasts = 40, 1.0, 3.5
     rules = {"TABULAR_CACHE_URL": valkey_url, "TABULAR_RATE_LIMIT": f"{limit}/second"}
@@ -131,6 +133,7 @@ def test_a_forged_header_of_a_stranger_changes_nothing(tmp_path: Path, valkey_ur
         assert (found.count(401), found.count(429)) == (5, 15)
 
 
+@pytest.mark.slow
 def test_behind_a_trusted_proxy_each_network_has_its_own(tmp_path: Path, valkey_url: str) -> None:
     more = {
         "TABULAR_CACHE_URL": valkey_url,
@@ -150,6 +153,7 @@ def test_behind_a_trusted_proxy_each_network_has_its_own(tmp_path: Path, valkey_
 
 
 @pytest.mark.parametrize(("on_failure", "answer"), [("open", 200), ("closed", 503)])
+@pytest.mark.slow
 def test_a_store_that_is_killed_is_as_documented_and_no_crash(
     tmp_path: Path, on_failure: str, answer: int
 ) -> None:

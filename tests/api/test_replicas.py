@@ -95,6 +95,7 @@ def heard(connection: ClientConnection) -> tuple[list[dict[str, Any]], int]:
 
 @pytest.mark.parametrize("signal", ["kill", "terminate"])
 @pytest.mark.parametrize("parts", [str(1 << 30), "262144"])
+@pytest.mark.slow
 def test_who_loses_a_replica_goes_on_at_another(
     tmp_path: Path, valkey_url: str, signal: str, parts: str
 ) -> None:
@@ -163,6 +164,7 @@ def subscribers(pair: Replicas, job: str, url: str) -> int:
         return int(count)
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_nothing_is_given_up_and_costs_no_memory(
     tmp_path: Path, valkey_url: str
 ) -> None:
@@ -221,6 +223,7 @@ def test_a_client_that_answers_no_ping_is_closed(pair: Replicas) -> None:
     pair.end(job)
 
 
+@pytest.mark.slow
 def test_without_a_broker_the_database_tells(tmp_path: Path) -> None:
     port = free_port()
     folder = tmp_path / "valkey"

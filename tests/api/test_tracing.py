@@ -88,6 +88,7 @@ def test_one_trace_goes_from_the_request_to_the_child(tmp_path: Path) -> None:
     assert {line["logger"] for line in joined} >= {"tabular.api.gate", "tabular.worker.runner"}
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_slows_and_breaks_nothing(tmp_path: Path) -> None:
     one, client = started(tmp_path, TABULAR_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}", **OTEL)
     try:

@@ -62,6 +62,7 @@ def finished(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str,
     ("database", "other"),
     [("postgresql", "sqlite"), ("sqlite", "postgresql")],
 )
+@pytest.mark.slow
 def test_backup_restore_into_a_second_deployment(home: Path, database: str, other: str) -> None:
     client, key = deploy(home, "first", database)
     dataset = upload(client, table(500))

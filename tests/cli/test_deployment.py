@@ -156,6 +156,7 @@ def _wait(client: httpx.Client, job: str) -> None:
     assert state["status"] == "succeeded", state
 
 
+@pytest.mark.slow
 def test_keys_are_listed_and_revoked(running: Running) -> None:
     made = run("keys", "create", "third", "--json", home=running.home).json["api_key"]
     admin = {"INFERLOOP_TABULAR_API_KEY": running.key}
@@ -190,6 +191,7 @@ def test_another_key_works_too(running: Running) -> None:
     assert httpx.get(f"{running.url}/v1/models", headers=header).status_code == 200
 
 
+@pytest.mark.slow
 def test_update_rollback_and_drift(running: Running) -> None:
     first = running.first.json["release"]
     update = run("deploy", "--yes", "--set", "spec.compute.workers=2", home=running.home)
@@ -214,6 +216,7 @@ def test_the_audit_log_has_it(running: Running) -> None:
     assert running.key not in text
 
 
+@pytest.mark.slow
 def test_destroy_keeps_data_until_told(home: Path) -> None:
     assert run("deploy", "--yes", home=home).code == 0
     kept = run("destroy", "--yes", home=home)
@@ -333,6 +336,7 @@ def test_a_client_that_dies_in_the_middle_is_continued(home: Path, sign: signal.
     assert again.json["api_key"]
 
 
+@pytest.mark.slow
 def test_scaling_needs_no_file_and_changes_nothing_else(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "d.yaml"
     file.write_text(

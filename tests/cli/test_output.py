@@ -93,6 +93,7 @@ def test_a_reader_that_has_gone_is_no_message(tmp_path: Path) -> None:
     os.close(writing)
 
 
+@pytest.mark.slow
 def test_a_deploy_whose_key_cannot_be_shown_says_what_is_up_and_how_to_get_another(
     home: Path,
 ) -> None:

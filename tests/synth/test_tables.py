@@ -152,6 +152,7 @@ def test_nested_columns_are_counted_by_their_items(tmp_path: Path) -> None:
     assert read_table(path)["l"][7].as_py() == [0] * 100_000
 
 
+@pytest.mark.slow
 def test_the_default_limit_knows_the_memory_of_the_process(tmp_path: Path) -> None:
     path = tmp_path / "bomb.parquet"
     pq.write_table(pa.table({"s": ["x" * 2**20] * 4000}), path)

@@ -345,6 +345,7 @@ def test_a_schema_of_another_release_is_not_backed_up(plain: Place, tmp_path: Pa
 
 
 @pytest.mark.parametrize("way", ["there", "back"])
+@pytest.mark.slow
 def test_rows_move_between_postgresql_with_s3_and_sqlite_with_files(
     way: str,
     s3: S3,

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.platform import environment
 from tests.transfer.conftest import Filled
 
@@ -26,6 +28,7 @@ def command(*arguments: str, env: dict[str, str], code: int = 0) -> tuple[Any, s
     return json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
+@pytest.mark.slow
 def test_a_service_backs_itself_up_and_another_takes_it_over(
     source: Filled, tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def found_whole(place: Place, backup: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ["place.json", "key.age"])
+@pytest.mark.slow
 def test_damage_of_the_place_itself_is_exit_code_1_and_says_which_file(
     name: str, source: Filled, store: ObjectStore, tmp_path: Path
 ) -> None:

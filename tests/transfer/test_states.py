@@ -195,6 +195,7 @@ def answers(client: httpx.Client) -> dict[str, tuple[int, bytes]]:
     return found
 
 
+@pytest.mark.slow
 def test_every_state_is_backed_up_and_comes_back(
     used: Platform, plain: Place, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def by(executor: Executor, model: Synthesizer, path: Path, **options: object) ->
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.slow
 def test_one_two_four_processes_and_dask_write_the_same_bytes(
     model: Synthesizer, scheduler: str, tmp_path: Path, kind: str
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_cluster_that_is_not_there_is_a_sentence() -> None:
     assert time.monotonic() - begun < 10
 
 
+@pytest.mark.slow
 def test_the_commands_take_workers_and_a_scheduler(scheduler: str, tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_bytes(table(500))

@@ -73,6 +73,7 @@ def keys_of(tmp_path: Path, job_id: str) -> list[str]:
     return [info.key for info in store.list(f"jobs/{job_id}")]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_of_a_job(on_each: Processes, tmp_path: Path) -> None:
     processes = on_each
     processes.api()
@@ -144,6 +145,7 @@ def test_two_workers_share_jobs_and_run_none_twice(processes: Processes, tmp_pat
         assert len({job["result"]["sha256"] for job in done}) == len(ids)
 
 
+@pytest.mark.slow
 def test_sigterm_gives_a_long_job_back_unharmed(processes: Processes) -> None:
     processes.api()
     worker = processes.worker()

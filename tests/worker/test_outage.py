@@ -56,6 +56,7 @@ def store_away(folder: Path) -> Iterator[None]:
         aside.rename(objects)
 
 
+@pytest.mark.slow
 def test_a_job_that_hangs_ends_with_the_reason(database_url: str, tmp_path: Path) -> None:
     more = {"TABULAR_JOB_TIMEOUT": "4", "TABULAR_JOB_LEASE": "2"}
     with started(tmp_path, database_url, **more) as processes, client_of(processes) as client:
@@ -78,6 +79,7 @@ def test_a_job_that_hangs_ends_with_the_reason(database_url: str, tmp_path: Path
         assert finished(client, generate(client, model, 10))["status"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_loses_its_job_and_goes_on_afterwards(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -126,6 +128,7 @@ def test_a_store_that_is_away_takes_no_try(tmp_path: Path) -> None:
         assert processes.log.count("what a job needs answers again") == 1
 
 
+@pytest.mark.slow
 def test_an_outage_has_a_limit(tmp_path: Path) -> None:
     with (
         started(tmp_path, TABULAR_OUTAGE_LIMIT="5", TABULAR_JOB_LEASE="2") as processes,

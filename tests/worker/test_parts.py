@@ -231,6 +231,7 @@ def inside(job: dict[str, Any]) -> bool:
     return job["status"] == "running" and 0.2 < job["progress"] < 0.8
 
 
+@pytest.mark.slow
 def test_same_bytes_by_one_worker_by_three_and_undivided(database_url: str, tmp_path: Path) -> None:
     """In the middle one worker is killed; its parts alone are done again."""
     with running(tmp_path, database_url) as processes:

@@ -129,6 +129,7 @@ def test_a_room_that_is_full_while_an_apply_waits_is_told_and_the_apply_ends(sma
     assert len(small.processes()) == 4
 
 
+@pytest.mark.slow
 def test_the_commands_say_it_and_are_repeated(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "32m") as disk:
         where = ("--home", str(disk / "home"))

@@ -64,6 +64,7 @@ def test_a_child_started_but_not_recorded_is_found_by_its_mark(place: Place) -> 
     wait_for(lambda: place.alive(deployment, "api") == [api], "adoption")
 
 
+@pytest.mark.slow
 def test_a_child_that_nobody_knows_is_ended(place: Place) -> None:
     deployment = describe(compute={"workers": 2})
     place.deploy(deployment)

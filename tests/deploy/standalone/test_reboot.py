@@ -89,6 +89,7 @@ def test_a_kill_of_all_without_a_reboot_names_the_last_sign_of_life(place: Place
     assert "its processes had gone on" in status.detail
 
 
+@pytest.mark.slow
 def test_what_cannot_come_back_is_said_soon(place: Place) -> None:
     deployment = describe()
     place.deploy(deployment)

@@ -133,6 +133,7 @@ def test_failed_first_deploy_leaves_nothing_running(place: Place) -> None:
     assert engine.status(target).state is State.READY
 
 
+@pytest.mark.slow
 def test_no_connection_is_lost_over_upgrades_and_killed_supervisors(place: Place) -> None:
     place.deploy(describe(compute={"workers": 1, "instances": 2}))
     served = set()

@@ -161,6 +161,7 @@ def test_a_download_may_last_longer_than_one_answer(network: Network) -> None:
         assert b"".join(network.store.get("old")) == OLD
 
 
+@pytest.mark.slow
 def test_a_download_that_drips_is_ended(network: Network) -> None:
     began = time.monotonic()
     with (
