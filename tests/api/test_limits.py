@@ -120,6 +120,7 @@ def test_no_window_of_any_beginning_has_more(tmp_path: Path, valkey_url: str) ->
         assert len(passed) >= 3 * limit, "the window gives back what has left it"
 
 
+@pytest.mark.slow
 def test_a_forged_header_of_a_stranger_changes_nothing(tmp_path: Path, valkey_url: str) -> None:
     more = {"TABULAR_CACHE_URL": valkey_url, "TABULAR_CLIENT_RATE_LIMIT": "5/hour"}
     with four(tmp_path, **more) as (api, _):

@@ -230,6 +230,7 @@ def test_destroy_keeps_data_until_told(home: Path) -> None:
     assert run("list", "--json", home=home).json == []
 
 
+@pytest.mark.slow
 def test_nothing_deployed_is_exit_code_4(tmp_path: Path) -> None:
     for command in ("status", "logs", "drift", "rollback", "scale --workers 2", "keys create"):
         answer = run(*command.split(), home=tmp_path)

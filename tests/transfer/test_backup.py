@@ -51,6 +51,7 @@ def assert_serves_the_same(folder: Path, source: Filled, database_url: str | Non
         assert client.get(f"/v1/jobs/{again['id']}/result").content == source.rows
 
 
+@pytest.mark.slow
 def test_a_restored_platform_takes_the_same_keys_and_draws_the_same_rows(
     source: Filled, store: ObjectStore, tmp_path: Path
 ) -> None:

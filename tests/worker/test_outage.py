@@ -108,6 +108,7 @@ def test_a_frozen_worker_loses_its_job_and_goes_on_afterwards(
         assert "the job was taken away" in processes.log
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_takes_no_try(tmp_path: Path) -> None:
     with (
         started(tmp_path, TABULAR_JOB_MAX_ATTEMPTS="1", TABULAR_JOB_LEASE="2") as processes,

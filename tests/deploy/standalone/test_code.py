@@ -95,6 +95,7 @@ def test_a_change_of_code_alone_is_planned_deployed_and_rolled_back(place: Place
     assert place.codes(deployment) == {one}
 
 
+@pytest.mark.slow
 def test_releases_share_a_copy_and_those_that_nobody_needs_go(place: Place) -> None:
     for workers in (1, 2):
         place.deploy(describe(compute={"workers": workers}))

@@ -164,6 +164,7 @@ def test_supervisor_killed_in_the_middle_of_an_upgrade(place: Place) -> None:
     assert len(place.processes()) == 4
 
 
+@pytest.mark.slow
 def test_supervisor_killed_again_and_again_gives_up_and_takes_back(place: Place) -> None:
     first = describe()
     place.deploy(first)
