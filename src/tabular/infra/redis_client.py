@@ -15,8 +15,6 @@ from tabular.infra.urls import options, public, split
 
 CONNECT_TIMEOUT = 2.0  # seconds; a cache that takes longer is of no use to a request
 ANSWER_TIMEOUT = 5.0
-BRIEF = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": None}
-"""For `connect`, where it matters more to go on than that the server is reached."""
 SCHEMES = ("redis", "rediss")
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 

@@ -7,12 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from tabular.errors import UnavailableError
-from tabular.infra.breaker import Breaker
+from tabular.infra.breaker import PATIENCE, Breaker
 from tabular.infra.optional import require
 from tabular.infra.redis_client import (
-    BRIEF,
     CONNECT_TIMEOUT,
+    brief,
     connect,
     explained,
     redis_module,
@@ -31,7 +30,7 @@ class RedisHub:
     def __init__(self, url: str) -> None:
         self._url = url
         # The heart of a job beats in the thread that publishes: it must never wait for long.
-        self._publisher: Any = connect(url, **BRIEF)
+        self._publisher: Any = connect(url, **brief(PATIENCE))
         self._client: Any = connect(url)
         self._breaker = Breaker(PAUSE)
 
@@ -43,15 +42,11 @@ class RedisHub:
     def publish(self, job_id: str, event: Mapping[str, Any]) -> None:
         """Send to every subscriber of every replica; a server that failed lately is not asked."""
         raw = encode(event)
-        if self._breaker.is_open:
-            failure = ConnectionError("it failed within the last seconds")
-            raise unavailable(self._url, "progress channel", failure)
-        try:
-            with explained(self._url, "progress channel"):
-                self._publisher.publish(_NAMESPACE + job_id, raw)
-        except UnavailableError:
-            self._breaker.failed()
-            raise
+        self._breaker.ask(lambda: self._send(job_id, raw))
+
+    def _send(self, job_id: str, raw: bytes) -> None:
+        with explained(self._url, "progress channel"):
+            self._publisher.publish(_NAMESPACE + job_id, raw)
 
     @contextlib.asynccontextmanager
     async def subscribe(self, job_id: str) -> AsyncIterator[Subscription]:
