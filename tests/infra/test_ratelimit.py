@@ -14,9 +14,11 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limits import RateLimitItemPerSecond
 
 from tabular.errors import ConfigError, UnavailableError
 from tabular.infra.client_address import client_address, counted_as
+from tabular.infra.moving_window import InMemory
 from tabular.infra.ratelimit import RateLimiter, open_limiter, parse_rules
 from tests.testbed import parts
 from tests.testbed.ports import free_port
@@ -213,6 +215,20 @@ def test_both_forms_of_the_headers_name_every_rule(limiter: RateLimiter) -> None
     assert headers["RateLimit-Policy"] == '"per-minute";q=10;w=60, "per-2-hour";q=50;w=7200'
     assert headers["RateLimit"] == '"per-minute";r=9;t=60, "per-2-hour";r=49;t=7200'
     assert headers["RateLimit-Limit"] == "10"
+
+
+@given(since_boot=st.floats(0, 1e8), waited=st.floats(0, 60), period=st.sampled_from([1, 60, 7200]))
+def test_no_window_is_longer_than_its_period_however_long_the_machine_runs(
+    since_boot: float, waited: float, period: int
+) -> None:
+    moments = iter((since_boot, since_boot + waited))
+    counter = InMemory(clock=lambda: next(moments))
+    rules = [RateLimitItemPerSecond(1, period)]
+    (first,) = counter.hit(rules, ["me"], 1)[1]
+    assert first.reset_after == period
+    (second,) = counter.hit(rules, ["me"], 1)[1]
+    assert 0 < second.reset_after <= period
+    assert second.retry_after <= period
 
 
 def test_a_refused_request_is_charged_to_no_rule(limiter: RateLimiter) -> None:

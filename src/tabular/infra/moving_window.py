@@ -141,7 +141,7 @@ class InMemory:
 
     def _current(self, key: tuple[str, int], now: float) -> deque[float]:
         log = self._logs.setdefault(key, deque())
-        while log and log[0] <= now - key[1]:
+        while log and now - log[0] >= key[1]:
             log.popleft()
         return log
 
@@ -150,15 +150,16 @@ class InMemory:
     ) -> Counted:
         period = rule.get_expiry()
         over = len(log) + cost - rule.amount
+        # Ages first: the clock's moment and a period may add up to more than the period.
         wait = 0.0
         if not passes and over > 0:
-            wait = (log[over - 1] if over <= len(log) else now) + period - now
-        return Counted(len(log), log[0] + period - now if log else 0.0, wait)
+            wait = period - (now - log[over - 1]) if over <= len(log) else period
+        return Counted(len(log), period - (now - log[0]) if log else 0.0, wait)
 
     def _sweep(self, now: float) -> None:
         self._hits += 1
         if self._hits % _SWEEP_EVERY == 0:
-            gone = [key for key, log in self._logs.items() if not log or log[-1] <= now - key[1]]
+            gone = [key for key, log in self._logs.items() if not log or now - log[-1] >= key[1]]
             for key in gone:
                 del self._logs[key]
 
