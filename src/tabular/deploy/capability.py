@@ -7,7 +7,7 @@ spec tomorrow is refused by every provider until its author has thought about it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -121,3 +121,45 @@ def require_supported(provider: str, table: CapabilityTable, spec: Mapping[str, 
             provider=provider,
             fields=refused,
         )
+
+
+def require_choices(provider: str, spec: object, choices: Mapping[str, Collection[object]]) -> None:
+    """Refuse a word of a field whose other words the provider gives.
+
+    Args:
+        provider: name for the message.
+        spec: the model of ``spec``.
+        choices: dotted paths below it with the words that are given; None among them where the
+            field may be left out. A block that is not there is not asked.
+
+    Raises:
+        UnsupportedError: names the field and the words that are given.
+    """
+    for path, allowed in choices.items():
+        *blocks, name = path.split(".")
+        holder: Any = spec
+        for block in blocks:
+            holder = getattr(holder, block, None)
+        value = getattr(holder, name, None)
+        if holder is not None and value not in allowed:
+            raise UnsupportedError(
+                f"{provider} cannot give {path}: {value}",
+                where=f"spec.{path}",
+                hint=f"choose one of: {', '.join(str(word) for word in allowed if word)}",
+            )
+
+
+def without_noes(spec: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """The spec without keys that say no to something: they ask for nothing.
+
+    An empty block within a block asks for its defaults (``spot: {}``); an empty top block does not.
+    """
+    kept: dict[str, Any] = {}
+    for name, value in spec.items():
+        if isinstance(value, Mapping) and value:
+            inner = without_noes(value, depth + 1)
+            if inner:
+                kept[name] = inner
+        elif value is not None and value is not False and value != [] and (value != {} or depth):
+            kept[name] = value
+    return kept

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.capability import require_supported
+from tabular.deploy.capability import require_choices, require_supported, without_noes
 from tabular.deploy.spec import Deployment, asked, canonical
 from tabular.deploy.spec.quantities import format_cores, format_duration, format_size
 from tabular.deploy.stack import Reduction, Stack
@@ -64,8 +64,8 @@ def compile_stack(deployment: Deployment, runtime: str | None, code: str) -> Sta
         UsageError: a setting under ``overrides.standalone`` that nothing reads.
     """
     said = asked(deployment)
-    require_supported(PROVIDER, CAPABILITIES, _without_noes(said))
-    _require_choices(deployment)
+    require_supported(PROVIDER, CAPABILITIES, without_noes(said))
+    require_choices(PROVIDER, deployment.spec, _CHOICES)
     spec = deployment.spec
     runtime = runtime or spec.compute.type or RUNTIMES[0]
     if runtime == "process" and spec.image is not None:
@@ -111,38 +111,6 @@ def _image(deployment: Deployment) -> str | None:
     if image.digest:
         return f"{image.repository}@{image.digest}"
     return f"{image.repository}:{image.tag or __version__}"
-
-
-def _without_noes(spec: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
-    """The spec without keys that say no to something: they ask for nothing.
-
-    An empty block within a block asks for its defaults (``spot: {}``); an empty top block does not.
-    """
-    kept: dict[str, Any] = {}
-    for name, value in spec.items():
-        if isinstance(value, Mapping) and value:
-            inner = _without_noes(value, depth + 1)
-            if inner:
-                kept[name] = inner
-        elif value is not None and value is not False and value != [] and (value != {} or depth):
-            kept[name] = value
-    return kept
-
-
-def _require_choices(deployment: Deployment) -> None:
-    data = deployment.spec
-    for path, allowed in _CHOICES.items():
-        value: Any = data
-        for part in path.split("."):
-            value = getattr(value, part, None)
-        if value is None and path.split(".")[0] in ("cache", "queue"):
-            continue
-        if value not in allowed:
-            raise UnsupportedError(
-                f"{PROVIDER} cannot give {path}: {value}",
-                where=f"spec.{path}",
-                hint=f"choose one of: {', '.join(str(word) for word in allowed if word)}",
-            )
 
 
 def _processes(path: str, count: int) -> int:

@@ -1,0 +1,1 @@
+"""AWS: the spec compiled to one CloudFormation template, applied by change sets."""

@@ -1,0 +1,79 @@
+"""The words of a CloudFormation template as plain data; no classes, no builder.
+
+A part of a template is a mapping of logical ids to resource documents. Whoever knows
+CloudFormation can read what the compilers write, and whoever does not can look it up by its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Document = dict[str, Any]
+Part = dict[str, Document]
+
+# Marks a resource that holds data, or that data stands on; see `resource`.
+KEPT = "InferloopKept"
+
+
+def resource(
+    type_: str,
+    properties: Mapping[str, Any],
+    *,
+    depends_on: Sequence[str] = (),
+    kept: bool = False,
+    snapshot: bool = False,
+    **attributes: Any,
+) -> Document:
+    """One resource.
+
+    Args:
+        type_: e.g. ``AWS::S3::Bucket``.
+        properties: as the vendor names them; entries that are None are left out.
+        depends_on: logical ids that must be there first and that no property refers to.
+        kept: it holds data, or data stands on it: a destroy without ``--delete-data`` leaves it,
+            and so does whoever deletes the stack or the resource past us.
+        snapshot: as ``kept``, for types of which AWS makes a last snapshot instead.
+        attributes: further ones, e.g. ``UpdatePolicy``.
+    """
+    document: Document = {
+        "Type": type_,
+        "Properties": {key: value for key, value in properties.items() if value is not None},
+    }
+    if depends_on:
+        document["DependsOn"] = sorted(depends_on)
+    if kept or snapshot:
+        policy = "Snapshot" if snapshot else "Retain"
+        document |= {"DeletionPolicy": policy, "UpdateReplacePolicy": policy}
+        document["Metadata"] = {KEPT: True}
+    return document | attributes
+
+
+def ref(name: str) -> Document:
+    """The usual identity of another resource, a parameter or a pseudo parameter."""
+    return {"Ref": name}
+
+
+def att(name: str, attribute: str) -> Document:
+    """An attribute of another resource, e.g. ``att("Bucket", "Arn")``."""
+    return {"Fn::GetAtt": [name, attribute]}
+
+
+def sub(text: str) -> Document:
+    """A text in which ``${Name}`` and ``${Name.Attribute}`` are filled in."""
+    return {"Fn::Sub": text}
+
+
+def zone(number: int) -> Document:
+    """The availability zone of a number, from 0, of the region that is deployed to."""
+    return {"Fn::Select": [number, {"Fn::GetAZs": ""}]}
+
+
+def policy(*statements: Mapping[str, Any]) -> Document:
+    """A policy document of IAM, of a key or of a resource."""
+    return {"Version": "2012-10-17", "Statement": [dict(one) for one in statements]}
+
+
+def allow(actions: Sequence[str], resources: Any, **more: Any) -> Document:
+    """A statement that allows; ``more`` are e.g. ``Principal``, ``Condition``, ``Sid``."""
+    return {"Effect": "Allow", "Action": sorted(actions), "Resource": resources, **more}

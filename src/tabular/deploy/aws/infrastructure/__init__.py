@@ -1,0 +1,1 @@
+"""What a deployment is made of on AWS, by the kind of thing; plain functions to CloudFormation."""
