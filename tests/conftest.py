@@ -9,6 +9,7 @@ import pytest
 
 from tests.testbed.mariadb import MariaDB, mariadb_home, mariadb_server
 from tests.testbed.memcached import Memcached, memcached_server
+from tests.testbed.ministack import MiniStack, ministack_server
 from tests.testbed.postgres import Postgres, postgres_server
 from tests.testbed.rabbitmq import RabbitMQ, rabbitmq_home, rabbitmq_server
 from tests.testbed.s3 import BUCKET, S3, seaweed_s3
@@ -125,3 +126,16 @@ def sqs_url(sqs: Sqs, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     return sqs.url(f"test-{next(_names)}")
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
+    """An emulator of AWS; ask `aws_account` for an account of your own in it."""
+    with ministack_server(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
+
+
+@pytest.fixture
+def aws_account() -> str:
+    """The number of an AWS account that only this test uses."""
+    return f"2222{next(_names):08d}"

@@ -1,0 +1,98 @@
+"""An emulator of AWS: `ministack`, which others wrote, with the resource types that it lacks.
+
+It stands in for CloudFormation and for the services whose resources a stack creates. What it
+lacks for our templates, `ministack_parts` adds inside the emulator's own process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.testbed import parts
+from tests.testbed.ports import free_port, wait_for_port
+from tests.testbed.process import running
+from tests.testbed.venvs import venv
+
+PINNED = "ministack==1.5.33"
+ACCOUNT = "111122223333"
+REGION = "eu-west-1"
+KEY_ID = "testbed"
+SECRET = "testbed-secret"
+_SERVER = Path(__file__).parent / "ministack_parts" / "server.py"
+
+
+@dataclass(frozen=True)
+class MiniStack:
+    """A running emulator. An access key of 12 digits is the account that it works in."""
+
+    port: int
+    pid: int
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        """The endpoint of every service."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def environment(self, account: str = ACCOUNT, region: str = REGION) -> dict[str, str]:
+        """The variables with which any AWS client works in an account of the emulator."""
+        return {
+            "AWS_ACCESS_KEY_ID": account,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(self.folder / "no-config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "no-credentials"),
+        }
+
+    def client(self, service: str, region: str = REGION, account: str = ACCOUNT) -> Any:
+        """A boto3 client of a service, as the root user of an account."""
+        boto3 = parts.module("boto3", package="boto3")
+        return boto3.session.Session().client(
+            service,
+            region_name=region,
+            endpoint_url=self.url,
+            aws_access_key_id=account,
+            aws_secret_access_key=SECRET,
+        )
+
+    def reset(self) -> None:
+        """Forget everything, in all accounts and regions."""
+        asked = urllib.request.Request(f"{self.url}/_ministack/reset", method="POST")
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            answer.read()
+
+
+@contextlib.contextmanager
+def ministack_server(
+    folder: Path, *, auth: bool = False, port: int | None = None
+) -> Iterator[MiniStack]:
+    """Run the emulator for the time of the block; it keeps nothing.
+
+    With `auth`, signatures, IAM policies and the CAPABILITY_IAM acknowledgement are checked.
+    """
+    port = free_port() if port is None else port
+    env = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "AUTH": str(auth).lower(),
+        "LOG_LEVEL": "WARNING",
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [venv(PINNED) / "python", _SERVER]
+    with running(command, log=folder / "ministack.log", env=env) as process:
+        wait_for_port(port)
+        yield MiniStack(port=port, pid=process.pid, folder=folder)
