@@ -126,9 +126,7 @@ def _instance_type(deployment: Deployment, kind: Kind) -> str:
     if named is None:
         if kind not in ("ec2", "batch"):
             return ""
-        return sizes.instance_type(
-            compute.cpu, compute.memory, gpu=compute.gpu == "required"
-        )
+        return sizes.instance_type(compute.cpu, compute.memory, gpu=compute.gpu == "required")
     if kind not in ("ec2", "batch"):
         raise UnsupportedError(
             f"{kind} has no instances to choose",

@@ -37,7 +37,9 @@ _SMALL = {"t3.micro": (2, 1), "t3.small": (2, 2), "t3.medium": (2, 4), "t3.large
 _GPU = {"g4dn.xlarge": (4, 16), "g4dn.2xlarge": (8, 32), "g4dn.4xlarge": (16, 64),
         "g4dn.8xlarge": (32, 128), "g4dn.16xlarge": (64, 256)}  # fmt: skip
 # What an instance type may look like; whether it is sold in a region is asked of the region.
-INSTANCE_TYPE = re.compile(r"[a-z]+[0-9]+[a-z0-9-]*\.(nano|micro|small|medium|metal|([0-9]*x)?large)")
+INSTANCE_TYPE = re.compile(
+    r"[a-z]+[0-9]+[a-z0-9-]*\.(nano|micro|small|medium|metal|([0-9]*x)?large)"
+)
 ARM = re.compile(r"[a-z]+[0-9]+g[a-z]*\.")
 
 

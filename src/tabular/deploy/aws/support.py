@@ -91,4 +91,3 @@ CAPABILITIES: CapabilityTable = {
     "onprem": unsupported("use --provider onprem"),
     "overrides": native("overrides.aws: properties by type or logical id"),
 }  # fmt: skip
-

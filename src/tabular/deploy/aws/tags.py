@@ -15,7 +15,8 @@ _LISTS = frozenset(
     for name in (
         "CloudWatch::Alarm", "EC2::EIP", "EC2::FlowLog", "EC2::InternetGateway",
         "EC2::NatGateway", "EC2::RouteTable", "EC2::SecurityGroup", "EC2::Subnet", "EC2::VPC",
-        "EC2::VPCEndpoint", "ECR::Repository", "ECS::Cluster", "ECS::Service", "ECS::TaskDefinition",
+        "EC2::VPCEndpoint", "ECR::Repository", "ECS::Cluster", "ECS::Service",
+        "ECS::TaskDefinition",
         "ElastiCache::ReplicationGroup", "ElastiCache::SubnetGroup",
         "ElasticLoadBalancingV2::LoadBalancer", "ElasticLoadBalancingV2::TargetGroup",
         "Events::Rule", "IAM::Role", "KMS::Key", "Lambda::Function", "Logs::LogGroup",

@@ -24,16 +24,12 @@ from tabular.deploy.aws.infrastructure import (
     security,
     storage,
 )
+from tabular.deploy.aws.names import DESCRIPTION, METADATA, RELEASE
 from tabular.deploy.aws.overrides import lay_over
 from tabular.deploy.aws.tags import tagged
-from tabular.deploy.aws.names import DESCRIPTION, METADATA, RELEASE
 from tabular.deploy.aws.wanted import Wanted
 from tabular.deploy.spec import canonical
 from tabular.deploy.stack import Resource, Stack
-
-
-
-
 
 # In the order in which a reader meets them; the engine finds its own.
 MODULES: tuple[ModuleType, ...] = (
@@ -129,4 +125,3 @@ def _outputs(wanted: Wanted) -> Iterator[tuple[str, Document]]:
     for module in MODULES:
         for name, (value, words) in sorted(module.outputs(wanted).items()):
             yield name, {"Value": value, "Description": words}
-
