@@ -1,0 +1,202 @@
+"""ECS on Fargate: a cluster, and a service each for the API and the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tabular.deploy.aws.document import Document, Part, att, ref, resource
+from tabular.deploy.aws.infrastructure.compute import container, scaling
+from tabular.deploy.aws.infrastructure.service import PORT, USER
+from tabular.deploy.aws.wanted import Capacity, Wanted
+from tabular.errors import UnsupportedError
+
+GIB = 2**30
+# GiB that a task may ask for; 20 are there unasked. Source: the developer guide of Amazon ECS,
+# "Fargate task ephemeral storage".
+SMALLEST_DISK, LARGEST_DISK = 21, 200
+_VOLUME = "scratch"
+
+
+def resources(wanted: Wanted) -> Part:
+    """Cluster, tasks, services and what scales them."""
+    return {
+        "Cluster": _cluster(wanted),
+        "ApiTask": _task(wanted, "api"),
+        "ApiService": _api_service(wanted),
+        "WorkerTask": _task(wanted, "worker"),
+        "WorkerService": _service(wanted, "Worker", wanted.workers),
+        **scaling.of_services(wanted),
+    }
+
+
+def _cluster(wanted: Wanted) -> Document:
+    insights = "enabled" if wanted.spec.monitoring.enabled else "disabled"
+    return resource(
+        "AWS::ECS::Cluster",
+        {
+            "CapacityProviders": ["FARGATE", "FARGATE_SPOT"],
+            "ClusterSettings": [{"Name": "containerInsights", "Value": insights}],
+        },
+    )
+
+
+def _task(wanted: Wanted, program: str) -> Document:
+    capacity = wanted.workers if program == "worker" else wanted.api
+    return resource(
+        "AWS::ECS::TaskDefinition",
+        {
+            "RequiresCompatibilities": ["FARGATE"],
+            "NetworkMode": "awsvpc",
+            "RuntimePlatform": {"CpuArchitecture": "X86_64", "OperatingSystemFamily": "LINUX"},
+            "Cpu": str(capacity.cpu),
+            "Memory": str(capacity.memory),
+            "EphemeralStorage": _disk(wanted),
+            "ExecutionRoleArn": att("ExecutionRole", "Arn"),
+            "TaskRoleArn": att("WorkerRole" if program == "worker" else "ApiRole", "Arn"),
+            "Volumes": [{"Name": _VOLUME}],
+            "ContainerDefinitions": list(_containers(wanted, program)),
+        },
+    )
+
+
+def _disk(wanted: Wanted) -> Document | None:
+    disk = wanted.spec.compute.disk
+    if disk is None:
+        return None
+    gib = -(-disk // GIB)
+    if gib > LARGEST_DISK:
+        raise UnsupportedError(
+            f"a task of Fargate has up to {LARGEST_DISK} GiB of disk, not {gib}",
+            where="spec.compute.disk",
+            hint=f"disk: {LARGEST_DISK}Gi, or type: ec2",
+        )
+    return {"SizeInGiB": gib} if gib >= SMALLEST_DISK else None
+
+
+def _containers(wanted: Wanted, program: str) -> Iterator[Document]:
+    if program == "worker":
+        yield _container(wanted, "worker", Essential=True, HealthCheck=_health("worker"))
+        return
+    # Each task migrates first. Migrations lock the database, so it does not matter how many
+    # tasks start at once, and an API never meets a schema older than itself.
+    yield _container(wanted, "migrate", Essential=False)
+    yield _container(
+        wanted,
+        "api",
+        Essential=True,
+        DependsOn=[{"ContainerName": "migrate", "Condition": "SUCCESS"}],
+        PortMappings=[{"ContainerPort": PORT, "Protocol": "tcp"}],
+        HealthCheck=_health("api"),
+    )
+
+
+def _container(wanted: Wanted, program: str, **more: Any) -> Document:
+    found = container.settings(wanted, program)
+    return {
+        "Name": program,
+        "Image": wanted.image,
+        "Command": list(container.COMMANDS[program]),
+        "User": USER,
+        "ReadonlyRootFilesystem": True,
+        "LinuxParameters": {"InitProcessEnabled": True, "Capabilities": {"Drop": ["ALL"]}},
+        # A folder on the task's disk: tables can be larger than the memory that a tmpfs takes.
+        # It has the owner and the mode that the image's VOLUME says.
+        "MountPoints": [{"SourceVolume": _VOLUME, "ContainerPath": container.SCRATCH}],
+        "Environment": [{"Name": name, "Value": value} for name, value in found.items()],
+        "StopTimeout": container.STOP,
+        "LogConfiguration": {
+            "LogDriver": "awslogs",
+            "Options": {
+                "awslogs-group": container.log_group(program),
+                "awslogs-region": ref("AWS::Region"),
+                "awslogs-stream-prefix": program,
+                # A program never waits for its log.
+                "mode": "non-blocking",
+                "max-buffer-size": "25m",
+            },
+        },
+        **more,
+    }
+
+
+def _health(program: str) -> Document:
+    return {
+        "Command": ["CMD", *container.question(program)],
+        "Interval": 10,
+        "Timeout": 5,
+        "Retries": 3,
+        "StartPeriod": 60,
+    }
+
+
+def _api_service(wanted: Wanted) -> Document:
+    balanced = {
+        "LoadBalancers": [
+            {
+                "ContainerName": "api",
+                "ContainerPort": PORT,
+                "TargetGroupArn": ref("TargetGroup"),
+            }
+        ],
+        "HealthCheckGracePeriodSeconds": 60,
+    }
+    # ECS takes a target group only once a listener sends to it.
+    return _service(wanted, "Api", wanted.api, balanced, depends_on=("Listener",))
+
+
+def _service(
+    wanted: Wanted,
+    prefix: str,
+    capacity: Capacity,
+    more: Mapping[str, Any] | None = None,
+    depends_on: tuple[str, ...] = (),
+) -> Document:
+    return resource(
+        "AWS::ECS::Service",
+        {
+            "Cluster": ref("Cluster"),
+            "TaskDefinition": ref(f"{prefix}Task"),
+            # CloudFormation hands this on only when the template changes it, so an update does
+            # not undo what scaling has done since.
+            "DesiredCount": capacity.desired,
+            "CapacityProviderStrategy": list(_strategy(wanted)),
+            "PlatformVersion": "LATEST",
+            "DeploymentConfiguration": {
+                "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
+                "MinimumHealthyPercent": 100,
+                "MaximumPercent": 200,
+            },
+            "AvailabilityZoneRebalancing": "ENABLED",
+            "NetworkConfiguration": {
+                "AwsvpcConfiguration": {
+                    "AssignPublicIp": "DISABLED",
+                    "SecurityGroups": [att("ServiceSecurityGroup", "GroupId")],
+                    "Subnets": wanted.private_subnets,
+                }
+            },
+            "EnableECSManagedTags": True,
+            "PropagateTags": "SERVICE",
+            **(more or {}),
+        },
+        depends_on=depends_on,
+    )
+
+
+def _strategy(wanted: Wanted) -> Iterator[Document]:
+    """Which share of the tasks is spot, above those that never are."""
+    spot = wanted.spec.compute.spot
+    if spot is None:
+        yield {"CapacityProvider": "FARGATE", "Base": 0, "Weight": 1}
+        return
+    if spot.max_price is not None:
+        raise UnsupportedError(
+            "Fargate Spot has one price, which nobody bids for",
+            where="spec.compute.spot.max_price",
+            hint="leave it out, or use type: ec2",
+        )
+    if spot.on_demand_base or spot.share < 100:
+        base, weight = spot.on_demand_base, 100 - spot.share
+        yield {"CapacityProvider": "FARGATE", "Base": base, "Weight": weight}
+    if spot.share:
+        yield {"CapacityProvider": "FARGATE_SPOT", "Base": 0, "Weight": spot.share}
