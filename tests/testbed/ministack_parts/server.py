@@ -1,8 +1,20 @@
-"""Run the emulator with more resource types; a script for the emulator's own interpreter."""
+"""Run the emulator with what it lacks; a script for the emulator's own interpreter.
+
+Start it by its path: its folder then comes first on the import path, which is how the modules
+beside it are found.
+"""
 
 from __future__ import annotations
 
+import compute
+import contexts
+import guard
+import network
+import repairs
 from ministack.app import main
+
+for part in (network, compute, guard, repairs, contexts):
+    part.install()
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,282 @@
+"""Properties of types that the emulator knows, but loses or takes wrongly."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+from xml.sax.saxutils import escape
+
+from kit import Made, Properties, camel, done
+from ministack.services import autoscaling, ecs, s3
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners
+
+Handler = dict[str, Any]
+
+
+def install() -> None:
+    """Wrap what is repaired."""
+    _wrap("AWS::S3::Bucket", after=_bucket_rest)
+    provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = _bucket_delete
+    provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
+    _wrap("AWS::AutoScaling::AutoScalingGroup", after=_group_rest)
+    autoscaling_actions = autoscaling._ACTION_MAP
+    autoscaling_actions["DescribeAutoScalingGroups"] = _describe_groups
+    _wrap("AWS::ECS::Service", before=_service_numbers, after=_service_rest)
+    _always_ask_for_capabilities()
+    _refuse_unknown_references()
+
+
+def _wrap(
+    resource_type: str,
+    *,
+    before: Callable[[Properties], Properties] = lambda props: props,
+    after: Callable[[str, Properties, Properties], None],
+) -> None:
+    """Run `before` on the properties and `after` on what was made, at create and update."""
+    handler: Handler = provisioners._RESOURCE_HANDLERS[resource_type]
+    create, update = handler["create"], handler["update"]
+    with_logical_id = handler.get("update_with_logical_id")
+
+    def created(logical_id: str, props: Properties, stack: str) -> Made:
+        made: Made = create(logical_id, before(props), stack)
+        after(made[0], {}, before(props))
+        return made
+
+    def updated(
+        physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str
+    ) -> Made:
+        last = (logical_id,) if with_logical_id else ()
+        made: Made = update(physical_id, before(old), before(new), stack, *last)
+        after(made[0], before(old), before(new))
+        return made
+
+    handler.update(create=created, update=updated, update_with_logical_id=True)
+
+
+# --- AWS::S3::Bucket: encryption, lifecycle, tags, ownership, logging, suspended versioning
+
+
+def element(name: str, value: Any) -> str:
+    """A property as XML; a list repeats its element."""
+    if isinstance(value, list):
+        return "".join(element(name, inner) for inner in value)
+    if isinstance(value, dict):
+        inside = "".join(element(key, inner) for key, inner in value.items())
+    else:
+        inside = escape(str(value).lower() if isinstance(value, bool) else str(value))
+    return f"<{name}>{inside}</{name}>"
+
+
+def _document(name: str, value: Any) -> bytes:
+    text = element(name, value)
+    return text.replace(f"<{name}>", f'<{name} xmlns="{s3.S3_NS}">', 1).encode()
+
+
+def encryption_xml(config: Properties) -> bytes:
+    """``BucketEncryption`` as the body of PutBucketEncryption."""
+    names = {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}
+    rules = [
+        {
+            names.get(key, key): (
+                {"KMSMasterKeyID" if k == "KMSMasterKeyID" else k: v for k, v in value.items()}
+                if isinstance(value, dict)
+                else value
+            )
+            for key, value in rule.items()
+        }
+        for rule in config["ServerSideEncryptionConfiguration"]
+    ]
+    return _document("ServerSideEncryptionConfiguration", {"Rule": rules})
+
+
+def lifecycle_xml(config: Properties) -> bytes:
+    """``LifecycleConfiguration`` as the body of PutBucketLifecycleConfiguration."""
+    return _document("LifecycleConfiguration", {"Rule": [_rule(rule) for rule in config["Rules"]]})
+
+
+def _rule(rule: Properties) -> Properties:
+    made: Properties = {"ID": rule["Id"]} if "Id" in rule else {}
+    made["Status"] = rule["Status"]
+    narrowing: Properties = {
+        key: rule[key]
+        for key in ("Prefix", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
+        if key in rule
+    }
+    tags = rule.get("TagFilters", [])
+    if len(tags) + len(narrowing) > 1:
+        made["Filter"] = {"And": {**narrowing, **({"Tag": tags} if tags else {})}}
+    else:
+        made["Filter"] = {**narrowing, **({"Tag": tags} if tags else {})}
+    expiration = {
+        short: rule[long]
+        for short, long in (
+            ("Days", "ExpirationInDays"),
+            ("Date", "ExpirationDate"),
+            ("ExpiredObjectDeleteMarker", "ExpiredObjectDeleteMarker"),
+        )
+        if long in rule
+    }
+    if expiration:
+        made["Expiration"] = expiration
+    made["Transition"] = [
+        {
+            **({"Days": move["TransitionInDays"]} if "TransitionInDays" in move else {}),
+            **({"Date": move["TransitionDate"]} if "TransitionDate" in move else {}),
+            "StorageClass": move["StorageClass"],
+        }
+        for move in [*rule.get("Transitions", []), *filter(None, [rule.get("Transition")])]
+    ]
+    made["NoncurrentVersionTransition"] = [
+        {
+            "NoncurrentDays": move["TransitionInDays"],
+            "StorageClass": move["StorageClass"],
+            **{k: move[k] for k in ("NewerNoncurrentVersions",) if k in move},
+        }
+        for move in rule.get("NoncurrentVersionTransitions", [])
+    ]
+    if "NoncurrentVersionExpiration" in rule:
+        made["NoncurrentVersionExpiration"] = rule["NoncurrentVersionExpiration"]
+    elif "NoncurrentVersionExpirationInDays" in rule:
+        days = rule["NoncurrentVersionExpirationInDays"]
+        made["NoncurrentVersionExpiration"] = {"NoncurrentDays": days}
+    if "AbortIncompleteMultipartUpload" in rule:
+        made["AbortIncompleteMultipartUpload"] = rule["AbortIncompleteMultipartUpload"]
+    return made
+
+
+def _tags_xml(tags: list[Properties]) -> bytes:
+    return _document("Tagging", {"TagSet": {"Tag": tags}})
+
+
+def _ownership_xml(config: Properties) -> bytes:
+    return _document("OwnershipControls", {"Rule": config["Rules"]})
+
+
+def _logging_xml(config: Properties) -> bytes:
+    enabled = {
+        "TargetBucket": config.get("DestinationBucketName", ""),
+        "TargetPrefix": config.get("LogFilePrefix", ""),
+    }
+    return _document("BucketLoggingStatus", {"LoggingEnabled": enabled})
+
+
+_BUCKET_PARTS = (
+    ("BucketEncryption", encryption_xml, s3._put_bucket_encryption, s3._delete_bucket_encryption),
+    ("LifecycleConfiguration", lifecycle_xml, s3._put_bucket_lifecycle, s3._delete_bucket_lifecycle),
+    ("Tags", _tags_xml, s3._put_bucket_tagging, s3._delete_bucket_tagging),
+    ("OwnershipControls", _ownership_xml, s3._put_bucket_ownership_controls,
+     s3._delete_bucket_ownership_controls),
+    ("LoggingConfiguration", _logging_xml, s3._put_bucket_logging,
+     lambda name: s3._put_bucket_logging(name, _document("BucketLoggingStatus", {}))),
+)  # fmt: skip
+
+
+def _bucket_rest(name: str, old: Properties, new: Properties) -> None:
+    for prop, to_xml, put, delete in _BUCKET_PARTS:
+        if new.get(prop):
+            done(put(name, to_xml(new[prop])))
+        elif old.get(prop):
+            done(delete(name))
+    if new.get("VersioningConfiguration", {}).get("Status") == "Suspended":
+        s3._bucket_versioning[name] = "Suspended"
+
+
+def _bucket_delete(physical_id: str, props: Properties) -> None:
+    """As S3 does: a bucket that holds anything is not deleted."""
+    if physical_id in s3._buckets:
+        done(s3._delete_bucket(physical_id))
+
+
+# --- AWS::AutoScaling::AutoScalingGroup: mixed instances, target groups, and their description
+
+_GROUP_PARTS = ("MixedInstancesPolicy", "TargetGroupARNs", "CapacityRebalance",
+                "MaxInstanceLifetime", "DefaultInstanceWarmup")  # fmt: skip
+
+
+def _group_rest(name: str, old: Properties, new: Properties) -> None:
+    record = autoscaling._asgs[name]
+    if "MinSize" in new and "MaxSize" in new and int(new["MinSize"]) > int(new["MaxSize"]):
+        raise ValueError(
+            "Max bound, %s, must be greater than or equal to min bound, %s"
+            % (new["MaxSize"], new["MinSize"])
+        )
+    for part in _GROUP_PARTS:
+        record.pop(part, None)
+        if part in new:
+            record[part] = copy.deepcopy(new[part])
+
+
+def _describe_groups(parameters: dict[str, Any]) -> tuple[int, Any, Any]:
+    status, headers, body = autoscaling._describe_asgs(parameters)
+    text = body.decode() if isinstance(body, bytes) else body
+    for name, record in autoscaling._asgs.items():
+        parts = "".join(
+            f"<{part}>{autoscaling._member_xml(record[part])}</{part}>"
+            for part in _GROUP_PARTS
+            if part in record
+        )
+        head = f"<AutoScalingGroupName>{name}</AutoScalingGroupName><AutoScalingGroupARN>"
+        text = text.replace(head, parts + head)
+    return status, headers, text.encode()
+
+
+# --- AWS::ECS::Service: numbers that a Ref brings as text, and what the create drops
+
+_SERVICE_REST = ("HealthCheckGracePeriodSeconds", "EnableExecuteCommand", "PlatformVersion")
+
+
+def _service_numbers(props: Properties) -> Properties:
+    props = copy.deepcopy(props)
+    for name in ("DesiredCount", "HealthCheckGracePeriodSeconds"):
+        if name in props:
+            props[name] = int(props[name])
+    for balancer in props.get("LoadBalancers", []):
+        if "ContainerPort" in balancer:
+            balancer["ContainerPort"] = int(balancer["ContainerPort"])
+    return props
+
+
+def _service_rest(physical_id: str, old: Properties, new: Properties) -> None:
+    rest = {name: new[name] for name in _SERVICE_REST if name in new}
+    if rest and not old:
+        where = {"cluster": new.get("Cluster", "default"), "service": physical_id}
+        done(ecs._update_service({**where, **camel(rest)}))
+
+
+# --- The template: capabilities and references are always checked
+
+
+def _always_ask_for_capabilities() -> None:
+    """CloudFormation asks for CAPABILITY_IAM always; the emulator only with ``AUTH=true``."""
+    handlers._capabilities_enforced = lambda: True
+
+
+def _refuse_unknown_references() -> None:
+    """A Ref to nothing is a ValidationError; the emulator takes the name for the value."""
+    original = engine.validate_template_support
+
+    def checked(template: Properties, conditions: Any, params: Any = None) -> None:
+        original(template, conditions, params=params)
+        for block in ("Resources", "Outputs"):
+            missing = unknown_references(template, block)
+            if missing:
+                raise ValueError(
+                    "Template format error: Unresolved resource dependencies "
+                    f"[{', '.join(missing)}] in the {block} block of the template"
+                )
+
+    handlers.validate_template_support = checked
+    changesets.validate_template_support = checked
+
+
+def unknown_references(template: Properties, block: str) -> list[str]:
+    """The names in a block that neither a parameter nor a resource of the template has."""
+    known = {*template.get("Parameters", {}), *template.get("Resources", {})}
+    asked: set[str] = set()
+    for entry in (template.get(block) or {}).values():
+        if isinstance(entry, dict):
+            asked |= {name for name, _ in engine._intrinsic_references(entry)}
+            depends = entry.get("DependsOn", [])
+            asked |= {depends} if isinstance(depends, str) else set(depends)
+    return sorted(name for name in asked - known if not name.startswith("AWS::"))
