@@ -77,3 +77,9 @@ def policy(*statements: Mapping[str, Any]) -> Document:
 def allow(actions: Sequence[str], resources: Any, **more: Any) -> Document:
     """A statement that allows; ``more`` are e.g. ``Principal``, ``Condition``, ``Sid``."""
     return {"Effect": "Allow", "Action": sorted(actions), "Resource": resources, **more}
+
+
+def trust(service: str, **more: Any) -> Document:
+    """Who may take on a role: a service such as ``backup.amazonaws.com``."""
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+    return policy({**statement, **more})

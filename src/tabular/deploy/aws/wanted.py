@@ -166,6 +166,12 @@ class Wanted:
         return self.spec.storage.bucket or ref("Bucket")
 
     @property
+    def versioned(self) -> bool:
+        """Whether the bucket keeps old versions: AWS Backup and replication take no other."""
+        storage = self.spec.storage
+        return storage.versioning or storage.cross_region or self.spec.backup.enabled
+
+    @property
     def key_arn(self) -> Any:
         """ARN or alias of the key that everything is encrypted with."""
         return self.spec.security.kms_key or att("Key", "Arn")
