@@ -20,6 +20,7 @@ WHERE = "spec.overrides.aws"
 
 # Names of our own, with what they are; each is read by one compiler.
 OPTIONS: Mapping[str, str] = {
+    "hosted_zone_id": "id of the zone in Route 53 that networking.domain is in, such as Z0123ABC",
     "replica_bucket": "ARN of a versioned bucket in another region, for storage.cross_region",
 }
 

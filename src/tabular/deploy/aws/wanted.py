@@ -132,6 +132,11 @@ class Wanted:
         return [ref(f"PublicSubnet{number}") for number in self.zone_numbers]
 
     @property
+    def nat(self) -> Literal["single", "per-zone", "none"]:
+        """How a private subnet of our own VPC reaches the internet."""
+        return self.spec.networking.nat or ("per-zone" if self.ha else "single")
+
+    @property
     def zone_numbers(self) -> range:
         """From 1, as they stand in logical ids."""
         return range(1, self.zones + 1)

@@ -1,0 +1,81 @@
+"""Endpoints of AWS's own services within the VPC, so that images, secrets and logs stay inside it.
+
+The gateway to S3 costs nothing; the others cost by the hour and zone, so only what carries much or
+is secret has one, unless there is no other way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tabular.deploy.aws.document import Document, Part, ref, resource, sub
+from tabular.deploy.aws.infrastructure.networking.groups import endpoint_group
+from tabular.deploy.aws.wanted import Wanted
+
+# Logical id to the name of the service, which is also that of its endpoint.
+_ALWAYS: Mapping[str, str] = {
+    "EcrApiEndpoint": "ecr.api",
+    "EcrDkrEndpoint": "ecr.dkr",
+    "LogsEndpoint": "logs",
+    "SecretsManagerEndpoint": "secretsmanager",
+}
+_ALONE: Mapping[str, str] = {
+    "KmsEndpoint": "kms",
+    "MonitoringEndpoint": "monitoring",
+    "SqsEndpoint": "sqs",
+    "SsmEndpoint": "ssm",
+    "StsEndpoint": "sts",
+}
+# What an instance asks besides: to say that it is up, and to let in an administrator.
+_INSTANCES: Mapping[str, str] = {
+    "CloudFormationEndpoint": "cloudformation",
+    "Ec2MessagesEndpoint": "ec2messages",
+    "SsmMessagesEndpoint": "ssmmessages",
+}
+
+
+def endpoints(wanted: Wanted) -> Part:
+    """The endpoints in a VPC of our own."""
+    return {
+        "S3Endpoint": resource(
+            "AWS::EC2::VPCEndpoint",
+            {
+                "VpcId": ref("Vpc"),
+                "VpcEndpointType": "Gateway",
+                "ServiceName": _service_name("s3"),
+                "RouteTableIds": [ref(f"PrivateRouteTable{one}") for one in wanted.zone_numbers],
+            },
+        ),
+        "EndpointSecurityGroup": endpoint_group(wanted),
+        **{name: _interface(wanted, service) for name, service in interfaces(wanted).items()},
+    }
+
+
+def interfaces(wanted: Wanted) -> Mapping[str, str]:
+    """The services that have an interface in the private subnets, by logical id."""
+    found = dict(_ALWAYS)
+    if wanted.nat == "none":
+        found |= _ALONE
+        if wanted.kind in ("ec2", "batch"):
+            found |= _INSTANCES
+        if wanted.spec.monitoring.tracing:
+            found["XrayEndpoint"] = "xray"
+    return dict(sorted(found.items()))
+
+
+def _interface(wanted: Wanted, service: str) -> Document:
+    return resource(
+        "AWS::EC2::VPCEndpoint",
+        {
+            "VpcId": ref("Vpc"),
+            "VpcEndpointType": "Interface",
+            "ServiceName": _service_name(service),
+            "SubnetIds": wanted.private_subnets,
+            "SecurityGroupIds": [ref("EndpointSecurityGroup")],
+            "PrivateDnsEnabled": True,
+        },
+    )
+
+
+def _service_name(service: str) -> Document:
+    return sub(f"com.amazonaws.${{AWS::Region}}.{service}")
