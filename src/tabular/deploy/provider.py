@@ -256,8 +256,18 @@ class ProviderOptions:
         home: folder for state of the standalone provider; None for the XDG default.
         runtime: ``process`` or ``container``, standalone only.
         ready_timeout: seconds that a new release may take to get ready; None for the default.
+        region: of a cloud, where the spec names none.
+        profile: of a cloud's credentials on this machine; the vendor's own choice if None.
+        role_arn: AWS only: a role to take on first, e.g. in another account.
+        endpoint_url: of a cloud's services, for emulators and private endpoints.
+        keep_failed: leave what failed as it is, for looking at it, where the engine can.
     """
 
     home: Path | None = None
     runtime: str | None = None
     ready_timeout: float | None = None
+    region: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    endpoint_url: str | None = None
+    keep_failed: bool = False

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tabular.deploy.stack import Resource
+
 Document = dict[str, Any]
 Part = dict[str, Document]
 
@@ -83,3 +85,17 @@ def trust(service: str, **more: Any) -> Document:
     """Who may take on a role: a service such as ``backup.amazonaws.com``."""
     statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
     return policy({**statement, **more})
+
+
+def index(template: Mapping[str, Any]) -> tuple[Resource, ...]:
+    """The resources of a template as a plan lists them, in the order they stand there."""
+    return tuple(
+        Resource(
+            id=name,
+            type=document["Type"],
+            properties=document.get("Properties", {}),
+            depends_on=tuple(document.get("DependsOn", ())),
+            stateful=bool(document.get("Metadata", {}).get(KEPT)),
+        )
+        for name, document in template["Resources"].items()
+    )

@@ -7,12 +7,11 @@ the release, and a change of the spec alone is a change too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from types import ModuleType
-from typing import Any
 
-from tabular.deploy.aws.document import KEPT, Document, Part, ref, resource
+from tabular.deploy.aws.document import Document, Part, index, ref, resource
 from tabular.deploy.aws.infrastructure import (
     backup,
     cache,
@@ -29,7 +28,7 @@ from tabular.deploy.aws.overrides import lay_over
 from tabular.deploy.aws.tags import tagged
 from tabular.deploy.aws.wanted import Wanted
 from tabular.deploy.spec import canonical
-from tabular.deploy.stack import Resource, Stack
+from tabular.deploy.stack import Stack
 
 # In the order in which a reader meets them; the engine finds its own.
 MODULES: tuple[ModuleType, ...] = (
@@ -89,20 +88,6 @@ def build(wanted: Wanted) -> Stack:
         spec=spec,
         tags=tags,
         reductions=reductions,
-    )
-
-
-def index(template: Mapping[str, Any]) -> tuple[Resource, ...]:
-    """The resources of a template as a plan lists them, in the order they stand there."""
-    return tuple(
-        Resource(
-            id=name,
-            type=document["Type"],
-            properties=document.get("Properties", {}),
-            depends_on=tuple(document.get("DependsOn", ())),
-            stateful=bool(document.get("Metadata", {}).get(KEPT)),
-        )
-        for name, document in template["Resources"].items()
     )
 
 

@@ -1,0 +1,176 @@
+"""An operation of CloudFormation as a stream of our events, and why it failed if it did.
+
+Reading is all that it does: whoever follows may die, and another one follows from the beginning.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tabular.deploy.aws.session import explained
+from tabular.deploy.aws.stacks import Found, Stacks
+from tabular.deploy.events import Event, EventStatus
+from tabular.errors import WaitTimeoutError
+
+PAUSE = 3.0  # seconds between two questions; CloudFormation's own console asks about as often
+LIMIT = 3 * 3600.0  # seconds; a Multi-AZ database and a certificate take less than one hour
+_SECONDARY = ("cancelled", "Resource creation cancelled", "Resource update cancelled")
+
+
+@dataclass
+class Heard:
+    """What was heard of an operation so far.
+
+    Attributes:
+        failures: resource and reason of each failure, in the order of time.
+    """
+
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        """The first causes; what was cancelled because of them is left out."""
+        first = [
+            f"{name}: {why}"
+            for name, why in self.failures
+            if why and not any(word in why for word in _SECONDARY)
+        ]
+        return "; ".join(dict.fromkeys(first))
+
+
+class Follower:
+    """Follows operations.
+
+    Args:
+        stacks: reads them.
+        sleep: waits, seconds.
+        clock: monotonic seconds.
+        pause: seconds between two questions.
+        limit: seconds after which it is no longer waited for.
+    """
+
+    def __init__(
+        self,
+        stacks: Stacks,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        pause: float = PAUSE,
+        limit: float = LIMIT,
+    ) -> None:
+        self._stacks = stacks
+        self._sleep = sleep
+        self._clock = clock
+        self._pause = pause
+        self._limit = limit
+
+    def last_event(self, name: str, region: str) -> str | None:
+        """Id of the newest event of a stack; None where it has none."""
+        with explained("cloudformation:DescribeStackEvents"):
+            page = self._stacks.client(region).describe_stack_events(StackName=name)
+        events = page["StackEvents"]
+        return events[0]["EventId"] if events else None
+
+    def operation(
+        self, stack_id: str, region: str, heard: Heard, *, after: str | None
+    ) -> Iterator[Event]:
+        """Events of the operation that runs or ran last, until it ends.
+
+        Args:
+            stack_id: ARN of the stack, which leads to it also when it is deleted.
+            region: where.
+            heard: is filled.
+            after: id of the last event before it; None to find its beginning.
+
+        Raises:
+            WaitTimeoutError: it takes longer than the limit; it goes on.
+        """
+        deadline = self._clock() + self._limit
+        seen: set[str] = set()
+        number = 1
+        while True:
+            # The state first: what happens in between is in the events that are read after it.
+            status, reason = self._state(stack_id, region)
+            for raw in self._since(stack_id, region, after):
+                if raw["EventId"] in seen:
+                    continue
+                seen.add(raw["EventId"])
+                event = _event(number, raw, stack_id)
+                if event.status is EventStatus.FAILED and event.resource:
+                    heard.failures.append((event.resource, event.reason))
+                yield event
+                number += 1
+            if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
+                return
+            if self._clock() + self._pause > deadline:
+                raise WaitTimeoutError(
+                    f"the stack is {status} after {self._limit / 60:.0f} min"
+                    + (f": {reason}" if reason else ""),
+                    where=stack_id,
+                    hint="it goes on by itself; `inferloop-tabular status` shows it, and the same "
+                    "command again follows it",
+                )
+            self._sleep(self._pause)
+
+    def _state(self, stack_id: str, region: str) -> tuple[str, str]:
+        with explained("cloudformation:DescribeStacks"):
+            (one,) = self._stacks.client(region).describe_stacks(StackName=stack_id)["Stacks"]
+        return one["StackStatus"], one.get("StackStatusReason", "")
+
+    def _since(self, stack_id: str, region: str, after: str | None) -> list[Mapping[str, Any]]:
+        """Raw events after one, or since the operation began, oldest first."""
+        found: list[Mapping[str, Any]] = []
+        with explained("cloudformation:DescribeStackEvents"):
+            pages = self._stacks.client(region).get_paginator("describe_stack_events")
+            for page in pages.paginate(StackName=stack_id):
+                for raw in page["StackEvents"]:
+                    if raw["EventId"] == after:
+                        return found[::-1]
+                    found.append(raw)
+                    if after is None and _begins(raw, stack_id):
+                        return found[::-1]
+        return found[::-1]
+
+
+def _begins(raw: Mapping[str, Any], stack_id: str) -> bool:
+    """Whether an operation that somebody asked for begins with this event."""
+    asked = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
+    return raw["PhysicalResourceId"] == stack_id and raw["ResourceStatus"] in asked
+
+
+def _event(number: int, raw: Mapping[str, Any], stack_id: str) -> Event:
+    whole = raw["PhysicalResourceId"] == stack_id
+    when: datetime = raw["Timestamp"]
+    return Event(
+        sequence=number,
+        time=when,
+        resource="" if whole else raw["LogicalResourceId"],
+        type="" if whole else raw["ResourceType"],
+        status=_status(raw["ResourceStatus"]),
+        reason=raw.get("ResourceStatusReason", "") or ("" if not whole else raw["ResourceStatus"]),
+    )
+
+
+def _status(word: str) -> EventStatus:
+    if word == "DELETE_SKIPPED":
+        return EventStatus.KEPT
+    if word.endswith("FAILED"):
+        return EventStatus.FAILED
+    back = "ROLLBACK" in word
+    if word.endswith("_IN_PROGRESS"):
+        cleaning = "CLEANUP" in word
+        return EventStatus.ROLLING_BACK if back and not cleaning else EventStatus.IN_PROGRESS
+    return EventStatus.ROLLED_BACK if back else EventStatus.COMPLETE
+
+
+def ended_well(found: Found | None) -> bool:
+    """Whether an apply did what it was to do."""
+    return found is not None and found.status in (
+        "CREATE_COMPLETE",
+        "UPDATE_COMPLETE",
+        "IMPORT_COMPLETE",
+    )

@@ -1,0 +1,114 @@
+"""Logs of a deployment: what its log groups in CloudWatch hold, as lines of every provider."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tabular.deploy.aws.session import Session, explained
+from tabular.deploy.aws.stacks import Found, Stacks
+from tabular.deploy.events import utc_now
+from tabular.deploy.provider import LogLine
+from tabular.deploy.target import Target
+
+_GROUP = "AWS::Logs::LogGroup"
+_COMPONENTS = {"ApiLogGroup": "api", "WorkerLogGroup": "worker", "FunctionLogGroup": "function",
+               "JobLogGroup": "job"}  # fmt: skip
+_PAUSE = 2.0  # seconds
+# Lines come to CloudWatch with a delay and not in order: so much is read once more.
+_OVERLAP = timedelta(seconds=30)
+_REMEMBERED = 100_000  # ids of lines that were shown
+_WINDOWS = (timedelta(minutes=10), timedelta(hours=2), timedelta(days=1), timedelta(days=14))
+
+
+class Logs:
+    """Reads logs.
+
+    Args:
+        session: the way to the account.
+        stacks: reads stacks.
+        sleep: waits, seconds.
+        clock: the time, UTC.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        stacks: Stacks,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._session = session
+        self._stacks = stacks
+        self._sleep = sleep
+        self._clock = clock
+
+    def read(self, found: Found, target: Target, *, follow: bool, tail: int) -> Iterator[LogLine]:
+        """The last ``tail`` lines of each log group, then new ones if ``follow``."""
+        region = target.region or ""
+        client = self._session.client("logs", region)
+        groups = self._groups(found, region)
+        begun = self._clock()
+        lines = [
+            line
+            for name, group in groups.items()
+            for line in _last(client, name, group, begun, tail)
+        ]
+        yield from sorted(lines, key=lambda line: (line.time or begun, line.component))
+        if follow:
+            yield from self._new(client, groups, begun)
+
+    def _new(self, client: Any, groups: Mapping[str, str], begun: datetime) -> Iterator[LogLine]:
+        """Lines from a moment on, each once, whenever it arrives within the overlap."""
+        since, seen = begun, dict[str, None]()
+        while True:
+            self._sleep(_PAUSE)
+            now = self._clock()
+            for name, group in groups.items():
+                for raw in _events(client, group, max(begun, since - _OVERLAP)):
+                    if raw["eventId"] not in seen:
+                        seen[raw["eventId"]] = None
+                        yield _line(name, raw)
+            since = now
+            for old in list(seen)[:-_REMEMBERED]:
+                del seen[old]
+
+    def _groups(self, found: Found, region: str) -> dict[str, str]:
+        """Names of the log groups, by component."""
+        with explained("cloudformation:ListStackResources"):
+            pages = self._stacks.client(region).get_paginator("list_stack_resources")
+            return {
+                _COMPONENTS[one["LogicalResourceId"]]: one["PhysicalResourceId"]
+                for page in pages.paginate(StackName=found.id)
+                for one in page["StackResourceSummaries"]
+                if one["LogicalResourceId"] in _COMPONENTS and one.get("PhysicalResourceId")
+            }
+
+
+def _last(client: Any, name: str, group: str, now: datetime, tail: int) -> list[LogLine]:
+    """The last lines; CloudWatch can only be asked from a time on, so ever longer ago."""
+    found: list[LogLine] = []
+    for window in _WINDOWS:
+        found = [_line(name, raw) for raw in _events(client, group, now - window)]
+        if len(found) >= tail:
+            break
+    return found[-tail:] if tail else []
+
+
+def _events(client: Any, group: str, since: datetime) -> list[Mapping[str, Any]]:
+    with explained("logs:FilterLogEvents"):
+        pages = client.get_paginator("filter_log_events").paginate(
+            logGroupName=group, startTime=max(0, int(since.timestamp() * 1000))
+        )
+        return [event for page in pages for event in page["events"]]
+
+
+def _line(component: str, raw: Mapping[str, Any]) -> LogLine:
+    return LogLine(component, str(raw["message"]).rstrip("\n"), _time(raw))
+
+
+def _time(raw: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(raw["timestamp"] / 1000, UTC)

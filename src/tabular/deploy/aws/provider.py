@@ -1,0 +1,68 @@
+"""The AWS provider: the front that the registry finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tabular.deploy.aws import overrides
+from tabular.deploy.aws.compile import PROVIDER, compile_stack, target_of
+from tabular.deploy.aws.doctor import checks
+from tabular.deploy.aws.engine import CloudFormationEngine, Parts
+from tabular.deploy.aws.prices import AwsPrices
+from tabular.deploy.aws.session import Access, Session
+from tabular.deploy.aws.support import CAPABILITIES
+from tabular.deploy.capability import CapabilityTable
+from tabular.deploy.cost import PriceBook
+from tabular.deploy.provider import Check, Engine, ProviderOptions
+from tabular.deploy.spec import Deployment
+from tabular.deploy.stack import Stack
+from tabular.deploy.target import Target
+
+
+class AWSProvider:
+    """Amazon Web Services.
+
+    Args:
+        options: how to reach it.
+        parts: what the engine is made of; of the options' credentials if None.
+    """
+
+    name = PROVIDER
+    capabilities: CapabilityTable = CAPABILITIES
+
+    def __init__(self, options: ProviderOptions, *, parts: Parts | None = None) -> None:
+        access = Access(
+            profile=options.profile,
+            role_arn=options.role_arn,
+            endpoint_url=options.endpoint_url,
+            region=options.region,
+        )
+        self._parts = parts or Parts.of(Session(access))
+        self._engine = CloudFormationEngine(self._parts, keep_failed=options.keep_failed)
+        self.prices: PriceBook | None = AwsPrices()
+
+    @property
+    def engine(self) -> Engine:
+        """The client of CloudFormation."""
+        return self._engine
+
+    def target(self, deployment: Deployment) -> Target:
+        """Where this deployment goes; the region of the credentials where the spec names none."""
+        return target_of(deployment, self._region(deployment))
+
+    def compile(self, deployment: Deployment) -> Stack:
+        """Spec to template; see `compile.compile_stack`."""
+        return compile_stack(deployment, self._region(deployment))
+
+    def check_overrides(self, given: Mapping[str, Any]) -> None:
+        """Look at ``spec.overrides.aws``; see `overrides.check`."""
+        overrides.check(given)
+
+    def doctor(self) -> Iterator[Check]:
+        """Read-only look at what a deploy would need."""
+        return checks(self._parts.session)
+
+    def _region(self, deployment: Deployment) -> str | None:
+        """Of the configuration, which is not even read where the spec names a region."""
+        return deployment.spec.region or self._parts.session.region

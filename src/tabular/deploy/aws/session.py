@@ -1,0 +1,237 @@
+"""The way to an account: credentials as boto3 finds them, and its errors in our words.
+
+Clients are made when they are first needed, so that compiling, validating and exporting need
+neither credentials nor a network. An endpoint of one's own serves emulators and private ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tabular.errors import (
+    ForbiddenError,
+    PreflightError,
+    TabularError,
+    UnavailableError,
+    UsageError,
+)
+from tabular.infra.optional import require
+
+_NEEDS = "deployments on AWS"
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_WRONG = frozenset(
+    {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch",
+     "InvalidAccessKeyId", "AuthFailure", "InvalidSignatureException"}
+)  # fmt: skip
+_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
+)
+_TIRED = frozenset(
+    {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException",
+     "SlowDown", "ServiceUnavailable", "InternalFailure", "InternalError"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach AWS, as opposed to what to put there.
+
+    Attributes:
+        profile: of the shared configuration; the usual chain of boto3 if None.
+        role_arn: a role to take on first, e.g. one in another account.
+        endpoint_url: of every service, for emulators; ``AWS_ENDPOINT_URL`` if None.
+        region: where the usual chain names none.
+    """
+
+    profile: str | None = None
+    role_arn: str | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
+
+
+class Session:
+    """Clients of one set of credentials.
+
+    Args:
+        access: how to reach AWS.
+        base: a session of boto3 to go on from; one of the usual chain if None.
+    """
+
+    def __init__(self, access: Access | None = None, *, base: Any = None) -> None:
+        self._access = access or Access()
+        self._given = base
+
+    @property
+    def region(self) -> str | None:
+        """The region that the credentials' configuration names."""
+        if self._access.region:
+            return self._access.region
+        with explained("your AWS configuration"):
+            found: str | None = self._base.region_name
+            return found
+
+    @functools.cached_property
+    def account(self) -> str:
+        """Number of the account that the credentials belong to."""
+        with explained("sts:GetCallerIdentity"):
+            # The only call that every valid credential may make.
+            region = self.region or "us-east-1"
+            found: str = self.client("sts", region).get_caller_identity()["Account"]
+            return found
+
+    def require_account(self, account: str | None) -> None:
+        """Refuse credentials of another account than the spec names.
+
+        Raises:
+            UsageError: they differ.
+        """
+        if account is not None and account != self.account:
+            raise UsageError(
+                f"the credentials are of account {self.account}, and the spec says {account}",
+                where="spec.account",
+                hint="choose another profile (AWS_PROFILE), or a --role-arn in that account",
+                code="usage.account",
+            )
+
+    def client(self, service: str, region: str) -> Any:
+        """A client of a service; one for each service and region."""
+        return self._clients(service, region)
+
+    @functools.cache  # noqa: B019 - as long as the session, of which there is one for a command
+    def _clients(self, service: str, region: str) -> Any:
+        config = require("botocore.config", extra="aws", needed_by=_NEEDS).Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 8},
+            user_agent_extra="inferloop-tabular",
+            s3={"addressing_style": "path"} if self._access.endpoint_url else {},
+        )
+        with explained(service):
+            return self._session.client(
+                service,
+                region_name=region,
+                endpoint_url=self._access.endpoint_url,
+                config=config,
+            )
+
+    @functools.cached_property
+    def _base(self) -> Any:
+        if self._given is not None:
+            return self._given
+        boto3 = require("boto3", extra="aws", needed_by=_NEEDS)
+        return boto3.Session(profile_name=self._access.profile)
+
+    @functools.cached_property
+    def _session(self) -> Any:
+        with explained("your AWS configuration"):
+            role = self._access.role_arn
+            return self._base if role is None else self._in_role(role)
+
+    def _in_role(self, role: str) -> Any:
+        """A session in a role, whose credentials are renewed before they run out."""
+        boto3 = require("boto3", extra="aws", needed_by=_NEEDS)
+        credentials = require("botocore.credentials", extra="aws", needed_by=_NEEDS)
+        core = require("botocore.session", extra="aws", needed_by=_NEEDS)
+        region = self.region or "us-east-1"
+        sts = self._base.client("sts", region_name=region, endpoint_url=self._access.endpoint_url)
+        refresh = credentials.create_assume_role_refresher(
+            sts, {"RoleArn": role, "RoleSessionName": "inferloop-tabular"}
+        )
+        inner = core.get_session()
+        inner._credentials = credentials.DeferredRefreshableCredentials(
+            method="assume-role", refresh_using=refresh
+        )
+        return boto3.Session(botocore_session=inner, region_name=region)
+
+
+def code_of(error: Exception) -> str:
+    """The service's code of an error, "" where it has none."""
+    answer = getattr(error, "response", None) or {}
+    return str(answer.get("Error", {}).get("Code", ""))
+
+
+def said(error: Exception) -> str:
+    """The service's words of an error."""
+    answer = getattr(error, "response", None) or {}
+    return str(answer.get("Error", {}).get("Message", "") or error)
+
+
+@contextlib.contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Errors of boto3 within the block become ours.
+
+    Args:
+        doing: the call or service, e.g. ``cloudformation:DescribeStacks``.
+
+    Raises:
+        PreflightError: no credentials, expired or wrong ones.
+        ForbiddenError: right ones without the permission.
+        UnavailableError: AWS throttles, is down, or cannot be reached.
+        UsageError: a profile that does not exist.
+    """
+    errors = require("botocore.exceptions", extra="aws", needed_by=_NEEDS)
+    try:
+        yield
+    except errors.ClientError as error:
+        raise _of_service(error, doing) from error
+    except errors.ProfileNotFound as error:
+        raise UsageError(
+            str(error), hint="`aws configure list-profiles` shows them", code="usage.profile"
+        ) from error
+    except (errors.NoCredentialsError, errors.PartialCredentialsError) as error:
+        raise PreflightError(
+            "there are no AWS credentials",
+            where=doing,
+            hint="`aws configure`, `aws sso login`, AWS_PROFILE, or the role of this machine",
+            code="preflight.credentials",
+        ) from error
+    except (errors.TokenRetrievalError, errors.UnauthorizedSSOTokenError) as error:
+        raise PreflightError(
+            "the sign-in of AWS SSO has run out",
+            where=doing,
+            hint="aws sso login",
+            code="preflight.credentials",
+        ) from error
+    except (errors.HTTPClientError, errors.ConnectionError) as error:
+        raise UnavailableError(
+            f"AWS cannot be reached: {error}",
+            where=doing,
+            hint="check the network, the proxy and AWS_ENDPOINT_URL; nothing more was done",
+        ) from error
+    except errors.BotoCoreError as error:
+        raise PreflightError(f"{error}", where=doing, hint="`aws configure list`") from error
+
+
+def _of_service(error: Exception, doing: str) -> TabularError:
+    code, text = code_of(error), said(error)
+    if code in _EXPIRED:
+        return PreflightError(
+            "the AWS credentials have run out",
+            where=doing,
+            hint="sign in again (`aws sso login`), then run the command again; it goes on",
+            code="preflight.credentials",
+        )
+    if code in _WRONG:
+        return PreflightError(
+            f"AWS does not know these credentials: {text}",
+            where=doing,
+            hint="`aws sts get-caller-identity` with the same profile shows who you are",
+            code="preflight.credentials",
+        )
+    if code in _DENIED:
+        return ForbiddenError(
+            f"these credentials may not: {text}",
+            where=doing,
+            hint="`inferloop-tabular aws iam-policy` prints what a deployer needs",
+        )
+    if code in _TIRED:
+        return UnavailableError(
+            f"AWS did not answer after several tries: {code}: {text}",
+            where=doing,
+            hint="wait a minute and run the command again; it goes on where it was",
+        )
+    return PreflightError(f"{code}: {text}", where=doing, code=f"aws.{code or 'unknown'}")
