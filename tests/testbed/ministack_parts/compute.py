@@ -56,6 +56,7 @@ def _queue_update(
         state=new.get("State", "ENABLED"),
         priority=new.get("Priority", 1),
         computeEnvironmentOrder=camel(new.get("ComputeEnvironmentOrder", [])),
+        tags=new.get("Tags", {}),
     )
     return physical_id, {"JobQueueArn": physical_id}
 
@@ -206,7 +207,7 @@ def install() -> None:
         create=_environment_create,
         update=_environment_update,
         delete=_environment_delete,
-        replacing=("ComputeEnvironmentName", "EksConfiguration", "Tags", "Type"),
+        replacing="ComputeEnvironmentName EksConfiguration Tags Type",
         named_by="ComputeEnvironmentName",
     )
     register(
@@ -214,7 +215,7 @@ def install() -> None:
         create=_queue_create,
         update=_queue_update,
         delete=_queue_delete,
-        replacing=("JobQueueName", "JobQueueType", "Tags"),
+        replacing="JobQueueName JobQueueType",
         named_by="JobQueueName",
     )
     register(
@@ -222,14 +223,14 @@ def install() -> None:
         create=_definition_create,
         update=_definition_update,
         delete=_definition_delete,
-        replacing=("JobDefinitionName",),
+        replacing="JobDefinitionName",
     )
     register(
         "AWS::ECS::CapacityProvider",
         create=_provider_create,
         update=_provider_update,
         delete=_provider_delete,
-        replacing=("Name",),
+        replacing="Name",
         named_by="Name",
     )
     register(
@@ -237,25 +238,19 @@ def install() -> None:
         create=_providers_put,
         update=_providers_update,
         delete=_providers_delete,
-        replacing=("Cluster",),
+        replacing="Cluster",
     )
     register(
         "AWS::ApplicationAutoScaling::ScalableTarget",
         create=_target_create,
         update=_target_update,
         delete=_scaling_delete,
-        replacing=("ResourceId", "ScalableDimension", "ServiceNamespace"),
+        replacing="ResourceId ScalableDimension ServiceNamespace",
     )
     register(
         "AWS::ApplicationAutoScaling::ScalingPolicy",
         create=_policy_create,
         update=_policy_update,
         delete=_scaling_delete,
-        replacing=(
-            "PolicyName",
-            "ResourceId",
-            "ScalableDimension",
-            "ScalingTargetId",
-            "ServiceNamespace",
-        ),
+        replacing="PolicyName ResourceId ScalableDimension ScalingTargetId ServiceNamespace",
     )

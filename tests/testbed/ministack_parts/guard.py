@@ -248,7 +248,7 @@ def install() -> None:
         create=_budget_create,
         update=_budget_update,
         delete=_budget_delete,
-        replacing=("NotificationsWithSubscribers",),
+        replacing="NotificationsWithSubscribers",
     )
     register(
         "AWS::Route53::HealthCheck",
@@ -261,28 +261,31 @@ def install() -> None:
         create=_selection_create,
         update=never,
         delete=_selection_delete,
-        replacing=("BackupPlanId", "BackupSelection"),
+        replacing="BackupPlanId BackupSelection",
     )
     register(
         "AWS::WAFv2::WebACLAssociation",
         create=_association_create,
         update=never,
         delete=_association_delete,
-        replacing=("ResourceArn", "WebACLArn"),
+        replacing="ResourceArn WebACLArn",
     )
     register(
         "AWS::SecretsManager::RotationSchedule",
         create=_rotation_create,
         update=_rotation_update,
         delete=_rotation_delete,
-        replacing=("SecretId",),
+        replacing="SecretId",
     )
     register(
         "AWS::ElastiCache::ServerlessCache",
         create=_cache_create,
         update=_cache_update,
         delete=_cache_delete,
-        replacing=("KmsKeyId", "ServerlessCacheName", "SnapshotArnsToRestore", "SubnetIds"),
+        replacing=(
+            "ConnectionType KmsKeyId NetworkType ServerlessCacheName SnapshotArnsToRestore "
+            "SubnetIds"
+        ),
         tags=("Tags", "list"),
         named_by="ServerlessCacheName",
     )

@@ -29,14 +29,14 @@ def register(
     create: Create,
     update: Update,
     delete: Delete,
-    replacing: Iterable[str] = (),
+    replacing: str = "",
     tags: tuple[str, str] | None = None,
     named_by: str | None = None,
 ) -> None:
     """Teach the emulator a type; one that it knows already stays as it is.
 
-    `replacing` are the create-only properties, `tags` the tag property and its shape ("list" or
-    "map"), `named_by` the property whose unchanged value forbids a replacement.
+    `replacing` are the create-only properties in one text, `tags` the tag property and its shape
+    ("list" or "map"), `named_by` the property whose unchanged value forbids a replacement.
     """
     if resource_type in provisioners._RESOURCE_HANDLERS:
         return
@@ -46,7 +46,7 @@ def register(
         "delete": delete,
         "update_with_logical_id": True,
     }
-    provisioners._REPLACING_PROPERTIES[resource_type] = tuple(replacing)
+    provisioners._REPLACING_PROPERTIES[resource_type] = tuple(replacing.split())
     if tags is not None:
         provisioners._STACK_TAG_PROPERTY[resource_type] = tags
     if named_by is not None:
@@ -104,9 +104,9 @@ def camel(value: Any, *, verbatim: Iterable[str] = ("Tags", "Parameters", "Optio
             key[:1].lower() + key[1:]: inner if key in verbatim else camel(inner, verbatim=verbatim)
             for key, inner in value.items()
         }
-    return (
-        [camel(inner, verbatim=verbatim) for inner in value] if isinstance(value, list) else value
-    )
+    if isinstance(value, list):
+        return [camel(inner, verbatim=verbatim) for inner in value]
+    return value
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any], *path: str) -> bool:

@@ -82,6 +82,12 @@ def _nat_delete(physical_id: str, props: Properties) -> None:
 # --- AWS::EC2::SecurityGroupIngress and -Egress: one rule of a group each
 
 _STORES = {False: "IpPermissions", True: "IpPermissionsEgress"}
+_RULE_PARTS = {
+    False: "CidrIp CidrIpv6 FromPort GroupId GroupName IpProtocol SourcePrefixListId "
+    "SourceSecurityGroupId SourceSecurityGroupName SourceSecurityGroupOwnerId ToPort",
+    True: "CidrIp CidrIpv6 DestinationPrefixListId DestinationSecurityGroupId FromPort GroupId "
+    "IpProtocol ToPort",
+}
 
 
 def _rule(egress: bool) -> dict[str, Any]:
@@ -116,22 +122,11 @@ def _rule(egress: bool) -> dict[str, Any]:
                 rule for rule in group[store] if rule.get("SecurityGroupRuleId") != physical_id
             ]
 
-    peer = "Destination" if egress else "Source"
     return {
         "create": create,
         "update": update,
         "delete": delete,
-        "replacing": (
-            "GroupId",
-            "IpProtocol",
-            "FromPort",
-            "ToPort",
-            "CidrIp",
-            "CidrIpv6",
-            f"{peer}SecurityGroupId",
-            f"{peer}PrefixListId",
-            "SourceSecurityGroupName",
-        ),
+        "replacing": _RULE_PARTS[egress],
     }
 
 
@@ -164,7 +159,7 @@ def install() -> None:
         create=_address_create,
         update=_address_update,
         delete=_address_delete,
-        replacing=("Domain", "NetworkBorderGroup", "TransferAddress", "Address", "IpamPoolId"),
+        replacing="Address IpamPoolId NetworkBorderGroup TransferAddress",
         tags=("Tags", "list"),
     )
     register(
@@ -172,7 +167,7 @@ def install() -> None:
         create=_nat_create,
         update=_nat_update,
         delete=_nat_delete,
-        replacing=("AllocationId", "ConnectivityType", "PrivateIpAddress", "SubnetId"),
+        replacing="AllocationId AvailabilityMode ConnectivityType PrivateIpAddress SubnetId VpcId",
         tags=("Tags", "list"),
     )
     register("AWS::EC2::SecurityGroupIngress", **_rule(egress=False))
@@ -183,15 +178,9 @@ def install() -> None:
         update=_flow_log_update,
         delete=_flow_log_delete,
         replacing=(
-            "DeliverLogsPermissionArn",
-            "LogDestination",
-            "LogDestinationType",
-            "LogFormat",
-            "LogGroupName",
-            "MaxAggregationInterval",
-            "ResourceId",
-            "ResourceType",
-            "TrafficType",
+            "DeliverCrossAccountRole DeliverLogsPermissionArn DestinationOptions "
+            "LogDestination LogDestinationType LogFormat LogGroupName "
+            "MaxAggregationInterval ResourceId ResourceType TrafficType"
         ),
         tags=("Tags", "list"),
     )

@@ -19,9 +19,9 @@ def install() -> None:
     _wrap("AWS::S3::Bucket", after=_bucket_rest)
     provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = _bucket_delete
     provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
-    _wrap("AWS::AutoScaling::AutoScalingGroup", after=_group_rest)
-    autoscaling_actions = autoscaling._ACTION_MAP
-    autoscaling_actions["DescribeAutoScalingGroups"] = _describe_groups
+    _wrap("AWS::AutoScaling::AutoScalingGroup", before=_group_bounds, after=_group_rest)
+    autoscaling._ACTION_MAP["DescribeAutoScalingGroups"] = _describe_groups
+    _wrap("AWS::CloudWatch::Alarm", before=_alarm_of_one_metric)
     _wrap("AWS::ECS::Service", before=_service_numbers, after=_service_rest)
     _always_ask_for_capabilities()
     _refuse_unknown_references()
@@ -31,7 +31,7 @@ def _wrap(
     resource_type: str,
     *,
     before: Callable[[Properties], Properties] = lambda props: props,
-    after: Callable[[str, Properties, Properties], None],
+    after: Callable[[str, Properties, Properties], None] = lambda name, old, new: None,
 ) -> None:
     """Run `before` on the properties and `after` on what was made, at create and update."""
     handler: Handler = provisioners._RESOURCE_HANDLERS[resource_type]
@@ -161,23 +161,28 @@ def _logging_xml(config: Properties) -> bytes:
     return _document("BucketLoggingStatus", {"LoggingEnabled": enabled})
 
 
+def _no_logging(name: str) -> tuple[int, Any, Any]:
+    answer: tuple[int, Any, Any] = s3._put_bucket_logging(
+        name, _document("BucketLoggingStatus", {})
+    )
+    return answer
+
+
 _BUCKET_PARTS = (
-    ("BucketEncryption", encryption_xml, s3._put_bucket_encryption, s3._delete_bucket_encryption),
-    ("LifecycleConfiguration", lifecycle_xml, s3._put_bucket_lifecycle, s3._delete_bucket_lifecycle),
-    ("Tags", _tags_xml, s3._put_bucket_tagging, s3._delete_bucket_tagging),
-    ("OwnershipControls", _ownership_xml, s3._put_bucket_ownership_controls,
-     s3._delete_bucket_ownership_controls),
-    ("LoggingConfiguration", _logging_xml, s3._put_bucket_logging,
-     lambda name: s3._put_bucket_logging(name, _document("BucketLoggingStatus", {}))),
-)  # fmt: skip
+    ("BucketEncryption", encryption_xml, "encryption", None),
+    ("LifecycleConfiguration", lifecycle_xml, "lifecycle", None),
+    ("Tags", _tags_xml, "tagging", None),
+    ("OwnershipControls", _ownership_xml, "ownership_controls", None),
+    ("LoggingConfiguration", _logging_xml, "logging", _no_logging),
+)
 
 
 def _bucket_rest(name: str, old: Properties, new: Properties) -> None:
-    for prop, to_xml, put, delete in _BUCKET_PARTS:
+    for prop, to_xml, what, remove in _BUCKET_PARTS:
         if new.get(prop):
-            done(put(name, to_xml(new[prop])))
+            done(getattr(s3, f"_put_bucket_{what}")(name, to_xml(new[prop])))
         elif old.get(prop):
-            done(delete(name))
+            done((remove or getattr(s3, f"_delete_bucket_{what}"))(name))
     if new.get("VersioningConfiguration", {}).get("Status") == "Suspended":
         s3._bucket_versioning[name] = "Suspended"
 
@@ -194,13 +199,15 @@ _GROUP_PARTS = ("MixedInstancesPolicy", "TargetGroupARNs", "CapacityRebalance",
                 "MaxInstanceLifetime", "DefaultInstanceWarmup")  # fmt: skip
 
 
+def _group_bounds(props: Properties) -> Properties:
+    low, high = int(props["MinSize"]), int(props["MaxSize"])
+    if low > high:
+        raise ValueError(f"Max bound, {high}, must be greater than or equal to min bound, {low}")
+    return props
+
+
 def _group_rest(name: str, old: Properties, new: Properties) -> None:
     record = autoscaling._asgs[name]
-    if "MinSize" in new and "MaxSize" in new and int(new["MinSize"]) > int(new["MaxSize"]):
-        raise ValueError(
-            "Max bound, %s, must be greater than or equal to min bound, %s"
-            % (new["MaxSize"], new["MinSize"])
-        )
     for part in _GROUP_PARTS:
         record.pop(part, None)
         if part in new:
@@ -219,6 +226,19 @@ def _describe_groups(parameters: dict[str, Any]) -> tuple[int, Any, Any]:
         head = f"<AutoScalingGroupName>{name}</AutoScalingGroupName><AutoScalingGroupARN>"
         text = text.replace(head, parts + head)
     return status, headers, text.encode()
+
+
+# --- AWS::CloudWatch::Alarm: the emulator refuses metric math, so it watches the first metric
+
+
+def _alarm_of_one_metric(props: Properties) -> Properties:
+    first = next(
+        (part["MetricStat"] for part in props.get("Metrics", []) if "MetricStat" in part), None
+    )
+    if first is None:
+        return props
+    rest = {key: value for key, value in props.items() if key != "Metrics"}
+    return {**first["Metric"], "Period": first["Period"], "Statistic": first["Stat"], **rest}
 
 
 # --- AWS::ECS::Service: numbers that a Ref brings as text, and what the create drops

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import compute
 import contexts
+import drifting
 import guard
 import network
 import repairs
+import replacement
 from ministack.app import main
 
-for part in (network, compute, guard, repairs, contexts):
+for part in (network, compute, guard, repairs, replacement, drifting, contexts):
     part.install()
 
 if __name__ == "__main__":
