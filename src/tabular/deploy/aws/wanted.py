@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tabular.deploy.aws.document import att, ref
+from tabular.deploy.aws.document import ref
+from tabular.deploy.aws.encryption import key_arn
 from tabular.deploy.spec import Deployment
 from tabular.deploy.spec.model import Spec
 from tabular.deploy.target import Target
@@ -178,5 +179,9 @@ class Wanted:
 
     @property
     def key_arn(self) -> Any:
-        """ARN or alias of the key that everything is encrypted with."""
-        return self.spec.security.kms_key or att("Key", "Arn")
+        """ARN of the key that everything is encrypted with.
+
+        Raises:
+            UsageError: the spec names one, but not by an ARN of this region.
+        """
+        return key_arn(self.spec.security.kms_key, self.region)

@@ -1,0 +1,77 @@
+"""Roles and resource policies in the one form that all parts of the template use.
+
+The boundary that a spec asks for is put on here, so a role that is made elsewhere without this
+module is a role without the boundary; a test looks at every role of the whole template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabular.deploy.aws.document import Document, policy, ref, resource, sub, trust
+from tabular.deploy.aws.wanted import Wanted
+
+# Services that act for many customers might be talked into acting for another one.
+OWN_ACCOUNT: Mapping[str, Any] = {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}}
+
+
+def role(
+    wanted: Wanted,
+    service: str,
+    *statements: Mapping[str, Any],
+    managed: Sequence[str] = (),
+    condition: Mapping[str, Any] | None = None,
+    kept: bool = False,
+) -> Document:
+    """A role of IAM, with the boundary that the spec asks for.
+
+    Args:
+        wanted: what is deployed.
+        service: who may take it on, e.g. ``ecs-tasks.amazonaws.com``.
+        statements: what it may do.
+        managed: names of policies that AWS keeps, e.g. ``AmazonSSMManagedInstanceCore``.
+        condition: on who takes it on, such as `OWN_ACCOUNT`.
+        kept: as of :func:`tabular.deploy.aws.document.resource`.
+    """
+    more = {"Condition": dict(condition)} if condition else {}
+    own = {"PolicyName": "own", "PolicyDocument": policy(*statements)}
+    return resource(
+        "AWS::IAM::Role",
+        {
+            "AssumeRolePolicyDocument": trust(service, **more),
+            "PermissionsBoundary": wanted.spec.security.permissions_boundary,
+            "Policies": [own] if statements else None,
+            "ManagedPolicyArns": [managed_policy(name) for name in managed] or None,
+        },
+        kept=kept,
+    )
+
+
+def managed_policy(name: str) -> Document:
+    """ARN of a policy that AWS keeps, with its path: ``service-role/AWSBackup…``."""
+    return sub(f"arn:${{AWS::Partition}}:iam::aws:policy/{name}")
+
+
+def tls_only(actions: str, resources: Any) -> tuple[Document, Document]:
+    """Statements of a resource policy that refuse whoever does not come over TLS 1.2 or newer.
+
+    Args:
+        actions: e.g. ``s3:*``.
+        resources: what the policy is of.
+    """
+
+    def deny(sid: str, condition: Mapping[str, Any]) -> Document:
+        return {
+            "Sid": sid,
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": actions,
+            "Resource": resources,
+            "Condition": dict(condition),
+        }
+
+    return (
+        deny("TlsOnly", {"Bool": {"aws:SecureTransport": "false"}}),
+        deny("Tls12", {"NumericLessThan": {f"{actions.partition(':')[0]}:TlsVersion": "1.2"}}),
+    )
