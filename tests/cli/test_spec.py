@@ -222,10 +222,12 @@ def test_a_flag_given_twice_is_told_without_a_hole(tmp_path: Path) -> None:
 
 
 def test_a_vendor_without_a_provider_is_told_apart_from_a_typing_error(tmp_path: Path) -> None:
-    told = run("plan", "--config", "aws-prod.yaml", home=tmp_path, cwd=EXAMPLES)
+    file = tmp_path / "gcp.yaml"
+    file.write_text("provider: gcp\n", encoding="utf-8")
+    told = run("plan", "--config", str(file), home=tmp_path)
     assert told.code == 2
-    assert "aws-prod.yaml:1:11: no provider 'aws' is installed" in told.err
-    assert "this release brings standalone alone" in told.err
+    assert "gcp.yaml:1:11: no provider 'gcp' is installed" in told.err
+    assert "this release brings aws and standalone" in told.err
     assert "this release" not in run("plan", "--provider", "awz", home=tmp_path).err
     starter = run("init", "--json", home=tmp_path, cwd=tmp_path).json["file"]
-    assert "the one that this release brings" in (tmp_path / starter).read_text("utf-8")
+    assert "This release brings standalone and aws" in (tmp_path / starter).read_text("utf-8")

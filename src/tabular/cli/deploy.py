@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from tabular.cli.confirm import confirm
 from tabular.cli.output import JsonFlag, OutputError, print_json, stdout, tell
-from tabular.cli.place import HomeFlag, RuntimeFlag, TimeoutFlag, YesFlag, connect
+from tabular.cli.place import Reach, RuntimeFlag, TimeoutFlag, YesFlag, reach_flags
 from tabular.cli.render.events import show_events
 from tabular.cli.render.plan import plan_as_dict, print_plan
 from tabular.cli.render.status import STATE_STYLES, status_as_dict
@@ -33,6 +33,12 @@ BudgetFlag = Annotated[
 DataLossFlag = Annotated[
     bool, typer.Option("--allow-data-loss", help="Let an update replace or delete data stores.")
 ]
+KeepFailedFlag = Annotated[
+    bool,
+    typer.Option(
+        "--disable-rollback", help="Clouds only: leave what failed as it is, for looking at it."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,10 +47,12 @@ def register(app: typer.Typer) -> None:
     app.command("deploy")(deploy)
 
 
+@reach_flags
 @spec_flags
 def plan(
     *,
     flags: Overrides,
+    reach: Reach,
     config: ConfigFlag = None,
     strict: StrictFlag = False,
     max_monthly_cost: BudgetFlag = None,
@@ -52,7 +60,6 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit code 2 if there is something to do.")
     ] = False,
-    home: HomeFlag = None,
     runtime: RuntimeFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -66,16 +73,18 @@ def plan(
 
     loaded = read_spec(config, flags)
     with located(loaded):
-        made = _connect(loaded, home, runtime).plan(loaded.deployment)
+        made = _connect(loaded, replace(reach, runtime=runtime)).plan(loaded.deployment)
     _judge(made, _gate(strict, max_monthly_cost, allow_data_loss), as_json=as_json)
     if detailed_exitcode and not made.is_empty:
         raise typer.Exit(2)
 
 
+@reach_flags
 @spec_flags
 def deploy(
     *,
     flags: Overrides,
+    reach: Reach,
     config: ConfigFlag = None,
     strict: StrictFlag = False,
     max_monthly_cost: BudgetFlag = None,
@@ -86,7 +95,7 @@ def deploy(
         bool, typer.Option("--wait", help="Wait until the platform answers; it always does.")
     ] = True,
     timeout: TimeoutFlag = None,
-    home: HomeFlag = None,
+    disable_rollback: KeepFailedFlag = False,
     runtime: RuntimeFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -99,7 +108,8 @@ def deploy(
 
     loaded = read_spec(config, flags)
     with located(loaded):
-        orchestrator = _connect(loaded, home, runtime, timeout)
+        reach = replace(reach, runtime=runtime, timeout=timeout, keep_failed=disable_rollback)
+        orchestrator = _connect(loaded, reach)
         gate = _gate(strict, max_monthly_cost, allow_data_loss)
         go(orchestrator, loaded.deployment, gate, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -130,11 +140,9 @@ def go(
     _report(orchestrator, made, as_json=as_json)
 
 
-def _connect(
-    loaded: Loaded, home: Path | None, runtime: str | None, timeout: str | None = None
-) -> Orchestrator:
+def _connect(loaded: Loaded, reach: Reach) -> Orchestrator:
     try:
-        return connect(loaded.deployment.spec.provider or DEFAULT_PROVIDER, home, runtime, timeout)
+        return reach.connect(loaded.deployment.spec.provider or DEFAULT_PROVIDER)
     except UsageError as error:
         if error.code == "usage.unknown-provider":
             error.where = loaded.place("spec.provider")

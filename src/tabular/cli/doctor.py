@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from tabular.cli.output import JsonFlag, print_json, stdout
-from tabular.cli.place import HomeFlag, ProviderFlag, RuntimeFlag, connect
+from tabular.cli.place import ProviderFlag, Reach, RegionFlag, RuntimeFlag, reach_flags
 from tabular.deploy.names import DEFAULT_PROVIDER
 
 
@@ -17,14 +19,19 @@ def register(app: typer.Typer) -> None:
     app.command("capabilities")(capabilities)
 
 
+@reach_flags
 def doctor(
+    *,
+    reach: Reach,
     provider: ProviderFlag = DEFAULT_PROVIDER,
-    home: HomeFlag = None,
+    region: RegionFlag = None,
     runtime: RuntimeFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Look, without touching, at all a deploy would need. Exit code 1 if something is missing."""
-    checks = tuple(connect(provider, home, runtime).provider.doctor())
+    checks = tuple(
+        replace(reach, region=region, runtime=runtime).connect(provider).provider.doctor()
+    )
     if as_json:
         print_json(
             [{"name": c.name, "ok": c.ok, "detail": c.detail, "hint": c.hint} for c in checks]
@@ -40,7 +47,7 @@ def doctor(
 
 def capabilities(provider: ProviderFlag = DEFAULT_PROVIDER, as_json: JsonFlag = False) -> None:
     """Show how a provider gives each field of the spec: native, emulated or unsupported."""
-    table = connect(provider, None).provider.capabilities
+    table = Reach().connect(provider).provider.capabilities
     if as_json:
         print_json(
             {path: {"support": c.support.value, "note": c.note} for path, c in table.items()}

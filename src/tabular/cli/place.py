@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.provider import Engine, Status
 
 PROVIDER_HELP = (
-    "standalone (this machine), which this release brings; others, such as aws, gcp, azure and "
+    "standalone (this machine) or aws, which this release brings; others, such as gcp, azure and "
     "onprem, only where a plug-in does."
 )
 ProviderFlag = Annotated[str, typer.Option("--provider", help=PROVIDER_HELP)]
@@ -49,18 +50,61 @@ TimeoutFlag = Annotated[
 ]
 
 
-def connect(
-    provider: str, home: Path | None, runtime: str | None = None, timeout: str | None = None
-) -> Orchestrator:
-    """The orchestrator these flags mean.
+ProfileFlag = Annotated[
+    str | None,
+    typer.Option("--profile", help="Clouds only: profile of the credentials; as usual if none."),
+]
+RoleFlag = Annotated[
+    str | None,
+    typer.Option("--role-arn", help="AWS only: a role to take on first, as in another account."),
+]
+EndpointFlag = Annotated[
+    str | None,
+    typer.Option("--endpoint-url", help="Clouds only: another endpoint, such as an emulator's."),
+]
+RegionFlag = Annotated[
+    str | None, typer.Option("--region", help="Clouds only: the region; of the profile if none.")
+]
+_CREDENTIALS = {"profile": ProfileFlag, "role_arn": RoleFlag, "endpoint_url": EndpointFlag}
 
-    Raises:
-        UsageError: no such provider or runtime, or ``timeout`` is no duration.
+
+@dataclass(frozen=True)
+class Reach:
+    """How to reach a provider, as the flags say.
+
+    Attributes:
+        home, runtime: of the standalone provider.
+        region, profile, role_arn, endpoint_url: of a cloud.
+        timeout: a duration, as text.
+        keep_failed: leave what failed as it is.
     """
-    from tabular.deploy import ProviderOptions, open_orchestrator
 
-    options = ProviderOptions(home=home, runtime=runtime, ready_timeout=_seconds(timeout))
-    return open_orchestrator(provider, options)
+    home: Path | None = None
+    runtime: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    endpoint_url: str | None = None
+    timeout: str | None = None
+    keep_failed: bool = False
+
+    def connect(self, provider: str) -> Orchestrator:
+        """The orchestrator these flags mean.
+
+        Raises:
+            UsageError: no such provider or runtime, or ``timeout`` is no duration.
+        """
+        from tabular.deploy import ProviderOptions, open_orchestrator
+
+        said = {key: value for key, value in asdict(self).items() if key != "timeout"}
+        options = ProviderOptions(**said, ready_timeout=_seconds(self.timeout))
+        return open_orchestrator(provider, options)
+
+
+def reach_flags(command: Command) -> Command:
+    """Give a command that takes ``reach: Reach`` the options it is made of."""
+    flags = {"home": HomeFlag, **_CREDENTIALS}
+    return join(command, "reach", flags, lambda said: Reach(**said))
 
 
 def _seconds(timeout: str | None) -> float | None:
@@ -83,18 +127,22 @@ class Place:
         provider: entry-point name.
         name: of the deployment.
         environment: of the deployment.
-        home: for the standalone provider.
+        reach: how to reach the provider, as `Reach` has it.
 
     Attributes:
         orchestrator: drives the provider.
     """
 
     def __init__(
-        self, provider: str, name: str | None, environment: str | None, home: Path | None
+        self,
+        provider: str,
+        name: str | None = None,
+        environment: str | None = None,
+        **reach: Any,
     ) -> None:
-        self.orchestrator = connect(provider, home)
-        self._provider, self._home = provider, home
+        self._provider, self._reach = provider, Reach(**reach)
         self._name, self._environment = name, environment
+        self.orchestrator = self._reach.connect(provider)
 
     @property
     def engine(self) -> Engine:
@@ -103,7 +151,7 @@ class Place:
 
     def reconnect(self, *, runtime: str | None = None, timeout: str | None = None) -> Orchestrator:
         """An orchestrator of the same place with another runtime or patience."""
-        return connect(self._provider, self._home, runtime, timeout)
+        return replace(self._reach, runtime=runtime, timeout=timeout).connect(self._provider)
 
     def find(self) -> Status:
         """The one deployment that is meant.
@@ -121,6 +169,8 @@ def place_flags(command: Command) -> Command:
         "provider": (ProviderFlag, DEFAULT_PROVIDER),
         "name": NameFlag,
         "environment": EnvironmentFlag,
+        "region": RegionFlag,
         "home": HomeFlag,
+        **_CREDENTIALS,
     }
     return join(command, "place", flags, lambda said: Place(**said))

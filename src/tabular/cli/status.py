@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 
 from tabular.cli.output import JsonFlag, print_json, stdout
-from tabular.cli.place import HomeFlag, Place, ProviderFlag, connect, place_flags
+from tabular.cli.place import (
+    Place,
+    ProviderFlag,
+    Reach,
+    RegionFlag,
+    place_flags,
+    reach_flags,
+)
 from tabular.cli.render.status import print_list, print_status, status_as_dict
 from tabular.deploy.names import DEFAULT_PROVIDER
 
@@ -34,11 +43,16 @@ def status(
         raise typer.Exit(5)
 
 
+@reach_flags
 def list_deployments(
-    provider: ProviderFlag = DEFAULT_PROVIDER, home: HomeFlag = None, as_json: JsonFlag = False
+    *,
+    reach: Reach,
+    provider: ProviderFlag = DEFAULT_PROVIDER,
+    region: RegionFlag = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """List all deployments that can be seen from here."""
-    found = connect(provider, home).provider.engine.list()
+    found = replace(reach, region=region).connect(provider).provider.engine.list()
     if as_json:
         print_json([status_as_dict(item) for item in found])
     elif found:

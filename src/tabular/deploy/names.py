@@ -14,6 +14,9 @@ DEFAULT_PROVIDER = "standalone"
 # What a spec may name whether or not this machine has a provider for it.
 VENDORS = ("aws", "azure", "gcp", "onprem", "standalone")
 
+# Those of them that this release brings; the others are a plug-in's.
+OURS = ("aws", "standalone")
+
 
 def provider_names() -> tuple[str, ...]:
     """Names of all installed providers, sorted."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
-from tabular.deploy.names import DEFAULT_PROVIDER, ENTRY_POINT_GROUP, VENDORS, provider_names
+from tabular.deploy.names import DEFAULT_PROVIDER, ENTRY_POINT_GROUP, OURS, VENDORS, provider_names
 from tabular.deploy.provider import Provider, ProviderOptions
 from tabular.errors import ConfigError, TabularError, UsageError, nearest
 
@@ -47,7 +47,7 @@ def _not_installed(name: str) -> UsageError:
         hint = f"{nearest(name, known)}installed providers: {installed}"
         return UsageError(f"no provider {name!r} is installed", hint=hint, code=code)
     return UsageError(
-        f"no provider {name!r} is installed: this release brings {DEFAULT_PROVIDER} alone",
+        f"no provider {name!r} is installed: this release brings {' and '.join(OURS)}",
         hint=f"a spec may say {name}, and a plug-in may bring it; installed providers: {installed}",
         code=code,
     )

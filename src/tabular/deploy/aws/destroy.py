@@ -123,16 +123,11 @@ class Destroyer:
     def _empty_buckets(self, found: Found, region: str) -> None:
         """S3 deletes no bucket with something in it, and CloudFormation does not empty it."""
         s3 = self._session.client("s3", region)
-        with explained("cloudformation:ListStackResources"):
-            pages = self._stacks.client(region).get_paginator("list_stack_resources")
-            buckets = [
-                one["PhysicalResourceId"]
-                for page in pages.paginate(StackName=found.id)
-                for one in page["StackResourceSummaries"]
-                if one["ResourceType"] == "AWS::S3::Bucket"
-                and one["ResourceStatus"] != "DELETE_COMPLETE"
-                and one.get("PhysicalResourceId")
-            ]
+        buckets = [
+            one["PhysicalResourceId"]
+            for one in self._stacks.resources(found, region)
+            if one["ResourceType"] == "AWS::S3::Bucket" and one.get("PhysicalResourceId")
+        ]
         with explained("s3:DeleteObject"):
             for bucket in buckets:
                 empty(s3, bucket, owner=self._session.account)

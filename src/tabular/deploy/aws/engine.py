@@ -7,9 +7,9 @@ that keeps data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from tabular.deploy import answers
 from tabular.deploy.aws.artifacts import Artifacts
@@ -17,7 +17,7 @@ from tabular.deploy.aws.changes import all_new, nothing_new, planned
 from tabular.deploy.aws.changeset import ChangeSet, ChangeSets
 from tabular.deploy.aws.destroy import Destroyer
 from tabular.deploy.aws.drift import Drifts
-from tabular.deploy.aws.follow import Follower, Heard, ended_well
+from tabular.deploy.aws.follow import PAUSE, Follower, Heard, ended_well
 from tabular.deploy.aws.logs import Logs
 from tabular.deploy.aws.session import Session, explained
 from tabular.deploy.aws.stacks import (
@@ -62,17 +62,11 @@ class Parts:
     follower: Follower
 
     @classmethod
-    def of(cls, session: Session, *, pause: float | None = None) -> Parts:
-        """Parts that ask AWS every ``pause`` seconds; as often as is usual if None."""
+    def of(cls, session: Session, *, pause: float = PAUSE) -> Parts:
+        """Parts that ask AWS every ``pause`` seconds."""
         stacks, artifacts = Stacks(session), Artifacts(session)
-        paced = {} if pause is None else {"pause": pause}
-        return cls(
-            session,
-            stacks,
-            artifacts,
-            ChangeSets(stacks, artifacts, **paced),
-            Follower(stacks, **paced),
-        )
+        change_sets = ChangeSets(stacks, artifacts, pause=min(pause, 1.0))
+        return cls(session, stacks, artifacts, change_sets, Follower(stacks, pause=pause))
 
 
 class CloudFormationEngine:
@@ -131,14 +125,16 @@ class CloudFormationEngine:
         found = self._stacks.find(target)
         if found is None or found.status == "REVIEW_IN_PROGRESS":
             raise answers.nothing_at(target)
-        return status_of(found, self._resources(found, target.region or ""))
+        return status_of(found, self._stacks.resources(found, target.region or ""))
 
     def list(self) -> tuple[Status, ...]:
         """Every deployment in the region of these credentials, sorted by target."""
         region = self._session.region
         if region is None:
             raise UsageError("no region is named", hint="--region eu-west-1, or AWS_REGION")
-        found = [status_of(one, self._resources(one, region)) for one in self._stacks.ours(region)]
+        found = [
+            status_of(one, self._stacks.resources(one, region)) for one in self._stacks.ours(region)
+        ]
         return tuple(sorted(found, key=lambda status: status.target.id))
 
     def drift(self, target: Target) -> tuple[Drift, ...]:
@@ -253,15 +249,6 @@ class CloudFormationEngine:
                 self._stacks.client(target.region or "").update_termination_protection(
                     StackName=stack_id, EnableTerminationProtection=True
                 )
-
-    def _resources(self, found: Found, region: str) -> list[Mapping[str, Any]]:
-        with explained("cloudformation:ListStackResources"):
-            pages = self._stacks.client(region).get_paginator("list_stack_resources")
-            return [
-                one
-                for page in pages.paginate(StackName=found.id)
-                for one in page["StackResourceSummaries"]
-            ]
 
     def _require_usable(self, found: Found | None) -> None:
         """Refuse a stack in whose state nothing can be planned.

@@ -13,9 +13,7 @@ from tabular.deploy.events import utc_now
 from tabular.deploy.provider import LogLine
 from tabular.deploy.target import Target
 
-_GROUP = "AWS::Logs::LogGroup"
-_COMPONENTS = {"ApiLogGroup": "api", "WorkerLogGroup": "worker", "FunctionLogGroup": "function",
-               "JobLogGroup": "job"}  # fmt: skip
+_COMPONENTS = {"ApiLogGroup": "api", "WorkerLogGroup": "worker"}
 _PAUSE = 2.0  # seconds
 # Lines come to CloudWatch with a delay and not in order: so much is read once more.
 _OVERLAP = timedelta(seconds=30)
@@ -78,14 +76,11 @@ class Logs:
 
     def _groups(self, found: Found, region: str) -> dict[str, str]:
         """Names of the log groups, by component."""
-        with explained("cloudformation:ListStackResources"):
-            pages = self._stacks.client(region).get_paginator("list_stack_resources")
-            return {
-                _COMPONENTS[one["LogicalResourceId"]]: one["PhysicalResourceId"]
-                for page in pages.paginate(StackName=found.id)
-                for one in page["StackResourceSummaries"]
-                if one["LogicalResourceId"] in _COMPONENTS and one.get("PhysicalResourceId")
-            }
+        return {
+            _COMPONENTS[one["LogicalResourceId"]]: one["PhysicalResourceId"]
+            for one in self._stacks.resources(found, region)
+            if one["LogicalResourceId"] in _COMPONENTS and one.get("PhysicalResourceId")
+        }
 
 
 def _last(client: Any, name: str, group: str, now: datetime, tail: int) -> list[LogLine]:

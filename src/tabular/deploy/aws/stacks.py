@@ -151,6 +151,17 @@ class Stacks:
             if found is not None and "target" in found.described:
                 yield found
 
+    def resources(self, found: Found, region: str) -> tuple[Mapping[str, Any], ...]:
+        """``StackResourceSummary`` of each resource that is there."""
+        with explained("cloudformation:ListStackResources"):
+            pages = self.client(region).get_paginator("list_stack_resources")
+            return tuple(
+                one
+                for page in pages.paginate(StackName=found.id)
+                for one in page["StackResourceSummaries"]
+                if one["ResourceStatus"] != "DELETE_COMPLETE"
+            )
+
     @staticmethod
     def _template(client: Any, name: str) -> Mapping[str, Any]:
         """The template as it was handed in; {} where the stack has none yet."""

@@ -8,9 +8,6 @@ from typing import Any
 from tabular.deploy.aws.stacks import STUCK, Found
 from tabular.deploy.provider import ResourceStatus, State, Status
 
-# Outputs of our templates that have a name of every provider's.
-URL = "url"
-
 
 def status_of(found: Found, resources: Iterable[Mapping[str, Any]]) -> Status:
     """The state of a deployment.
@@ -33,7 +30,6 @@ def status_of(found: Found, resources: Iterable[Mapping[str, Any]]) -> Status:
                 one.get("ResourceStatusReason", "") or one.get("PhysicalResourceId", ""),
             )
             for one in resources
-            if one["ResourceStatus"] != "DELETE_COMPLETE"
         ),
         outputs=dict(found.outputs),
         detail=_detail(found),

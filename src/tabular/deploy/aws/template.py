@@ -54,7 +54,7 @@ def build(wanted: Wanted) -> Stack:
             raise AssertionError(f"{module.__name__} makes again: {', '.join(sorted(twice))}")
         parts |= added
     parts[DESCRIPTION] = _description()
-    tags = _tags(wanted)
+    tags = wanted.tags
     parts = {name: tagged(document, tags) for name, document in parts.items()}
     parts = lay_over(parts, wanted.overrides)
     spec = canonical(wanted.deployment)
@@ -96,14 +96,6 @@ def _description() -> Document:
         "AWS::SSM::Parameter",
         {"Type": "String", "Value": ref(RELEASE), "Description": "Release that is deployed."},
     )
-
-
-def _tags(wanted: Wanted) -> dict[str, str]:
-    own = {
-        "inferloop:deployment": wanted.target.name,
-        "inferloop:environment": wanted.target.environment,
-    }
-    return dict(sorted({**wanted.deployment.metadata.labels, **own}.items()))
 
 
 def _outputs(wanted: Wanted) -> Iterator[tuple[str, Document]]:

@@ -82,6 +82,15 @@ class Wanted:
         return self.target.region or ""
 
     @property
+    def tags(self) -> dict[str, str]:
+        """Tags of everything that is made, sorted: the labels, and whose it is."""
+        own = {
+            "inferloop:deployment": self.target.name,
+            "inferloop:environment": self.target.environment,
+        }
+        return dict(sorted({**self.deployment.metadata.labels, **own}.items()))
+
+    @property
     def production(self) -> bool:
         """Whether guards are on."""
         return self.target.environment == PRODUCTION

@@ -55,6 +55,7 @@ class StandaloneProvider:
                 f"there is no runtime {options.runtime!r}",
                 hint=f"{nearest(options.runtime, RUNTIMES)}choose one of: {', '.join(RUNTIMES)}",
             )
+        _require_own(options)
         self._runtime = options.runtime
         self._home = Home.at(options.home)
         self._code = code or Code.installed()
@@ -86,3 +87,15 @@ class StandaloneProvider:
     def doctor(self) -> Iterator[Check]:
         """Read-only look at what a deploy would need."""
         return doctor.checks(self._home, self._runtime)
+
+
+def _require_own(options: ProviderOptions) -> None:
+    """Refuse what only a cloud could follow, instead of following nothing.
+
+    Raises:
+        UsageError: such an option is given.
+    """
+    clouds = ("region", "profile", "role_arn", "endpoint_url", "keep_failed")
+    for name in (name for name in clouds if getattr(options, name)):
+        flag = "--disable-rollback" if name == "keep_failed" else f"--{name.replace('_', '-')}"
+        raise UsageError(f"{PROVIDER} has no {flag}: it is this machine", hint="leave it out")
