@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_network
 
-from tabular.deploy.aws.document import Document, Part, allow, att, policy, ref, resource, zone
+from tabular.deploy.aws.document import Document, Part, allow, att, ref, resource, zone
+from tabular.deploy.aws.iam import OWN_ACCOUNT, role
 from tabular.deploy.aws.infrastructure.log_groups import log_group
 from tabular.deploy.aws.wanted import Wanted
 from tabular.errors import UsageError
@@ -20,6 +21,12 @@ WHERE = "spec.networking.cidr"
 _LARGEST = 16
 _REFUSED = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4")))
 _ZONES_BITS = 4  # 16 parts: eight for private subnets, eight for public ones
+_WRITING = (
+    "logs:CreateLogStream",
+    "logs:DescribeLogGroups",
+    "logs:DescribeLogStreams",
+    "logs:PutLogEvents",
+)
 _SMALLEST_SUBNET = 27  # a load balancer takes none that is smaller
 
 
@@ -198,12 +205,11 @@ def _nat(wanted: Wanted) -> Iterator[tuple[str, Document]]:
 def _flow_log(wanted: Wanted) -> Part:
     return {
         "FlowLogGroup": log_group(wanted),
-        "FlowLogRole": resource(
-            "AWS::IAM::Role",
-            {
-                "AssumeRolePolicyDocument": _trust(),
-                "Policies": [{"PolicyName": "write-flow-logs", "PolicyDocument": _writing()}],
-            },
+        "FlowLogRole": role(
+            wanted,
+            "vpc-flow-logs.amazonaws.com",
+            allow(_WRITING, att("FlowLogGroup", "Arn")),
+            condition=OWN_ACCOUNT,
         ),
         "FlowLog": resource(
             "AWS::EC2::FlowLog",
@@ -218,19 +224,3 @@ def _flow_log(wanted: Wanted) -> Part:
             },
         ),
     }
-
-
-def _trust() -> Document:
-    return policy(
-        {
-            "Effect": "Allow",
-            "Action": "sts:AssumeRole",
-            "Principal": {"Service": "vpc-flow-logs.amazonaws.com"},
-            "Condition": {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}},
-        }
-    )
-
-
-def _writing() -> Document:
-    actions = ["CreateLogStream", "DescribeLogGroups", "DescribeLogStreams", "PutLogEvents"]
-    return policy(allow([f"logs:{name}" for name in actions], att("FlowLogGroup", "Arn")))

@@ -1,0 +1,86 @@
+"""The topic that alarms and the budget speak to, and who listens."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from tabular.deploy.aws.document import Document, Part, allow, policy, ref, resource
+from tabular.deploy.aws.iam import OWN_ACCOUNT
+from tabular.deploy.aws.wanted import Wanted
+from tabular.errors import UnsupportedError, UsageError
+from tabular.infra.logs import mask
+
+WHERE = "spec.monitoring.notify"
+_MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+# Services that speak to it, each allowed by the key's policy too.
+_SPEAKERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
+
+
+def topic(wanted: Wanted) -> Part:
+    """The topic with its policy and subscriptions.
+
+    Raises:
+        UnsupportedError, UsageError: somebody is to be told in a way that SNS has not.
+    """
+    return {
+        "AlarmTopic": resource("AWS::SNS::Topic", {"KmsMasterKeyId": wanted.key_arn}),
+        "AlarmTopicPolicy": _policy(),
+        **{_id(one): _subscription(one) for one in wanted.spec.monitoring.notify},
+    }
+
+
+def _policy() -> Document:
+    speaking = allow(
+        ["sns:Publish"],
+        ref("AlarmTopic"),
+        Sid="Speak",
+        Principal={"Service": list(_SPEAKERS)},
+        Condition=OWN_ACCOUNT,
+    )
+    plain = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "sns:Publish",
+        "Resource": ref("AlarmTopic"),
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return resource(
+        "AWS::SNS::TopicPolicy",
+        {"Topics": [ref("AlarmTopic")], "PolicyDocument": policy(speaking, plain)},
+    )
+
+
+def _id(endpoint: str) -> str:
+    """By who listens, so that one more does not move the others."""
+    return f"Subscription{hashlib.sha256(endpoint.encode()).hexdigest()[:12]}"
+
+
+def _subscription(endpoint: str) -> Document:
+    return resource(
+        "AWS::SNS::Subscription",
+        {
+            "TopicArn": ref("AlarmTopic"),
+            "Protocol": _protocol(endpoint),
+            "Endpoint": endpoint,
+        },
+    )
+
+
+def _protocol(endpoint: str) -> str:
+    if endpoint.startswith("https://"):
+        if mask(endpoint) != endpoint:
+            raise UsageError(
+                "the address has a secret in it, which would stand in the template",
+                where=WHERE,
+                hint="name one without a password or token",
+            )
+        return "https"
+    if _MAIL.fullmatch(endpoint):
+        return "email"
+    raise UnsupportedError(
+        f"SNS does not tell {mask(endpoint)!r}",
+        where=WHERE,
+        hint="a mail address, or a URL that begins with https://",
+    )
