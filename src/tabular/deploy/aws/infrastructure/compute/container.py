@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.document import Document, ref
+from tabular.deploy.aws.document import Document, att, ref
 from tabular.deploy.aws.infrastructure.service import (
     API_COMMAND,
     METRICS_PORT,
@@ -15,6 +15,7 @@ from tabular.deploy.aws.infrastructure.service import (
     environment,
 )
 from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.stack import Reduction
 from tabular.infra.config import variable
 
 SCRATCH = "/tmp"  # noqa: S108 - inside the container; the only folder that it may write to
@@ -30,19 +31,33 @@ _ASKED = {"api": (PORT, "/ready"), "worker": (METRICS_PORT, "/health")}
 
 
 def settings(wanted: Wanted, program: str) -> dict[str, Any]:
-    """Variables of a program, sorted: ``api``, ``worker`` or ``migrate``."""
-    found = {**environment(wanted), variable("host"): "0.0.0.0"}  # noqa: S104 - its own network
+    """Variables of a program, sorted: ``api``, ``migrate``, ``worker``, ``function``, ``job``."""
+    found = environment(wanted)
+    if program in _ASKED:
+        found[variable("host")] = "0.0.0.0"  # noqa: S104 - security groups say who gets there
     if program == "worker":
         found[variable("metrics_port")] = str(METRICS_PORT)
     if program == "api" and wanted.own_network:
-        # The load balancer's addresses change, but they are in the network that is made.
-        found[variable("trusted_proxies")] = networks(wanted)
+        found[variable("trusted_proxies")] = _balancers(wanted)
     return dict(sorted(found.items()))
 
 
-def networks(wanted: Wanted) -> Any:
-    """The addresses that the load balancer may have."""
-    return {"Fn::GetAtt": ["Vpc", "CidrBlock"]}
+def reductions(wanted: Wanted) -> Iterator[Reduction]:
+    """What the service cannot know of a network that it did not make."""
+    if wanted.served and not wanted.own_network:
+        yield Reduction(
+            "spec.networking.network",
+            "requests counted for each client",
+            "requests without a key counted for the load balancer",
+            "which addresses an existing network gives the load balancer is not known here",
+        )
+
+
+def _balancers(wanted: Wanted) -> Any:
+    """The addresses that the load balancer may have: those of the subnets it is in."""
+    kind = "Public" if wanted.published else "Private"
+    subnets = [f"{kind}Subnet{number}" for number in wanted.zone_numbers]
+    return {"Fn::Join": [",", [att(name, "CidrBlock") for name in subnets]]}
 
 
 def question(program: str) -> list[str]:
@@ -54,4 +69,4 @@ def question(program: str) -> list[str]:
 
 def log_group(program: str) -> Document:
     """Where its log goes: the API's migrations belong to the API."""
-    return ref("WorkerLogGroup" if program == "worker" else "ApiLogGroup")
+    return ref("ApiLogGroup" if program in ("api", "migrate") else "WorkerLogGroup")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tabular.deploy.aws.document import Document, Part, att, ref, resource
-from tabular.deploy.aws.infrastructure.compute import container, scaling
+from tabular.deploy.aws.infrastructure.compute import container, scaling, schedules
+from tabular.deploy.aws.infrastructure.networking import way_out
 from tabular.deploy.aws.infrastructure.service import PORT, USER
 from tabular.deploy.aws.wanted import Capacity, Wanted
+from tabular.deploy.stack import Reduction
 from tabular.errors import UnsupportedError
 
 GIB = 2**30
@@ -28,6 +30,11 @@ def resources(wanted: Wanted) -> Part:
         "WorkerService": _service(wanted, "Worker", wanted.workers),
         **scaling.of_services(wanted),
     }
+
+
+def reductions(wanted: Wanted) -> Iterator[Reduction]:
+    """Schedules set bounds."""
+    yield from schedules.reductions(wanted)
 
 
 def _cluster(wanted: Wanted) -> Document:
@@ -51,7 +58,7 @@ def _task(wanted: Wanted, program: str) -> Document:
             "RuntimePlatform": {"CpuArchitecture": "X86_64", "OperatingSystemFamily": "LINUX"},
             "Cpu": str(capacity.cpu),
             "Memory": str(capacity.memory),
-            "EphemeralStorage": _disk(wanted),
+            "EphemeralStorage": disk(wanted),
             "ExecutionRoleArn": att("ExecutionRole", "Arn"),
             "TaskRoleArn": att("WorkerRole" if program == "worker" else "ApiRole", "Arn"),
             "Volumes": [{"Name": _VOLUME}],
@@ -60,11 +67,13 @@ def _task(wanted: Wanted, program: str) -> Document:
     )
 
 
-def _disk(wanted: Wanted) -> Document | None:
-    disk = wanted.spec.compute.disk
-    if disk is None:
-        return None
-    gib = -(-disk // GIB)
+def disk(wanted: Wanted) -> Document | None:
+    """The disk of a task; None for the 20 GiB that each one has.
+
+    Raises:
+        UnsupportedError: none has so much.
+    """
+    gib = -(-(wanted.spec.compute.disk or 0) // GIB)
     if gib > LARGEST_DISK:
         raise UnsupportedError(
             f"a task of Fargate has up to {LARGEST_DISK} GiB of disk, not {gib}",
@@ -142,7 +151,7 @@ def _api_service(wanted: Wanted) -> Document:
         "HealthCheckGracePeriodSeconds": 60,
     }
     # ECS takes a target group only once a listener sends to it.
-    return _service(wanted, "Api", wanted.api, balanced, depends_on=("Listener",))
+    return _service(wanted, "Api", wanted.api, balanced, depends_on=["Listener"])
 
 
 def _service(
@@ -150,7 +159,7 @@ def _service(
     prefix: str,
     capacity: Capacity,
     more: Mapping[str, Any] | None = None,
-    depends_on: tuple[str, ...] = (),
+    depends_on: Sequence[str] = (),
 ) -> Document:
     return resource(
         "AWS::ECS::Service",
@@ -179,7 +188,7 @@ def _service(
             "PropagateTags": "SERVICE",
             **(more or {}),
         },
-        depends_on=depends_on,
+        depends_on=[*depends_on, *way_out(wanted)],
     )
 
 

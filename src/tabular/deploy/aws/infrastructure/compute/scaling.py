@@ -1,32 +1,86 @@
-"""When instances are added and removed: target tracking of ECS services."""
+"""When instances are added and removed: target tracking, and the clock.
+
+Both kinds of Auto Scaling that AWS has are given the same targets in their own words.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from tabular.deploy.aws.document import Document, Part, ref, resource, sub
+from tabular.deploy.aws.infrastructure.compute import metrics, schedules
 from tabular.deploy.aws.wanted import Capacity, Wanted
 
 
 def of_services(wanted: Wanted) -> Part:
     """Targets and policies for the services of ECS whose number may change."""
+    actions = schedules.of_target(wanted)
     found: Part = {}
+    if wanted.api.scales or actions:
+        found["ApiScalingTarget"] = _target("Api", wanted.api, actions)
     if wanted.api.scales:
-        found["ApiScalingTarget"] = _target("Api", wanted.api)
-        found["ApiCpuScaling"] = _policy(
-            "Api",
-            wanted,
-            wanted.spec.compute.autoscaling.cpu_target,
-            {"PredefinedMetricSpecification": _predefined("ECSServiceAverageCPUUtilization")},
+        for name, (target, metric) in _api_of_service(wanted).items():
+            found[f"Api{name}Scaling"] = _service_policy(wanted, f"Api{name}", target, metric)
+    if workers_scale(wanted):
+        found["WorkerScalingTarget"] = _target("Worker", wanted.workers, [])
+        found["WorkerBacklogScaling"] = _service_policy(
+            wanted, "WorkerBacklog", metrics.BACKLOG, _customized(metrics.backlog_of_tasks())
         )
     return found
 
 
+def of_groups(wanted: Wanted) -> Part:
+    """Policies and scheduled actions for the groups of instances whose number may change."""
+    found = schedules.of_group(wanted)
+    if wanted.api.scales:
+        for name, (target, metric) in _api_of_group(wanted).items():
+            found[f"Api{name}Scaling"] = _group_policy(wanted, "ApiGroup", target, metric)
+    if workers_scale(wanted):
+        found["WorkerBacklogScaling"] = _group_policy(
+            wanted, "WorkerGroup", metrics.BACKLOG, _customized(metrics.backlog_of_instances())
+        )
+    return found
+
+
+def workers_scale(wanted: Wanted) -> bool:
+    """Whether the number of workers follows the queue; none are started where none are wanted."""
+    return wanted.workers.scales and wanted.workers.minimum > 0
+
+
+def _api_of_service(wanted: Wanted) -> Mapping[str, tuple[float, Document]]:
+    said = wanted.spec.compute.autoscaling
+    found = {"Cpu": (float(said.cpu_target), _predefined("ECSServiceAverageCPUUtilization"))}
+    if said.memory_target is not None:
+        memory = _predefined("ECSServiceAverageMemoryUtilization")
+        found["Memory"] = (float(said.memory_target), memory)
+    return {**found, **_api_by_requests(wanted)}
+
+
+def _api_of_group(wanted: Wanted) -> Mapping[str, tuple[float, Document]]:
+    said = wanted.spec.compute.autoscaling
+    found = {"Cpu": (float(said.cpu_target), _predefined("ASGAverageCPUUtilization"))}
+    if said.memory_target is not None:
+        found["Memory"] = (float(said.memory_target), _customized(metrics.memory("ApiGroup")))
+    return {**found, **_api_by_requests(wanted)}
+
+
+def _api_by_requests(wanted: Wanted) -> Mapping[str, tuple[float, Document]]:
+    requests = wanted.spec.compute.autoscaling.concurrency
+    if requests is None:
+        return {}
+    return {"Requests": (float(requests), _customized(metrics.concurrency()))}
+
+
 def _predefined(name: str) -> Document:
-    return {"PredefinedMetricType": name}
+    return {"PredefinedMetricSpecification": {"PredefinedMetricType": name}}
 
 
-def _target(prefix: str, capacity: Capacity) -> Document:
+def _customized(queries: list[Document]) -> Document:
+    return {"CustomizedMetricSpecification": {"Metrics": queries}}
+
+
+def _target(prefix: str, capacity: Capacity, actions: list[Document]) -> Document:
+    # Application Auto Scaling acts by its service-linked role, which it makes by itself.
     return resource(
         "AWS::ApplicationAutoScaling::ScalableTarget",
         {
@@ -35,26 +89,40 @@ def _target(prefix: str, capacity: Capacity) -> Document:
             "ResourceId": sub(f"service/${{Cluster}}/${{{prefix}Service.Name}}"),
             "MinCapacity": capacity.minimum,
             "MaxCapacity": capacity.maximum,
+            "ScheduledActions": actions or None,
         },
     )
 
 
-def _policy(prefix: str, wanted: Wanted, target: float, metric: Document) -> Document:
-    cooldown = wanted.spec.compute.autoscaling.cooldown
-    seconds: dict[str, Any] = {}
-    if cooldown is not None:
-        whole = int(cooldown.total_seconds())
-        seconds = {"ScaleInCooldown": whole, "ScaleOutCooldown": whole}
+def _service_policy(wanted: Wanted, name: str, target: float, metric: Document) -> Document:
+    cooldown = _cooldown(wanted)
+    waits = {"ScaleInCooldown": cooldown, "ScaleOutCooldown": cooldown} if cooldown else {}
+    prefix = "Worker" if name.startswith("Worker") else "Api"
     return resource(
         "AWS::ApplicationAutoScaling::ScalingPolicy",
         {
-            "PolicyName": "target",
+            # Required, and unique only within the target.
+            "PolicyName": name,
             "PolicyType": "TargetTrackingScaling",
             "ScalingTargetId": ref(f"{prefix}ScalingTarget"),
-            "TargetTrackingScalingPolicyConfiguration": {
-                "TargetValue": target,
-                **metric,
-                **seconds,
-            },
+            "TargetTrackingScalingPolicyConfiguration": {"TargetValue": target, **metric, **waits},
         },
     )
+
+
+def _group_policy(wanted: Wanted, group: str, target: float, metric: Document) -> Document:
+    # Target tracking of groups knows no cooldown: it leaves the group alone while instances warm.
+    return resource(
+        "AWS::AutoScaling::ScalingPolicy",
+        {
+            "AutoScalingGroupName": ref(group),
+            "PolicyType": "TargetTrackingScaling",
+            "EstimatedInstanceWarmup": _cooldown(wanted),
+            "TargetTrackingConfiguration": {"TargetValue": target, **metric},
+        },
+    )
+
+
+def _cooldown(wanted: Wanted) -> int | None:
+    cooldown = wanted.spec.compute.autoscaling.cooldown
+    return None if cooldown is None else int(cooldown.total_seconds())
