@@ -13,9 +13,10 @@ import guard
 import network
 import repairs
 import replacement
+import states
 from ministack.app import main
 
-for part in (network, compute, guard, repairs, replacement, drifting, contexts):
+for part in (network, compute, guard, repairs, replacement, drifting, states, contexts):
     part.install()
 
 if __name__ == "__main__":
