@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabular.infra.logs import mask, may_hold_secret
+from tabular.infra.logs import JsonFormatter, Redactor, mask, may_hold_secret
 
 PIECES = st.sampled_from(
     [
@@ -34,3 +38,31 @@ def test_text_without_a_hint_has_nothing_to_mask(pieces: list[str]) -> None:
 def test_each_kind_of_secret_is_masked(piece: str) -> None:
     assert may_hold_secret(piece)
     assert mask(piece) != piece
+
+
+# What JSON writes otherwise than it is: quotes, backslashes, line breaks, control characters.
+SECRETS = ('say "friend"', "back\\slash\\", "line\nbreak\ttab", "nul\0and\x1f", "Größe\u2028\ud83d")
+TEXTS = st.one_of(
+    st.text(max_size=20),
+    PIECES,
+    st.builds("{}{}{}".format, st.text(max_size=3), st.sampled_from(SECRETS), st.text(max_size=3)),
+)
+NAMES = st.sampled_from(["path", "status", "detail", "user_token", "PASSWORD", "api-key", "Öß"])
+VALUES = st.recursive(
+    st.one_of(TEXTS, st.integers(), st.floats(), st.booleans(), st.none(), st.binary(max_size=8)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(NAMES, TEXTS), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(TEXTS, st.dictionaries(NAMES, VALUES, max_size=4))
+def test_a_line_has_what_its_fields_have_each_by_itself(text: str, extra: dict[str, Any]) -> None:
+    redactor = Redactor(SECRETS)
+    record = logging.makeLogRecord({"msg": text, **extra})
+    line = json.loads(JsonFormatter(redactor).format(record))
+    assert line["message"] == redactor.text(text)
+    alone = {name: redactor.value(name, value) for name, value in extra.items()}
+    assert {name: line[name] for name in extra} == json.loads(json.dumps(alone))
+    assert not [value for value in SECRETS if value in line["message"]]

@@ -50,6 +50,7 @@ _HINTS = (
     "accesskey", "access-key", "akia", "ift.", "ifs.", "eyj",
 )  # fmt: skip
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_encode_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # refuses the rest
 
 
 def may_hold_secret(text: str) -> bool:
@@ -84,12 +85,20 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         values = sorted({value for value in secrets if len(value) >= 6}, key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, values))) if values else None
+        self._in_json = [_encode(value)[1:-1] for value in values]
 
     def text(self, text: str) -> str:
         """The text with secrets replaced by ``***``."""
         if self._values is not None:
             text = self._values.sub(_MASK, text)
         return mask(text) if may_hold_secret(text) else text
+
+    def finds_nothing(self, line: str) -> bool:
+        """Whether there is nothing to take out of any name or value of some JSON.
+
+        JSON writes character by character, so what stands in a value stands in its JSON too.
+        """
+        return not (any(map(line.__contains__, self._in_json)) or may_hold_secret(line))
 
     def value(self, name: str, value: Any) -> Any:
         """A field's value: masked whole when its name says that it is a secret."""
@@ -103,7 +112,7 @@ class Redactor:
             return value
         if isinstance(value, float) and math.isfinite(value):
             return value  # JSON knows no other
-        return self.text(str(value))
+        return self.text(value if isinstance(value, str) else str(value))
 
 
 class JsonFormatter(logging.Formatter):
@@ -115,21 +124,31 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break in it."""
-        extra = {k: v for k, v in record.__dict__.items() if k not in _STANDARD}
-        fields: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        created = datetime.fromtimestamp(record.created, UTC)
+        own: dict[str, Any] = {
+            "time": created.isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": self._redactor.text(record.getMessage()),
-            **_context.get(),
+            "message": record.getMessage(),
         }
-        for name, value in extra.items():
-            fields.setdefault(name, self._redactor.value(name, value))
+        ids = _context.get()
+        extra = {
+            name: value
+            for name, value in record.__dict__.items()
+            if name not in _STANDARD and name not in own and name not in ids
+        }
         if record.exc_info:
-            fields["error"] = self._redactor.text(self.formatException(record.exc_info))
+            extra["error"] = self.formatException(record.exc_info)
         if record.stack_info:
-            fields["stack"] = self._redactor.text(record.stack_info)
-        return _encode(fields)
+            extra["stack"] = record.stack_info
+        # One look at the whole line: field by field, it costs more than all else of a line.
+        with contextlib.suppress(TypeError, ValueError):
+            line = _encode_plain({**own, **ids, **extra})
+            if self._redactor.finds_nothing(line):
+                return line
+        own["message"] = self._redactor.text(own["message"])
+        redacted = {name: self._redactor.value(name, value) for name, value in extra.items()}
+        return _encode({**own, **ids, **redacted})
 
 
 def configure_logging(
