@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from tabular.deploy.cost import CostEstimate, LineItem, check_budget, estimate
+from tabular.deploy.cost import CostEstimate, LineItem, Unpriced, check_budget, estimate
 from tabular.deploy.stack import Resource, Stack
 from tabular.deploy.target import Target
 from tabular.errors import BudgetError
 
 
 class Prices:
-    """Disks have a price, networks are free, nothing is known of the rest."""
+    """Disks have a price, networks are free, nothing is known of the rest.
 
-    def price(self, resource: Resource) -> Iterable[LineItem] | None:
+    A mirrored disk is as large as the one it is a copy of, which only the stack knows.
+    """
+
+    def price(self, resource: Resource, stack: Stack) -> Iterable[LineItem] | Unpriced:
         if resource.type == "Network":
             return ()
         if resource.type == "Disk":
             amount = Decimal("0.10") * int(resource.properties["gb"])
             return (LineItem(resource.id, amount, "GB x 730 h", "list of 2026-11-01"),)
-        return None
+        if resource.type == "Mirror":
+            of = next(one for one in stack.resources if one.id == resource.properties["of"])
+            return [replace(item, resource=resource.id) for item in self.price(of, stack)]
+        return Unpriced(resource.id, f"there is no price of {resource.type}")
 
 
 def _stack(*resources: Resource) -> Stack:
@@ -41,6 +48,11 @@ def test_known_prices_add_up() -> None:
     check_budget(cost, Decimal("10.50"))
 
 
+def test_what_a_resource_refers_to_is_priced_with_the_stack() -> None:
+    cost = estimate(_stack(DISK, Resource("copy", "Mirror", {"of": "data"})), Prices())
+    assert [(item.resource, item.amount) for item in cost.items] == [("data", 10), ("copy", 10)]
+
+
 def test_over_the_budget_is_refused() -> None:
     cost = estimate(_stack(DISK), Prices())
     with pytest.raises(BudgetError, match=r"\$10\.00 a month is over the limit of \$9\.99"):
@@ -50,7 +62,8 @@ def test_over_the_budget_is_refused() -> None:
 def test_an_unknown_price_never_fits_a_budget() -> None:
     cost = estimate(_stack(DISK, UNKNOWN), Prices())
     assert cost.unpriced == ("gpu",)
-    with pytest.raises(BudgetError, match="gpu"):
+    assert cost.total == Decimal("10.00")
+    with pytest.raises(BudgetError, match=r"gpu \(there is no price of Accelerator\)"):
         check_budget(cost, Decimal(1_000_000))
 
 

@@ -1,7 +1,7 @@
 """What a stack costs a month: line items with their source, and never a guess.
 
-A resource without a known price is listed as unpriced, never counted as zero. Providers bring
-a :class:`PriceBook`; this module only adds up.
+A resource without a known price is listed as unpriced with the reason, never counted as zero.
+Providers bring a :class:`PriceBook`; this module only adds up.
 """
 
 from __future__ import annotations
@@ -14,17 +14,25 @@ from typing import Protocol
 from tabular.deploy.stack import Resource, Stack
 from tabular.errors import BudgetError
 
-__all__ = ["CostEstimate", "LineItem", "PriceBook", "check_budget", "estimate"]
+__all__ = [
+    "Alternative",
+    "CostEstimate",
+    "LineItem",
+    "PriceBook",
+    "Unpriced",
+    "check_budget",
+    "estimate",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class LineItem:
-    """Monthly price of one resource.
+    """Monthly price of one resource, or of one thing that is counted of it.
 
     Attributes:
         resource: id of the resource.
         amount: US dollars for 730 hours.
-        basis: what was counted, e.g. ``2 x m5.large x 730 h``.
+        basis: what was counted, e.g. ``2 x m5.large x 730 h``; says so where it is assumed.
         source: where the unit price is from, with its date.
     """
 
@@ -35,42 +43,86 @@ class LineItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpriced:
+    """A resource that costs something nobody here knows.
+
+    Attributes:
+        resource: its id.
+        reason: why there is no price.
+    """
+
+    resource: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """What the same would cost if it were bought in another way; an estimate, never added up.
+
+    Attributes:
+        resource: id of the resource.
+        kind: ``spot`` or ``commitment`` (one year, nothing upfront).
+        amount: US dollars for 730 hours.
+        instead_of: the list price of the same, US dollars for 730 hours.
+        basis: what was counted.
+        source: where the estimate is from, with its date.
+    """
+
+    resource: str
+    kind: str
+    amount: Decimal
+    instead_of: Decimal
+    basis: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class CostEstimate:
     """Monthly cost of a stack.
 
     Attributes:
-        items: one for each priced resource.
-        unpriced: ids of resources whose price nobody knows.
+        items: one or more for each priced resource that is not free.
+        unknown: the resources whose price nobody knows, with the reason.
     """
 
     items: tuple[LineItem, ...]
-    unpriced: tuple[str, ...] = ()
+    unknown: tuple[Unpriced, ...] = ()
 
     @property
     def total(self) -> Decimal:
         """Sum of the known items, in US dollars a month; a lower bound if any is unpriced."""
         return sum((item.amount for item in self.items), Decimal(0))
 
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Ids of the resources whose price nobody knows."""
+        return tuple(one.resource for one in self.unknown)
+
 
 class PriceBook(Protocol):
     """Prices of one provider."""
 
-    def price(self, resource: Resource) -> Iterable[LineItem] | None:
-        """Line items of a resource, empty if it is free of charge, None if not known."""
+    def price(self, resource: Resource, stack: Stack) -> Iterable[LineItem] | Unpriced:
+        """Line items of a resource, empty if it is free of charge.
+
+        Args:
+            resource: what is priced.
+            stack: what it belongs to: its region, its spec and the resources it refers to.
+        """
         ...
 
 
 def estimate(stack: Stack, prices: PriceBook) -> CostEstimate:
     """Price every resource of a stack."""
     items: list[LineItem] = []
-    unpriced: list[str] = []
+    unknown: list[Unpriced] = []
     for resource in stack.resources:
-        found = prices.price(resource)
-        if found is None:
-            unpriced.append(resource.id)
+        found = prices.price(resource, stack)
+        if isinstance(found, Unpriced):
+            unknown.append(found)
         else:
             items.extend(found)
-    return CostEstimate(tuple(items), tuple(unpriced))
+    return CostEstimate(tuple(items), tuple(unknown))
 
 
 def check_budget(cost: CostEstimate | None, limit: Decimal) -> None:
@@ -84,10 +136,10 @@ def check_budget(cost: CostEstimate | None, limit: Decimal) -> None:
             "this provider has no price list, so the monthly cost cannot be checked",
             hint="leave out --max-monthly-cost for hardware of your own",
         )
-    if cost.unpriced:
-        names = ", ".join(cost.unpriced)
+    if cost.unknown:
+        reasons = "; ".join(f"{one.resource} ({one.reason})" for one in cost.unknown)
         raise BudgetError(
-            f"no price is known for {names}",
+            f"no price is known for {reasons}",
             hint="leave out --max-monthly-cost, or choose sizes the price list knows",
         )
     if cost.total > limit:
