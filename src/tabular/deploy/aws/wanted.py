@@ -112,15 +112,26 @@ class Wanted:
         return self.kind in ("ecs-fargate", "ec2")
 
     @property
+    def on_instances(self) -> bool:
+        """Whether programs run on instances of EC2: Batch does where the spec names their type."""
+        named = self.spec.compute.instance_type is not None
+        return self.kind == "ec2" or (self.kind == "batch" and named)
+
+    @property
     def published(self) -> bool:
         """Whether the load balancer faces the internet: there is a name and so TLS."""
         networking = self.spec.networking
         return self.served and (networking.domain or networking.certificate) is not None
 
     @property
+    def networked(self) -> bool:
+        """Whether it stands in a network; a function is run outside of any."""
+        return self.kind != "lambda"
+
+    @property
     def own_network(self) -> bool:
         """Whether a VPC is made."""
-        return self.spec.networking.network is None
+        return self.networked and self.spec.networking.network is None
 
     @property
     def vpc(self) -> Any:

@@ -1,12 +1,9 @@
 """Log groups as every compiler makes them: kept for as long as the spec says, and encrypted.
 
-CloudWatch Logs knows only certain numbers of days and takes a key only by its own ARN, so both are
-settled here, once.
+CloudWatch Logs knows only certain numbers of days, so the spec's is settled here, once.
 """
 
 from __future__ import annotations
-
-import re
 
 from tabular.deploy.aws.document import Document, resource
 from tabular.deploy.aws.wanted import Wanted
@@ -17,17 +14,14 @@ LEGAL_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
     3288, 3653,
 )  # fmt: skip
-_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:key/[A-Za-z0-9-]+")
 
 
 def log_group(wanted: Wanted) -> Document:
     """A log group.
 
     Raises:
-        UsageError: logs are to be kept for longer than CloudWatch keeps them, or the existing
-            key is not named by its ARN in this region.
+        UsageError: logs are to be kept for longer than CloudWatch keeps them.
     """
-    _require_key(wanted)
     return resource(
         "AWS::Logs::LogGroup",
         {"RetentionInDays": retention_days(wanted), "KmsKeyId": wanted.key_arn},
@@ -55,22 +49,3 @@ def said_days(wanted: Wanted) -> int:
     """What the spec says, in whole days, rounded up."""
     said = wanted.spec.monitoring.log_retention
     return said.days + bool(said.seconds or said.microseconds)
-
-
-def _require_key(wanted: Wanted) -> None:
-    said = wanted.spec.security.kms_key
-    if said is None:
-        return
-    found = _KEY_ARN.fullmatch(said)
-    if found is None:
-        raise UsageError(
-            f"log groups take a key only by its ARN, and {said!r} is none",
-            where="spec.security.kms_key",
-            hint="the KeyMetadata.Arn of: aws kms describe-key --key-id " + said,
-        )
-    if found["region"] != wanted.region:
-        raise UsageError(
-            f"the key is in {found['region']}, the deployment in {wanted.region}",
-            where="spec.security.kms_key",
-            hint="name a key of the same region, or leave it out and one is made",
-        )

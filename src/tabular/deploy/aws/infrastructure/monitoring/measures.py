@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tabular.deploy.aws.document import Document, att, ref, sub
+from tabular.deploy.aws.infrastructure.compute.metrics import AGENT, MEMORY
 from tabular.deploy.aws.wanted import Wanted
 
 NAMESPACE = "InferloopTabular/${AWS::StackName}"
@@ -62,7 +63,7 @@ def memory(wanted: Wanted, program: str) -> Measure:
     title = f"{program}: memory, %"
     if wanted.kind == "ecs-fargate":
         return Measure(title, "AWS/ECS", "MemoryUtilization", _service(program), "Average")
-    return Measure(title, "CWAgent", "mem_used_percent", _group(program), "Average")
+    return Measure(title, AGENT, MEMORY, _group(program), "Average")
 
 
 def wished(wanted: Wanted, program: str) -> Measure:

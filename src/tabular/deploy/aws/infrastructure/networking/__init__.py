@@ -34,6 +34,8 @@ def resources(wanted: Wanted) -> Part:
         UsageError, UnsupportedError: it cannot be had; nothing is dropped silently.
     """
     require_possible(wanted)
+    if not wanted.networked:
+        return {}
     part: Part = {}
     if wanted.own_network:
         part |= vpc(wanted) | endpoints(wanted)
@@ -82,7 +84,7 @@ def reductions(wanted: Wanted) -> Iterator[Reduction]:
             "spec.networking.flow_logs",
             "true",
             "none",
-            "what is recorded of an existing network is its owner's affair",
+            "only of a network that is made here is it recorded who talked to whom",
         )
     yield from _names(wanted)
 
@@ -116,6 +118,8 @@ def _names(wanted: Wanted) -> Iterator[Reduction]:
 
 def outputs(wanted: Wanted) -> Mapping[str, tuple[Any, str]]:
     """Where the service is, and what others need to know of its network."""
+    if not wanted.networked:
+        return {}
     found: dict[str, tuple[Any, str]] = {"vpc": (wanted.vpc, "Id of the VPC.")}
     addresses = [ref(f"NatAddress{number}") for number in nat_numbers(wanted)]
     if addresses:

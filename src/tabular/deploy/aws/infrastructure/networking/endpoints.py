@@ -26,11 +26,16 @@ _ALONE: Mapping[str, str] = {
     "SsmEndpoint": "ssm",
     "StsEndpoint": "sts",
 }
-# What an instance asks besides: to say that it is up, and to let in an administrator.
+# What instances ask besides: an administrator's way in, Auto Scaling, the agent of ECS for Batch.
 _INSTANCES: Mapping[str, str] = {
-    "CloudFormationEndpoint": "cloudformation",
     "Ec2MessagesEndpoint": "ec2messages",
     "SsmMessagesEndpoint": "ssmmessages",
+}
+_GROUPS: Mapping[str, str] = {"AutoScalingEndpoint": "autoscaling", "Ec2Endpoint": "ec2"}
+_BATCH: Mapping[str, str] = {
+    "EcsAgentEndpoint": "ecs-agent",
+    "EcsEndpoint": "ecs",
+    "EcsTelemetryEndpoint": "ecs-telemetry",
 }
 
 
@@ -55,12 +60,19 @@ def interfaces(wanted: Wanted) -> Mapping[str, str]:
     """The services that have an interface in the private subnets, by logical id."""
     found = dict(_ALWAYS)
     if wanted.nat == "none":
-        found |= _ALONE
-        if wanted.kind in ("ec2", "batch"):
-            found |= _INSTANCES
+        found |= {**_ALONE, **_instances(wanted)}
         if wanted.spec.monitoring.tracing:
             found["XrayEndpoint"] = "xray"
     return dict(sorted(found.items()))
+
+
+def _instances(wanted: Wanted) -> dict[str, str]:
+    """What instances of EC2 ask for, where there are any."""
+    if wanted.kind == "ec2":
+        return {**_INSTANCES, **_GROUPS}
+    if wanted.kind == "batch" and wanted.spec.compute.instance_type:
+        return {**_INSTANCES, **_BATCH}
+    return {}
 
 
 def _interface(wanted: Wanted, service: str) -> Document:

@@ -140,8 +140,14 @@ def _collector_port(wanted: Wanted) -> int | None:
     endpoint = wanted.spec.monitoring.otlp_endpoint
     if endpoint is None:
         return None
-    port = endpoint.partition("/")[0].rpartition(":")[2]
-    return int(port) if port.isdigit() else HTTP
+    _, colon, port = endpoint.partition("/")[0].rpartition(":")
+    if not colon:
+        return HTTP
+    if not port.isdigit() or not 0 < int(port) < 65_536:
+        raise UsageError(
+            f"{port!r} is no port", where="spec.monitoring.otlp_endpoint", hint="such as :4318"
+        )
+    return int(port)
 
 
 def _group(

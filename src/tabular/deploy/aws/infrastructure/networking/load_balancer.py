@@ -55,10 +55,8 @@ def checks_health(wanted: Wanted) -> bool:
 
 def _balancer(wanted: Wanted) -> Document:
     published = wanted.published
-    attributes = {
-        "deletion_protection.enabled": wanted.protected,
-        "routing.http.drop_invalid_header_fields.enabled": True,
-    }
+    # Not protected from deletion: it holds no data, and a destroy that keeps the data has it go.
+    attributes = {"routing.http.drop_invalid_header_fields.enabled": True}
     return resource(
         "AWS::ElasticLoadBalancingV2::LoadBalancer",
         {

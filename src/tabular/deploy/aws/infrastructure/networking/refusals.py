@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from tabular.deploy.aws.infrastructure.networking.load_balancer import (
     ZONE_OPTION,
@@ -22,6 +23,7 @@ _CERTIFICATE = re.compile(
     r"|iam::\d{12}:server-certificate/.+)"
 )
 _LEAST = 2  # zones, of a load balancer and of a group of subnets of RDS
+_STANDING = ("network", "cidr", "nat")
 _REACHING = ("domain", "certificate", "allowed_cidrs", "waf", "dns")
 
 
@@ -32,12 +34,14 @@ def require_possible(wanted: Wanted) -> None:
         UsageError: it contradicts itself, or something is missing.
         UnsupportedError: AWS, or this kind of compute, does not give it.
     """
-    if not wanted.own_network:
+    if not wanted.networked:
+        _refuse(wanted, _STANDING, "runs outside of any network of yours")
+    elif not wanted.own_network:
         _require_existing(wanted)
     elif wanted.nat == "none":
         _require_image_within(wanted)
     if not wanted.served:
-        _require_unreached(wanted)
+        _refuse(wanted, _REACHING, "has no load balancer to reach")
         return
     _require_certificate(wanted)
     _require_names(wanted)
@@ -97,12 +101,11 @@ def _require_image_within(wanted: Wanted) -> None:
         )
 
 
-def _require_unreached(wanted: Wanted) -> None:
-    networking = wanted.spec.networking
-    for key in _REACHING:
-        if getattr(networking, key):
+def _refuse(wanted: Wanted, keys: Iterable[str], why: str) -> None:
+    for key in keys:
+        if getattr(wanted.spec.networking, key):
             raise UnsupportedError(
-                f"{wanted.kind} has no load balancer to reach",
+                f"{wanted.kind} {why}",
                 where=f"{WHERE}.{key}",
                 hint="leave it out, or use compute.type: ecs-fargate",
             )
