@@ -119,6 +119,21 @@ def test_aws_secrets_manager(aws: dict[str, str]) -> None:
     assert "ConfigError" in ask("aws-sm:prod/plain", without_region)[1]
 
 
+def test_the_password_of_a_url_in_aws_secrets_manager(aws: dict[str, str]) -> None:
+    """As a deployment on AWS has it: the ARN of the secret, its key, and no region around."""
+    code = "from tabular.infra.config import load_settings; print(load_settings().database_url)"
+    reference = f"{{aws-sm:{aws['ARN']}#key}}"
+    env = {k: v for k, v in aws.items() if k not in ("AWS_REGION", "ARN")}
+    env |= {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    env["TABULAR_DATABASE_URL"] = f"postgresql+psycopg://tabular:{reference}@db:5432/tabular"
+    env["TABULAR_SECRET_KEY"] = "k9Zq2Lx8Vb3Nm7Rt5Wy1Pd4Sf6Gh0JcEu"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"postgresql+psycopg://tabular:{VALUE}@db:5432/tabular\n"
+
+
 def test_google_secret_manager(tmp_path: Path) -> None:
     parts.module("google.auth", package="google-auth")
     parts.module("requests", package="requests")

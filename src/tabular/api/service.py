@@ -102,7 +102,7 @@ def open_service(settings: Settings) -> Service:
     Raises:
         ConfigError: a URL that has no driver, or an extra that is not installed.
     """
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, again=settings.again("database_url"))
     store = open_store(settings.storage_url)
     cache = open_cache(settings.cache_url)
     breaker = Breaker()  # of the cache's server, for all who ask it

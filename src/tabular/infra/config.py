@@ -7,7 +7,8 @@ supervisor and ``config explain`` read settings without touching their own proce
 
 Precedence, highest first: keyword overrides, ``TABULAR_NAME``, ``TABULAR_NAME_FILE``
 (secrets only), the default. Giving both a variable and its ``_FILE`` is an error.
-A secret may also be given as a reference, such as ``aws-sm:NAME``.
+A secret may also be given as a reference, such as ``aws-sm:NAME``, and a URL may have
+references in braces: see `referenced`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote, urlsplit
@@ -24,6 +25,7 @@ from platformdirs import user_data_path
 from pydantic import (
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     field_validator,
@@ -36,7 +38,7 @@ from tabular.errors import ConfigError, TabularError, nearest
 from tabular.infra import cache, queue, storage
 from tabular.infra.plans import Plans, read_plans
 from tabular.infra.ratelimit import parse_rules
-from tabular.infra.secrets import is_reference, read_secret_file, resolve
+from tabular.infra.referenced import FILE, Read, Source
 from tabular.infra.signin_settings import SignInSettings, setting
 from tabular.infra.urls import DATABASE_SCHEMES, public, split
 
@@ -71,6 +73,9 @@ class Settings(SignInSettings):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    _sources: dict[str, Source] = PrivateAttr(default_factory=dict)
+    _read: dict[str, Read] = PrivateAttr(default_factory=dict)
 
     secret_key: SecretStr = Field(
         description=(
@@ -329,7 +334,7 @@ class Settings(SignInSettings):
             if isinstance(value, SecretStr):
                 value = "***"
             elif is_secret(field):
-                value = public(str(value))
+                value = public(self._read[name].written if name in self._read else str(value))
             shown[name] = value
         return shown
 
@@ -338,12 +343,25 @@ class Settings(SignInSettings):
 
     def secret_values(self) -> tuple[str, ...]:
         """The values that must never be printed, for the log's redaction."""
-        values = [self.secret_key.get_secret_value()]
+        filled = [secret for read in self._read.values() for secret in read.secrets]
+        values = [self.secret_key.get_secret_value(), *filled]
         for name in _URL_SCHEMES:
             password = urlsplit(getattr(self, name)).password
             if password:
                 values += [password, unquote(password)]
         return tuple(dict.fromkeys(values))
+
+    def again(self, name: str) -> Callable[[], str] | None:
+        """What reads a URL anew, for whoever was refused with it; None if it cannot change.
+
+        Args:
+            name: of the setting, such as ``database_url``.
+
+        Returns:
+            A function that raises ConfigError or UnavailableError as `load_settings` does.
+        """
+        source = self._sources.get(name)
+        return (lambda: source.read().text) if source is not None and source.changes else None
 
 
 def _as_field_error(error: TabularError, *, variable: str | None = None) -> PydanticCustomError:
@@ -372,13 +390,15 @@ def variables() -> dict[str, FieldInfo]:
     for name, field in Settings.model_fields.items():
         found[variable(name)] = field
         if is_secret(field):
-            found[variable(name) + "_FILE"] = field
+            found[variable(name) + FILE] = field
     return found
 
 
-def _read(environ: Mapping[str, str]) -> dict[str, Any]:
-    known = variables()
+def _given(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Source]]:
+    """Settings that are given, and where the secret ones are."""
+    known, plain = variables(), _plain_variables()
     values: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
     for name in sorted(environ):
         if not name.startswith(PREFIX):
             continue
@@ -389,15 +409,15 @@ def _read(environ: Mapping[str, str]) -> dict[str, Any]:
                 hint=nearest(name, known).strip() or "see docs/settings.md",
                 code="config.unknown",
             )
-        base = name.removesuffix("_FILE") if name not in _plain_variables() else name
+        base = name if name in plain else name.removesuffix(FILE)
         if base != name and base in environ:
             raise ConfigError(f"{base} and {name} are both set", hint="keep one of them")
         field_name = base.removeprefix(PREFIX).lower()
-        value = environ[name] if base == name else read_secret_file(environ[name], where=name)
-        if is_secret(known[name]) and is_reference(value):
-            value = resolve(value, environ=environ)
-        values[field_name] = value
-    return values
+        if is_secret(known[name]):
+            sources[field_name] = Source(name, environ, url=field_name in _URL_SCHEMES)
+        else:
+            values[field_name] = environ[name]
+    return values, sources
 
 
 def _plain_variables() -> set[str]:
@@ -412,14 +432,20 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         **overrides: settings by field name that win over the environment.
 
     Raises:
-        ConfigError: an unknown variable, a missing secret key, or values that do not parse;
-            the message lists every wrong value and repeats no secret.
+        ConfigError: an unknown variable, a missing secret key, a reference that leads to nothing,
+            or values that do not parse; the message lists every wrong value and repeats no secret.
+        UnavailableError: a store of secrets does not answer.
     """
-    values = _read(os.environ if environ is None else environ) | overrides
+    values, sources = _given(os.environ if environ is None else environ)
+    sources = {name: source for name, source in sources.items() if name not in overrides}
+    read = {name: source.read() for name, source in sources.items()}
+    values |= {name: found.text for name, found in read.items()} | overrides
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise _explain(error) from error
+    settings._sources, settings._read = sources, read
+    return settings
 
 
 def _explain(error: ValidationError) -> ConfigError:

@@ -52,7 +52,7 @@ def build_runner(
     Raises:
         ConfigError: a URL that has no driver, or an extra that is not installed.
     """
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, again=settings.again("database_url"))
     store = open_store(settings.storage_url)
     telemetry = telemetry or open_telemetry(settings, "worker")
     name = f"{socket.gethostname()}:{os.getpid()}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from tabular.errors import ConfigError, UnavailableError, nearest
-from tabular.infra.database import mysql
+from tabular.infra.database import credentials, mysql
 from tabular.infra.optional import require
 from tabular.infra.tracing import subspan
 from tabular.infra.urls import DATABASE_SCHEMES, public, split
@@ -47,16 +47,20 @@ class Database:
     Args:
         url: ``sqlite:////absolute/file.db``, ``postgresql+psycopg://user:password@host/name`` or
             ``mysql+pymysql://user:password@host/name`` (MySQL and MariaDB).
+        again: the URL as it is now, for a server that refuses user or password; None where
+            they never change.
 
     Raises:
         ConfigError: no driver for the URL, or its extra is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, again: Callable[[], str] | None = None) -> None:
         self._url = _parsed(url)
         self.where = public(url)
         self.backend = self._url.get_backend_name()
         self._engine = _ENGINES[self.backend](self._url)
+        if again is not None and not self.is_sqlite:
+            credentials.renew(self._engine, lambda: _parsed(again()))
         self._writing = self._engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
     @property

@@ -24,13 +24,15 @@ TLS_OPTIONS = ("ssl", "ssl_ca", "ssl_cert", "ssl_key")
 COLLATION = "utf8mb4_bin"
 LOCK_TIMEOUT = 15  # seconds a writer waits for the one before it
 
+REFUSED = (1045, 1698)  # codes of the server for who is not let in
+
 # Codes of the server that say nothing about our statement. PyMySQL files most errors under
 # OperationalError, a misspelt column among them, so its classes do not tell.
 _OUTAGES = frozenset(
     {
         *(1021, 1030, 1114),  # disk or table full
         *(1037, 1040, 1041, 1203, 1226),  # out of memory or connections
-        *(1044, 1045, 1049, 1129, 1130, 1142, 1227, 1698),  # not let in, not there
+        *(*REFUSED, 1044, 1049, 1129, 1130, 1142, 1227),  # not let in, not there
         *(1053, 1077, 1079, 1317, 1927, 3169),  # shutting down, killed
         *(1180, 1205, 1213),  # commit failed, lock not had in time, dead-lock
         *(1207, 1290, 1792, 1836),  # a replica, after a fail-over
