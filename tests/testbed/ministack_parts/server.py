@@ -11,12 +11,13 @@ import contexts
 import drifting
 import guard
 import network
+import offers
 import repairs
 import replacement
 import states
 from ministack.app import main
 
-for part in (network, compute, guard, repairs, replacement, drifting, states, contexts):
+for part in (network, compute, guard, repairs, replacement, drifting, states, contexts, offers):
     part.install()
 
 if __name__ == "__main__":
