@@ -1,18 +1,31 @@
-"""`export`: a deployment file in the words of other tools."""
+"""`export`: a deployment, of a file or as it runs, in the words of other tools."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tabular.cli.output import JsonFlag, print_json, print_text, stdout
+from tabular.cli.output import JsonFlag, print_json, print_text, stdout, tell
 from tabular.cli.outputs import write_text
+from tabular.cli.place import (
+    PROVIDER_HELP,
+    EnvironmentFlag,
+    NameFlag,
+    Reach,
+    RegionFlag,
+    reach_flags,
+)
+from tabular.deploy.names import DEFAULT_PROVIDER
 from tabular.errors import InputError, UsageError
 
+if TYPE_CHECKING:  # what deploys is imported by the command that does
+    from tabular.deploy.export import Source
+
 # Written out: to ask the formats themselves would import the whole spec for a help text.
-NAMES = ("grafana", "prometheus", "alerts", "otel-collector")
+NAMES = ("grafana", "prometheus", "alerts", "otel-collector", "cloudformation", "terraform", "cdk")
 
 
 def register(app: typer.Typer) -> None:
@@ -20,41 +33,98 @@ def register(app: typer.Typer) -> None:
     app.command("export")(export)
 
 
+@reach_flags
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A deployment file of any form.")],
-    format: Annotated[str, typer.Option("--format", "-f", help=f"One of: {', '.join(NAMES)}.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the files; stdout if none.")
+    *,
+    reach: Reach,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A deployment file; what runs if none is given."),
     ] = None,
+    format: Annotated[str, typer.Option("--format", "-f", help=f"One of: {', '.join(NAMES)}.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "--out", "-o", help="Folder for the files; stdout if none."),
+    ] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider",
+            help=f"{PROVIDER_HELP} If none: what the file says, or where was deployed last.",
+        ),
+    ] = None,
+    name: NameFlag = None,
+    environment: EnvironmentFlag = None,
+    region: RegionFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write what other tools need to go with a deployment: dashboards, scraping, alerts.
+    """Write a deployment as Terraform, CloudFormation …, or what other tools need to go with it.
 
-    The same file gives the same bytes. Without --out, a format of one file goes to stdout. With
-    --json stdout carries {"format", "out", "files"}, "files" by name with their text.
+    Without FILE it is the deployment that runs: what the flags say, or what was deployed last from
+    here. The same deployment gives the same bytes. Without --output, a format of one file goes to
+    stdout. With --json stdout carries {"format", "out", "files"}, "files" by name with their text.
     """
-    from tabular.deploy.export import format_named
-    from tabular.deploy.spec import load
+    from tabular.deploy.export import files_of
+    from tabular.deploy.spec import Overrides
 
-    chosen = format_named(format)
-    files = {
-        name: content.decode() for name, content in chosen.build(load(file).deployment).items()
-    }
-    if out is not None:
-        _write(out, files)
+    if file is not None:
+        flags = Overrides(provider=provider, name=name, environment=environment, region=region)
+        source = _of_file(file, flags, replace(reach, region=region))
+    else:
+        source = _running(provider, name, environment, replace(reach, region=region))
+    files = {one: content.decode() for one, content in files_of(source, format).items()}
+    if output is not None:
+        _write(output, files)
     if as_json:
-        shown = None if out is None else str(out)
-        print_json({"format": chosen.name, "out": shown, "files": files})
-    elif out is not None:
-        for name in files:
-            stdout.print(str(out / name), markup=False)
+        shown = None if output is None else str(output)
+        print_json({"format": format, "out": shown, "files": files})
+    elif output is not None:
+        for one in files:
+            stdout.print(str(output / one), markup=False)
     elif len(files) == 1:
         print_text(next(iter(files.values())), end=False)
     else:
         raise UsageError(
-            f"{chosen.name} gives {len(files)} files: {', '.join(files)}",
-            hint="name a folder for them: --out DIR",
+            f"{format} gives {len(files)} files: {', '.join(files)}",
+            hint="name a folder for them: --output DIR",
         )
+
+
+def _of_file(file: Path, flags: object, reach: Reach) -> Source:
+    from tabular.cli.spec_flags import read_spec
+    from tabular.deploy.export import Source
+
+    loaded = read_spec(file, flags)  # type: ignore[arg-type]
+    chosen = loaded.deployment.spec.provider or DEFAULT_PROVIDER
+
+    def connect() -> object:
+        return reach.connect(chosen).provider
+
+    return Source(chosen, loaded.deployment, connect)
+
+
+def _running(
+    provider: str | None, name: str | None, environment: str | None, reach: Reach
+) -> Source:
+    """What the flags mean, or what was deployed last from here."""
+    from tabular.deploy import Deployment
+    from tabular.deploy.export import Source
+
+    if provider is None:
+        last = reach.connect(DEFAULT_PROVIDER).last_deployed()
+        provider = DEFAULT_PROVIDER if last is None else last.provider
+        if last is not None and name is None:
+            name, environment = last.name, environment or last.environment
+            reach = replace(reach, region=reach.region or last.region)
+            tell(f"exporting {last.id}, which was deployed last from here", style="dim")
+    orchestrator = reach.connect(provider)
+    status = orchestrator.find(name, environment)
+    return Source(
+        provider,
+        Deployment.from_canonical(status.spec),
+        lambda: orchestrator.provider,
+        status.target,
+    )
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

@@ -93,6 +93,18 @@ class AuditLog:
             else:
                 reason.add_note(error.message)
 
+    def last_deployed(self) -> Target | None:
+        """Where the last deploy from here went that ended well and was not destroyed after it."""
+        there: dict[str, None] = {}
+        for record in self.records():
+            if record.get("outcome") == "done":
+                target = str(record.get("target", ""))
+                if record.get("action") in ("deploy", "destroy"):
+                    there.pop(target, None)
+                if record.get("action") == "deploy":
+                    there[target] = None
+        return Target.from_id(next(reversed(there))) if there else None
+
     def records(self) -> Iterator[dict[str, Any]]:
         """All records, oldest first; none if nothing was ever recorded."""
         if not self.path.exists():

@@ -245,6 +245,10 @@ class Orchestrator:
             )
         return engine
 
+    def last_deployed(self) -> Target | None:
+        """Where was deployed last from this machine, at any provider; None if nowhere."""
+        return self._audit.last_deployed()
+
     def find(self, name: str | None, environment: str | None) -> Status:
         """The one deployment these words mean.
 

@@ -8,7 +8,7 @@ module says in words, that suite checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -204,6 +204,24 @@ class ChecksOverrides(Protocol):
 
         Raises:
             UsageError: something there is wrong; ``where`` is its key, from ``spec`` on.
+        """
+        ...
+
+
+@runtime_checkable
+class ExportsStacks(Protocol):
+    """What a provider may offer besides: its stacks in the words of other tools."""
+
+    @property
+    def formats(self) -> Mapping[str, Callable[[Stack], Mapping[str, bytes]]]:
+        """What writes a stack in each format: files by their relative path."""
+        ...
+
+    def running(self, target: Target) -> Stack:
+        """The stack that runs there, as it was applied.
+
+        Raises:
+            NotFoundError: nothing is deployed there.
         """
         ...
 

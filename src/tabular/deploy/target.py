@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 # What names, regions and accounts may hold and a separator or a folder cannot be mistaken for.
 _PLAIN = ":@+"
@@ -38,6 +38,23 @@ class Target:
         region = () if self.region is None else (_part(self.region),)
         own = (_part(self.environment), _part(self.name))
         return "/".join((_part(self.provider), *account, *region, *own))
+
+    @classmethod
+    def from_id(cls, text: str) -> Target:
+        """The target of an :attr:`id`.
+
+        Raises:
+            ValueError: it is none.
+        """
+        provider, *rest = (unquote(part) for part in text.split("/"))
+        account = None
+        if rest and rest[0].startswith("account="):
+            account = rest.pop(0).removeprefix("account=")
+        region = rest.pop(0) if len(rest) == 3 else None
+        if len(rest) != 2:
+            raise ValueError(f"{text!r} is no id of a target")
+        environment, name = rest
+        return cls(provider, name, environment, region, account)
 
     def __str__(self) -> str:
         return self.id

@@ -16,6 +16,7 @@ from tabular.deploy.aws.artifacts import Artifacts
 from tabular.deploy.aws.changes import all_new, nothing_new, planned
 from tabular.deploy.aws.changeset import ChangeSet, ChangeSets
 from tabular.deploy.aws.destroy import Destroyer
+from tabular.deploy.aws.document import index
 from tabular.deploy.aws.drift import Drifts
 from tabular.deploy.aws.follow import PAUSE, Follower, Heard, ended_well
 from tabular.deploy.aws.logs import Logs
@@ -29,10 +30,11 @@ from tabular.deploy.aws.stacks import (
     stack_name,
 )
 from tabular.deploy.aws.state import status_of
+from tabular.deploy.aws.world import World
 from tabular.deploy.events import Event
 from tabular.deploy.plan import Plan
 from tabular.deploy.provider import Drift, LogLine, Status
-from tabular.deploy.stack import Stack
+from tabular.deploy.stack import Reduction, Stack
 from tabular.deploy.target import Target
 from tabular.errors import (
     ApplyError,
@@ -87,12 +89,14 @@ class CloudFormationEngine:
         self._destroyer = Destroyer(
             parts.session, parts.stacks, parts.artifacts, parts.change_sets, parts.follower
         )
+        self._world = World(parts.session)
         self._drifts = Drifts(parts.stacks)
         self._logs = Logs(parts.session, parts.stacks)
 
     def preview(self, stack: Stack) -> Plan:
         """Compare a stack with what runs; touches nothing."""
         self._session.require_account(stack.target.account)
+        self._world.require(stack)
         found = self._stacks.find(stack.target)
         self._require_usable(found)
         basis = basis_of(found)
@@ -110,6 +114,7 @@ class CloudFormationEngine:
         """Carry out a plan, and follow it; it goes on if this is dropped."""
         found = self._current(plan)
         if not plan.is_empty:
+            self._world.require_image(plan.stack)
             previous = None if found is None else found.release or None
             yield from self._carry_out(plan.stack, found, previous, remember=True)
 
@@ -156,6 +161,19 @@ class CloudFormationEngine:
         """Remove what the deployment owns; data stores only if asked."""
         self._session.require_account(target.account)
         yield from self._destroyer.destroy(target, delete_data=delete_data)
+
+    def running(self, target: Target) -> Stack:
+        """The stack that runs there, as it was applied."""
+        found = self._existing(target)
+        described = found.described
+        return Stack(
+            target=target,
+            template=found.template,
+            resources=index(found.template),
+            spec=described.get("spec", {}),
+            tags=described.get("tags", {}),
+            reductions=tuple(Reduction(**one) for one in described.get("reductions", ())),
+        )
 
     def logs(self, target: Target, *, follow: bool, tail: int) -> Iterator[LogLine]:
         """The last lines of each log group, then new ones if ``follow``."""

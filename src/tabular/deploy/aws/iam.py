@@ -6,11 +6,15 @@ module is a role without the boundary; a test looks at every role of the whole t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabular.deploy.aws.document import Document, policy, ref, resource, sub, trust
 from tabular.deploy.aws.wanted import Wanted
+from tabular.errors import UsageError
+
+_POLICY_ARN = re.compile(r"arn:aws[a-z-]*:iam::(?:[0-9]{12}|aws):policy/[A-Za-z0-9+=,.@/_-]+")
 
 # Services that act for many customers might be talked into acting for another one.
 OWN_ACCOUNT: Mapping[str, Any] = {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}}
@@ -33,14 +37,24 @@ def role(
         managed: names of policies that AWS keeps, e.g. ``AmazonSSMManagedInstanceCore``.
         condition: on who takes it on, such as `OWN_ACCOUNT`.
         kept: as of :func:`tabular.deploy.aws.document.resource`.
+
+    Raises:
+        UsageError: the boundary is no ARN of a policy.
     """
+    boundary = wanted.spec.security.permissions_boundary
+    if boundary is not None and not _POLICY_ARN.fullmatch(boundary):
+        raise UsageError(
+            f"{boundary!r} is no ARN of a policy",
+            where="spec.security.permissions_boundary",
+            hint="permissions_boundary: arn:aws:iam::ACCOUNT:policy/NAME",
+        )
     more = {"Condition": dict(condition)} if condition else {}
     own = {"PolicyName": "own", "PolicyDocument": policy(*statements)}
     return resource(
         "AWS::IAM::Role",
         {
             "AssumeRolePolicyDocument": trust(service, **more),
-            "PermissionsBoundary": wanted.spec.security.permissions_boundary,
+            "PermissionsBoundary": boundary,
             "Policies": [own] if statements else None,
             "ManagedPolicyArns": [managed_policy(name) for name in managed] or None,
         },

@@ -22,6 +22,7 @@ WHERE = "spec.overrides.aws"
 OPTIONS: Mapping[str, str] = {
     "hosted_zone_id": "id of the zone in Route 53 that networking.domain is in, such as Z0123ABC",
     "replica_bucket": "ARN of a versioned bucket in another region, for storage.cross_region",
+    "replica_key": "ARN of a key of KMS in that region, for storage.cross_region",
 }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tabular.deploy.aws import overrides
 from tabular.deploy.aws.compile import PROVIDER, compile_stack, target_of
 from tabular.deploy.aws.doctor import checks
 from tabular.deploy.aws.engine import CloudFormationEngine, Parts
+from tabular.deploy.aws.export import FORMATS
 from tabular.deploy.aws.prices import AwsPrices
 from tabular.deploy.aws.session import Access, Session
 from tabular.deploy.aws.support import CAPABILITIES
@@ -58,6 +59,15 @@ class AWSProvider:
     def check_overrides(self, given: Mapping[str, Any]) -> None:
         """Look at ``spec.overrides.aws``; see `overrides.check`."""
         overrides.check(given)
+
+    @property
+    def formats(self) -> Mapping[str, Callable[[Stack], Mapping[str, bytes]]]:
+        """CloudFormation as it is applied, Terraform, an app of the CDK."""
+        return FORMATS
+
+    def running(self, target: Target) -> Stack:
+        """The stack that runs there, as it was applied."""
+        return self._engine.running(target)
 
     def doctor(self) -> Iterator[Check]:
         """Read-only look at what a deploy would need."""

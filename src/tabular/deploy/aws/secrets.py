@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
 _ENDED = re.compile(r".*-[A-Za-z0-9]{6}")
 
 
-def read_by_name(secret: Secret, where: str) -> tuple[str, str | None]:
+def existing_parts(secret: Secret, where: str) -> tuple[str, str | None]:
     """Name or ARN of a secret that exists, and the key within it.
 
     Args:
@@ -66,7 +66,7 @@ def database_password(wanted: Wanted) -> str:
     """The password of the database as the service refers to it, within a ``Fn::Sub``."""
     given = wanted.spec.database.password
     if given is not None:
-        name, key = read_by_name(given, "spec.database.password")
+        name, key = existing_parts(given, "spec.database.password")
         return f"{SCHEME}{name}#{key}" if key else f"{SCHEME}{name}"
     if wanted.spec.database.password_rotation is not None:
         return f"{SCHEME}${{Database.MasterUserSecret.SecretArn}}#password"
@@ -100,9 +100,9 @@ def _existing(wanted: Wanted) -> list[str]:
     """Secrets of the user's own that the service reads."""
     database = wanted.spec.database
     if database.type == "external" and database.url is not None:
-        return [read_by_name(database.url, "spec.database.url")[0]]
+        return [existing_parts(database.url, "spec.database.url")[0]]
     if wanted.database_engine is not None and database.password is not None:
-        return [read_by_name(database.password, "spec.database.password")[0]]
+        return [existing_parts(database.password, "spec.database.password")[0]]
     return []
 
 

@@ -74,6 +74,17 @@ class Session:
             found: str | None = self._base.region_name
             return found
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Every region that this release of boto3 knows, in all partitions."""
+        base = self._base
+        found = {
+            region
+            for partition in base.get_available_partitions()
+            for region in base.get_available_regions("cloudformation", partition)
+        }
+        return tuple(sorted(found))
+
     @functools.cached_property
     def account(self) -> str:
         """Number of the account that the credentials belong to."""

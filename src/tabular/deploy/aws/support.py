@@ -56,11 +56,13 @@ CAPABILITIES: CapabilityTable = {
     "storage.type": native("S3"),
     "storage.size": emulated("S3 has no quota; an estimate for the cost"),
     "storage.replication": emulated("S3 keeps at least three copies in three zones"),
-    "storage.cross_region": native("to a bucket that exists: overrides.aws.replica_bucket"),
+    "storage.cross_region": native("to a bucket and with a key that exist: "
+                                   "overrides.aws.replica_bucket and replica_key"),
     "storage.class": native("STANDARD, INTELLIGENT_TIERING …"),
     "storage.versioning": native(),
     "storage.lifecycle": native("STANDARD_IA, GLACIER, expiry"),
-    "storage.bucket": native("an existing bucket"),
+    "storage.bucket": native("an existing bucket, encrypted by S3 itself or with "
+                             "security.kms_key"),
     "storage.minio": unsupported(_CLUSTER),
     "storage.redundancy": unsupported(_ELSEWHERE),
     "database.type": native("RDS for PostgreSQL (default) or MySQL; or external"),
@@ -85,7 +87,13 @@ CAPABILITIES: CapabilityTable = {
     "backup.destination": unsupported("AWS Backup keeps them in a vault; leave it out"),
     "backup": native("AWS Backup"),
     "image.pull_policy": unsupported(_CLUSTER),
+    "image.pull_secret": unsupported("tasks log in to ECR by their role; copy the image there "
+                                     "(`inferloop-tabular image push`) and leave it out"),
     "image": native(),
+    "security.kms_key": native("a key of this region by its ARN; its policy has to let the "
+                               "account go by IAM, and logs and alarms use it"),
+    "security.ca_bundle": unsupported("a task starts with what is in its image; add the "
+                                      "certificates to an image of your own and name it in image"),
     "security": native("KMS, Secrets Manager, roles"),
     "policy": native("checked by the orchestrator; monthly_budget makes a budget"),
     "onprem": unsupported("use --provider onprem"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from tabular.deploy.aws.document import ref, sub
 from tabular.deploy.aws.names import RELEASE
+from tabular.deploy.aws.secrets import database_password
 from tabular.deploy.aws.wanted import Wanted
 from tabular.infra.config import variable
 
@@ -58,7 +59,7 @@ def _database(wanted: Wanted) -> dict[str, Any]:
     }[wanted.database_engine]
     user, name = database.username or "tabular", database.name or "tabular"
     host = "${Database.Endpoint.Address}:${Database.Endpoint.Port}"
-    url = f"{scheme}://{user}:{{aws-sm:${{DatabaseSecret}}#password}}@{host}/{name}?{tls}"
+    url = f"{scheme}://{user}:{{{database_password(wanted)}}}@{host}/{name}?{tls}"
     return {"database_url": sub(url)}
 
 
@@ -76,4 +77,6 @@ def _queue(wanted: Wanted) -> dict[str, Any]:
     queue = wanted.spec.queue
     if queue and queue.max_attempts:
         found["job_max_attempts"] = str(queue.max_attempts)
+    if queue and queue.visibility_timeout:
+        found["job_lease"] = f"{queue.visibility_timeout.total_seconds():g}"
     return found

@@ -69,4 +69,4 @@ def question(program: str) -> list[str]:
 
 def log_group(program: str) -> Document:
     """Where its log goes: the API's migrations belong to the API."""
-    return ref("ApiLogGroup" if program in ("api", "migrate") else "WorkerLogGroup")
+    return ref(f"{'Api' if program == 'migrate' else program.capitalize()}LogGroup")

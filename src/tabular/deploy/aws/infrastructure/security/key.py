@@ -53,11 +53,17 @@ def _statements(wanted: Wanted) -> Iterator[Document]:
     )
     yield _grant(
         "Publishers",
-        {"Service": ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]},
+        {
+            "Service": [
+                "budgets.amazonaws.com",
+                "cloudwatch.amazonaws.com",
+                "events.amazonaws.com",
+            ]
+        },
         ["kms:Decrypt", "kms:GenerateDataKey*"],
         {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}},
     )
-    if wanted.instance_type:
+    if wanted.on_instances:
         yield from _disks()
 
 

@@ -6,29 +6,37 @@ error that names the right, which is better than a right that nobody needs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from tabular.deploy.aws.document import Document, allow, att, sub
-from tabular.deploy.aws.encryption import WRITE, use
+from tabular.deploy.aws.encryption import READ, WRITE, use
 from tabular.deploy.aws.secrets import read_statements
 from tabular.deploy.aws.wanted import Wanted
 
 FOLDER = "tabular"  # of the bucket; everything that the service keeps is below it
-_OBJECTS = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
+AGENT_NAMESPACE = "CWAgent"
+_ECR = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
+    r"(?P<name>[a-z0-9._/-]+?)(?:[:@].*)?"
+)
+_OURS = re.compile(r".*/(?P<name>[a-z0-9._-]+):[^/]*")
 
 
 def of_api(wanted: Wanted) -> Iterator[Document]:
     """The API: objects, announcing jobs, its secrets."""
-    yield from _objects(wanted, delete=True)
-    yield allow(["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"], _queue())
+    yield from _objects(wanted)
+    yield allow(
+        ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:SendMessage"], att("Queue", "Arn")
+    )
     yield from read_statements(wanted, admin=True)
-    yield use(wanted.key_arn, WRITE, ["s3", "secretsmanager", "sqs"])
+    yield from _key(wanted, "sqs")
+    yield from _traces(wanted)
 
 
 def of_worker(wanted: Wanted) -> Iterator[Document]:
     """A worker: objects, taking jobs and announcing those that were lost, its secrets."""
-    yield from _objects(wanted, delete=True)
+    yield from _objects(wanted)
     yield allow(
         [
             "sqs:ChangeMessageVisibility",
@@ -37,26 +45,54 @@ def of_worker(wanted: Wanted) -> Iterator[Document]:
             "sqs:ReceiveMessage",
             "sqs:SendMessage",
         ],
-        _queue(),
+        att("Queue", "Arn"),
     )
-    yield from read_statements(wanted, admin=True)
-    yield use(wanted.key_arn, WRITE, ["s3", "secretsmanager", "sqs"])
+    yield from read_statements(wanted, admin=False)
+    yield from _key(wanted, "sqs")
+    yield from _traces(wanted)
+
+
+def of_both(wanted: Wanted) -> list[Document]:
+    """API and worker, for instances, whose programs share one role; nothing twice."""
+    found: list[Document] = []
+    for statement in (*of_api(wanted), *of_worker(wanted)):
+        if statement not in found:
+            found.append(statement)
+    return found
 
 
 def of_job(wanted: Wanted) -> Iterator[Document]:
-    """A generation in Lambda or Batch: reads a table, writes another, deletes nothing."""
-    yield from _objects(wanted, delete=False)
+    """A generation in Lambda or Batch: objects and its secrets; there is no queue."""
+    yield from _objects(wanted)
     yield from read_statements(wanted, admin=False)
-    yield use(wanted.key_arn, WRITE, ["s3", "secretsmanager"])
+    yield from _key(wanted)
+
+
+def of_instance(wanted: Wanted) -> Iterator[Document]:
+    """The boot script: telling the group that the instance is ready, and how full it is."""
+    # Describing takes no resource, and the groups cannot be named: they name this role.
+    yield allow(["autoscaling:DescribeAutoScalingInstances"], "*")
+    here = "arn:${AWS::Partition}:autoscaling:${AWS::Region}:${AWS::AccountId}"
+    yield allow(
+        ["autoscaling:CompleteLifecycleAction"],
+        sub(f"{here}:autoScalingGroup:*:autoScalingGroupName/${{AWS::StackName}}-*"),
+    )
+    if wanted.spec.monitoring.enabled or wanted.spec.compute.autoscaling.memory_target is not None:
+        # Metrics have no ARN; the condition is all that can be said.
+        only = {"StringEquals": {"cloudwatch:namespace": AGENT_NAMESPACE}}
+        yield allow(["cloudwatch:PutMetricData"], "*", Condition=only)
 
 
 def pulling(wanted: Wanted) -> Iterator[Document]:
-    """Getting the image from the account's registry."""
+    """Getting the image; nothing where it is in a public registry."""
+    repository = _repository(wanted)
+    if repository is None:
+        return
     # The one call that knows no resource: it gives a token for all the caller may do anyway.
     yield allow(["ecr:GetAuthorizationToken"], "*")
     yield allow(
         ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-        _repository(wanted),
+        repository,
     )
 
 
@@ -68,28 +104,54 @@ def logging_to(groups: Sequence[str], *, describe: bool = False) -> Document:
         describe: list the streams too, as the driver of Docker does.
     """
     actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    return allow(
-        [*actions, *(["logs:DescribeLogStreams"] if describe else [])],
-        [att(one, "Arn") for one in groups],
-    )
+    if describe:
+        actions.append("logs:DescribeLogStreams")
+    return allow(actions, [att(one, "Arn") for one in groups])
 
 
-def _objects(wanted: Wanted, *, delete: bool) -> Iterator[Document]:
+def _objects(wanted: Wanted) -> Iterator[Document]:
     bucket = wanted.spec.storage.bucket
     arn = f"arn:${{AWS::Partition}}:s3:::{bucket}" if bucket else "${Bucket.Arn}"
-    actions = [*_OBJECTS, *(["s3:DeleteObject"] if delete else [])]
-    yield allow(actions, sub(f"{arn}/{FOLDER}/*"))
+    # Who replaces an object deletes the version before; who fails on the way, what it wrote.
+    yield allow(
+        ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+        sub(f"{arn}/{FOLDER}/*"),
+    )
     # Without this right S3 answers 403 for an object that is not there, and the service has to
-    # know a 404. A request for an object has no s3:prefix, hence IfExists.
+    # know a 404. IfExists, since it is not written down what s3:prefix is in that decision.
     only = {"StringLikeIfExists": {"s3:prefix": [FOLDER, f"{FOLDER}/*"]}}
     yield allow(["s3:ListBucket"], sub(arn), Condition=only)
 
 
-def _queue() -> Document:
-    return att("Queue", "Arn")
+def _key(wanted: Wanted, *more: str) -> Iterator[Document]:
+    yield use(wanted.key_arn, WRITE, ["s3", *more])
+    yield use(wanted.key_arn, READ, ["secretsmanager"])
 
 
-def _repository(wanted: Wanted) -> Any:
-    return sub(
-        "arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/inferloop-tabular"
-    )
+def _traces(wanted: Wanted) -> Iterator[Document]:
+    monitoring = wanted.spec.monitoring
+    if monitoring.tracing and not monitoring.otlp_endpoint:
+        # X-Ray knows no resources: a trace belongs to the account.
+        yield allow(
+            [
+                "xray:GetSamplingRules",
+                "xray:GetSamplingStatisticSummaries",
+                "xray:GetSamplingTargets",
+                "xray:PutTelemetryRecords",
+                "xray:PutTraceSegments",
+            ],
+            "*",
+        )
+
+
+def _repository(wanted: Wanted) -> Document | None:
+    """ARN of the repository, of this account or another; None for a registry that is not ECR."""
+    if isinstance(wanted.image, dict):
+        found = _OURS.fullmatch(wanted.image["Fn::Sub"])
+        account, region = "${AWS::AccountId}", "${AWS::Region}"
+    else:
+        found = _ECR.fullmatch(wanted.image)
+        account, region = (found["account"], found["region"]) if found else ("", "")
+    if found is None:
+        return None
+    return sub(f"arn:${{AWS::Partition}}:ecr:{region}:{account}:repository/{found['name']}")

@@ -45,10 +45,11 @@ def _instances(wanted: Wanted) -> Part:
         "InstanceRole": role(
             wanted,
             "ec2.amazonaws.com",
-            *rights.of_api(wanted),
-            *rights.of_worker(wanted),
+            *rights.of_both(wanted),
+            *rights.of_instance(wanted),
             *rights.pulling(wanted),
             rights.logging_to(_SERVED, describe=True),
+            # The way in without SSH. AWS's own policy, since its agent changes what it calls.
             managed=("AmazonSSMManagedInstanceCore",),
         ),
         "InstanceProfile": _profile(),
@@ -71,13 +72,13 @@ def _function(wanted: Wanted) -> Part:
 
 
 def _batch(wanted: Wanted) -> Part:
-    return {
+    found = {
         "ExecutionRole": _execution(wanted, ("JobLogGroup",)),
         "JobRole": role(wanted, _TASKS, *rights.of_job(wanted), condition=OWN_ACCOUNT),
-        "InstanceRole": role(
-            wanted,
-            "ec2.amazonaws.com",
-            managed=("service-role/AmazonEC2ContainerServiceforEC2Role",),
-        ),
-        "InstanceProfile": _profile(),
     }
+    if wanted.on_instances:
+        # AWS's own policy, since the agent of ECS, which Batch puts there, changes what it calls.
+        managed = "service-role/AmazonEC2ContainerServiceforEC2Role"
+        found["InstanceRole"] = role(wanted, "ec2.amazonaws.com", managed=(managed,))
+        found["InstanceProfile"] = _profile()
+    return found
