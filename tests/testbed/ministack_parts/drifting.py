@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import network
 import repairs
 from kit import Properties
 from ministack.services import alb, autoscaling, cloudwatch, ec2, ecs, elasticache, kms, rds, s3
@@ -81,8 +82,11 @@ def _security_group(group_id: str, props: Properties) -> Properties | None:
         ("SecurityGroupIngress", "IpPermissions"),
         ("SecurityGroupEgress", "IpPermissionsEgress"),
     ):
-        # Rules of SecurityGroupIngress and -Egress resources carry an id and are not the group's.
-        own = [rule for rule in group[store] if "SecurityGroupRuleId" not in rule]
+        own = [
+            rule
+            for rule in group[store]
+            if rule.get("SecurityGroupRuleId") not in network.rule_resources
+        ]
         if prop in props:
             made[prop] = _rules(own, props[prop])
     return made

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from kit import Made, Properties, done, query, register
+from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import ec2
 from ministack.services.cloudformation import provisioners
 
@@ -82,6 +83,8 @@ def _nat_delete(physical_id: str, props: Properties) -> None:
 # --- AWS::EC2::SecurityGroupIngress and -Egress: one rule of a group each
 
 _STORES = {False: "IpPermissions", True: "IpPermissionsEgress"}
+# The rules that are resources: in drift detection they are not differences of their group.
+rule_resources = AccountRegionScopedDict()
 _RULE_PARTS = {
     False: "CidrIp CidrIpv6 FromPort GroupId GroupName IpProtocol SourcePrefixListId "
     "SourceSecurityGroupId SourceSecurityGroupName SourceSecurityGroupOwnerId ToPort",
@@ -101,8 +104,8 @@ def _rule(egress: bool) -> dict[str, Any]:
         rule_id = ec2._sg_rule_id(props["GroupId"], egress, rule)
         if any(ec2._rules_match(rule, other) for other in group[store]):
             raise ValueError(f"the specified rule of {props['GroupId']} already exists")
-        # The mark lets drift detection tell it from the rules of the group's own template.
         group[store].append({**rule, "SecurityGroupRuleId": rule_id})
+        rule_resources[rule_id] = props["GroupId"]
         return rule_id, {"Id": rule_id}
 
     def update(
@@ -113,6 +116,7 @@ def _rule(egress: bool) -> dict[str, Any]:
         ec2._security_groups[new["GroupId"]][store].append(
             {**rule, "SecurityGroupRuleId": physical_id}
         )
+        rule_resources[physical_id] = new["GroupId"]
         return physical_id, {"Id": physical_id}
 
     def delete(physical_id: str, props: Properties) -> None:
@@ -121,6 +125,7 @@ def _rule(egress: bool) -> dict[str, Any]:
             group[store] = [
                 rule for rule in group[store] if rule.get("SecurityGroupRuleId") != physical_id
             ]
+        rule_resources.pop(physical_id, None)
 
     return {
         "create": create,
