@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from tabular.deploy.aws.prices import compute, data
-from tabular.deploy.aws.prices.bill import HOURS, Bill, whole
+from tabular.deploy.aws.prices.bill import HOURS, Bill, counted, whole
 from tabular.deploy.cost import Alternative
 from tabular.deploy.stack import Resource
 
@@ -34,15 +34,21 @@ def alternatives(resource: Resource, bill: Bill) -> Iterator[Alternative]:
         vcpu, gb = bill.rate("fargate", "vcpu").amount, bill.rate("fargate", "gb").amount
         count = run.ordinary + run.spot
         amount = count * HOURS * (run.vcpu * vcpu + run.gb * gb)
-        words = f"{count} tasks x ({whole(run.vcpu)} vCPU + {whole(run.gb)} GB) x {HOURS} h"
+        size = f"({whole(run.vcpu)} vCPU + {whole(run.gb)} GB)"
+        words = f"{counted(count, 'task')} x {size} x {HOURS} h"
         yield from _ways(resource, bill, amount, words, spot="spot_fargate", year="savings_fargate")
     elif resource.type == "AWS::RDS::DBInstance":
         servers = data.database_servers(resource, bill)
-        burstable = "/db.t" in servers.name
-        year = "reserved_rds_burstable" if burstable else "reserved_rds"
-        yield from _servers(resource, bill, servers, "rds", year)
+        yield from _servers(resource, bill, servers, "rds", _reserved(servers.name))
     elif resource.type == "AWS::ElastiCache::ReplicationGroup":
         yield from _servers(resource, bill, data.cache_nodes(resource), "cache", "reserved_cache")
+
+
+def _reserved(name: str) -> str:
+    """Which share holds for a database class: newer generations are reduced less."""
+    if "/db.t" in name:
+        return "reserved_rds_burstable"
+    return "reserved_rds_m7g" if "/db.m7g" in name else "reserved_rds"
 
 
 def _servers(

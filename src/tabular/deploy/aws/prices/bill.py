@@ -101,6 +101,12 @@ class Bill:
         return (one for one in self.stack.resources if one.type == type_)
 
 
+def addresses(resource: Resource, count: int, bill: Bill) -> LineItem:
+    """Public IPv4 addresses, which cost the same in use or idle."""
+    basis = f"{counted(count, 'public IPv4 address')} x {HOURS} h"
+    return bill.item(resource, count * HOURS, basis, "ipv4", "hour")
+
+
 def referred_id(value: Any) -> str | None:
     """The logical id that a ``Ref`` or ``Fn::GetAtt`` names."""
     if isinstance(value, Mapping):
@@ -162,3 +168,10 @@ def part(properties: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 def whole(amount: Decimal | int) -> str:
     """A quantity as people write it: ``100``, ``0.5``."""
     return f"{Decimal(amount).normalize():f}"
+
+
+def counted(count: int, word: str) -> str:
+    """A number of things: ``1 task``, ``2 tasks``, ``3 addresses``."""
+    if count == 1:
+        return f"1 {word}"
+    return f"{count} {word}{'es' if word.endswith('s') else 's'}"

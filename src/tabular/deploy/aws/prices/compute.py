@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tabular.deploy.aws.prices.bill import HOURS, Bill, NoPriceError, number, part, text, whole
+from tabular.deploy.aws.prices.bill import (
+    HOURS,
+    Bill,
+    NoPriceError,
+    addresses,
+    counted,
+    number,
+    part,
+    text,
+    whole,
+)
 from tabular.deploy.cost import LineItem
 from tabular.deploy.stack import Resource
 
@@ -109,9 +119,7 @@ def auto_scaling_group(resource: Resource, bill: Bill) -> Iterator[LineItem]:
     if count and any(
         one.get("AssociatePublicIpAddress") for one in found.template.get("NetworkInterfaces", ())
     ):
-        yield bill.item(
-            resource, count * HOURS, f"{count} public IPv4 addresses x {HOURS} h", "ipv4", "hour"
-        )
+        yield addresses(resource, count, bill)
 
 
 def volumes(
@@ -130,7 +138,7 @@ def volumes(
         raise NoPriceError(f"only disks of type gp3 have a price here, not {kind}")
     size = number(disk, "VolumeSize")
     yield bill.item(
-        resource, count * size, f"{count} disks of {whole(size)} GB gp3", "ebs", "gp3_gb"
+        resource, count * size, f"{counted(count, 'disk')} of {whole(size)} GB gp3", "ebs", "gp3_gb"
     )
     for key, free, name, words in (
         ("Iops", _FREE_IOPS, "gp3_iops", "IOPS"),
@@ -138,7 +146,7 @@ def volumes(
     ):
         more = number(disk, key, free) - free
         if more > 0:
-            basis = f"{count} disks x {whole(more)} {words} above {free}"
+            basis = f"{counted(count, 'disk')} x {whole(more)} {words} above {free}"
             yield bill.item(resource, count * more, basis, "ebs", name)
 
 
@@ -196,19 +204,19 @@ def service(resource: Resource, bill: Bill) -> Iterator[LineItem]:
         if not count:
             continue
         share = bill.rate("typical", "spot_fargate") if spot else None
-        of = f"{count} tasks{' on Fargate Spot' if spot else ''} x"
+        of = f"{counted(count, 'task')}{' on Fargate Spot' if spot else ''} x"
         for each, unit, name in ((found.vcpu, "vCPU", "vcpu"), (found.gb, "GB", "gb")):
             basis = f"{of} {whole(each)} {unit} x {HOURS} h"
             yield bill.item(resource, count * each * HOURS, basis, "fargate", name, share=share)
     count = found.ordinary + found.spot
     if count and found.disk > _FREE_DISK:
         more = found.disk - _FREE_DISK
-        basis = f"{count} tasks x {whole(more)} GB of disk above {_FREE_DISK} x {HOURS} h"
+        above = f"{whole(more)} GB of disk above {_FREE_DISK}"
+        basis = f"{counted(count, 'task')} x {above} x {HOURS} h"
         yield bill.item(resource, count * more * HOURS, basis, "fargate", "disk_gb")
     network = part(resource.properties, "NetworkConfiguration", "AwsvpcConfiguration")
     if count and network.get("AssignPublicIp") == "ENABLED":
-        basis = f"{count} public IPv4 addresses x {HOURS} h"
-        yield bill.item(resource, count * HOURS, basis, "ipv4", "hour")
+        yield addresses(resource, count, bill)
 
 
 def cluster(resource: Resource, bill: Bill) -> Iterator[LineItem]:

@@ -6,7 +6,17 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tabular.deploy.aws.prices.bill import HOURS, Bill, NoPriceError, number, part, text, whole
+from tabular.deploy.aws.prices.bill import (
+    HOURS,
+    Bill,
+    NoPriceError,
+    addresses,
+    counted,
+    number,
+    part,
+    text,
+    whole,
+)
 from tabular.deploy.cost import LineItem
 from tabular.deploy.stack import Resource
 
@@ -33,8 +43,7 @@ def load_balancer(resource: Resource, bill: Bill) -> Iterator[LineItem]:
     yield bill.item(resource, units * HOURS, basis, "alb", "lcu")
     if own.get("Scheme", "internet-facing") == "internet-facing":
         count = len(_subnets(own.get("Subnets") or own.get("SubnetMappings")))
-        basis = f"{count} public IPv4 addresses x {HOURS} h"
-        yield bill.item(resource, count * HOURS, basis, "ipv4", "hour")
+        yield addresses(resource, count, bill)
         size = bill.usage.transfer_gb
         basis = f"assumed: {whole(size)} GB sent to the internet"
         yield bill.item(resource, size, basis, "transfer", "out_gb")
@@ -49,7 +58,7 @@ def endpoint(resource: Resource, bill: Bill) -> Iterator[LineItem]:
     if kind != "Interface":
         raise NoPriceError(f"only interface endpoints have a price here, not {kind}")
     count = len(_subnets(own.get("SubnetIds")))
-    basis = f"1 interface endpoint x {count} zones x {HOURS} h"
+    basis = f"1 interface endpoint x {counted(count, 'zone')} x {HOURS} h"
     yield bill.item(resource, count * HOURS, basis, "endpoint", "hour")
     size = bill.usage.endpoint_gb
     yield bill.item(resource, size, f"assumed: {whole(size)} GB through it", "endpoint", "gb")
@@ -63,7 +72,7 @@ def _subnets(value: Any) -> Sequence[Any]:
 
 def address(resource: Resource, bill: Bill) -> Iterator[LineItem]:
     """A public IPv4 address, used or not."""
-    yield bill.item(resource, HOURS, f"1 public IPv4 address x {HOURS} h", "ipv4", "hour")
+    yield addresses(resource, 1, bill)
 
 
 def flow_log(resource: Resource, bill: Bill) -> Iterator[LineItem]:
@@ -126,7 +135,7 @@ def web_acl(resource: Resource, bill: Bill) -> Iterator[LineItem]:
         ):
             raise NoPriceError(f"the rules of {group.get('Name')} have no price here")
     if rules:
-        yield bill.item(resource, len(rules), f"{len(rules)} rules", "waf", "rule")
+        yield bill.item(resource, len(rules), counted(len(rules), "rule"), "waf", "rule")
     count = bill.usage.firewall_millions
     basis = f"assumed: {whole(count)} million requests"
     yield bill.item(resource, count, basis, "waf", "request_million")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from tabular.deploy.aws.prices.bill import Bill, NoPriceError, number, whole
+from tabular.deploy.aws.prices.bill import Bill, NoPriceError, counted, number, whole
 from tabular.deploy.cost import LineItem
 from tabular.deploy.stack import Resource
 
@@ -45,7 +45,7 @@ def alarm(resource: Resource, bill: Bill) -> Iterator[LineItem]:
     fast = number(resource.properties, "Period", 60) < 60 or any(
         number(one["MetricStat"], "Period", 60) < 60 for one in metrics if "MetricStat" in one
     )
-    words = f"{count} alarm metric{'s' if count > 1 else ''}"
+    words = counted(count, "alarm metric")
     basis = f"{words} of high resolution" if fast else words
     yield bill.item(resource, count, basis, "cloudwatch", "alarm_fast" if fast else "alarm")
 
@@ -63,7 +63,7 @@ def dashboard(resource: Resource, bill: Bill) -> Iterator[LineItem]:
 def metric_filter(resource: Resource, bill: Bill) -> Iterator[LineItem]:
     """The custom metrics that a filter makes of logs."""
     count = len(resource.properties.get("MetricTransformations", ()))
-    yield bill.item(resource, count, f"{count} custom metrics", "cloudwatch", "metric")
+    yield bill.item(resource, count, counted(count, "custom metric"), "cloudwatch", "metric")
 
 
 def topic(resource: Resource, bill: Bill) -> Iterator[LineItem]:
@@ -76,10 +76,11 @@ def topic(resource: Resource, bill: Bill) -> Iterator[LineItem]:
 
 def queue(resource: Resource, bill: Bill) -> Iterator[LineItem]:
     """Assumed requests to a queue; none to one that only takes what others could not deliver."""
-    own = resource.properties
-    count = Decimal(0) if _is_dead_letter(resource, bill) else bill.usage.queue_millions
+    if _is_dead_letter(resource, bill):
+        return
+    count = bill.usage.queue_millions
     basis = f"assumed: {whole(count)} million requests"
-    fifo = own.get("FifoQueue") in (True, "true")
+    fifo = resource.properties.get("FifoQueue") in (True, "true")
     yield bill.item(resource, count, basis, "sqs", "fifo_million" if fifo else "request_million")
 
 

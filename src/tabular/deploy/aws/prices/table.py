@@ -1,8 +1,8 @@
 """The price list that is shipped: dated files, so an estimate needs neither network nor account.
 
-Each block of prices says when it was last compared with AWS and by what; that is what a line item
-names as its source. What is not in the files has no price: there is no nearest match and no
-average.
+Each block of prices says when it was last compared with AWS's list and by what, or as of when it
+was merely known; that is what a line item names as its source. What is not in the files has no
+price: there is no nearest match and no average.
 """
 
 from __future__ import annotations
@@ -92,10 +92,16 @@ def shipped() -> Table:
             place = "all regions" if region == EVERYWHERE else region
             regions[region] = {
                 group: {
-                    name: Rate(Decimal(amount), f"{block['by']}, {block['checked']}, {place}")
+                    name: Rate(Decimal(amount), f"{block['by']}, {_dated(block)}, {place}")
                     for block in blocks
                     for name, amount in block["prices"].items()
                 }
                 for group, blocks in groups.items()
             }
     return Table(regions)
+
+
+def _dated(block: Mapping[str, str]) -> str:
+    if "checked" in block:
+        return f"checked {block['checked']}"
+    return f"as known in {block['known']} and not checked since"
