@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tabular.deploy.aws.document import Document, allow, sub
+from tabular.deploy.aws.document import Document, allow, att, ref, sub
 from tabular.deploy.aws.encryption import READ, via
 from tabular.deploy.aws.wanted import Wanted
 from tabular.deploy.spec.secret import Secret
@@ -80,17 +80,23 @@ def read_statements(wanted: Wanted, *, admin: bool) -> Iterator[Document]:
         wanted: what is deployed.
         admin: the administrator's key among them.
     """
-    made = ["${SecretKey}"]
+    made: list[Any] = [ref("SecretKey")]
     if admin and wanted.served:
-        made.append("${AdminKey}")
+        made.append(ref("AdminKey"))
     if wanted.cache_engine is not None:
-        made.append("${CacheSecret}")
+        made.append(ref("CacheSecret"))
     existing = _existing(wanted)
     if wanted.database_engine is not None and not existing:
-        made.append(database_password(wanted).removeprefix(SCHEME).partition("#")[0])
-    yield allow([_READ], [sub(one) for one in sorted(made)])
+        made.append(_made_for_database(wanted))
+    yield allow([_READ], made)
     if existing:
         yield from _read_existing([existing_arn(name) for name in existing])
+
+
+def _made_for_database(wanted: Wanted) -> Document:
+    if wanted.spec.database.password_rotation is not None:
+        return att("Database", "MasterUserSecret.SecretArn")
+    return ref("DatabaseSecret")
 
 
 _READ = "secretsmanager:GetSecretValue"

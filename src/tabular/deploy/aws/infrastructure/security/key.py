@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tabular.deploy.aws.document import Document, Part, policy, ref, resource, sub
+from tabular.deploy.aws.iam import OWN_ACCOUNT
 from tabular.deploy.aws.wanted import Wanted
 
 # Days that a deletion can still be taken back; KMS takes 7 to 30.
@@ -51,20 +52,24 @@ def _statements(wanted: Wanted) -> Iterator[Document]:
             }
         },
     )
-    yield _grant(
-        "Publishers",
-        {
-            "Service": [
-                "budgets.amazonaws.com",
-                "cloudwatch.amazonaws.com",
-                "events.amazonaws.com",
-            ]
-        },
-        ["kms:Decrypt", "kms:GenerateDataKey*"],
-        {"StringEquals": {"aws:SourceAccount": ref("AWS::AccountId")}},
-    )
+    yield from _publishers(wanted)
     if wanted.on_instances:
         yield from _disks()
+
+
+def _publishers(wanted: Wanted) -> Iterator[Document]:
+    """Services that speak to the encrypted topic of alarms."""
+    speak = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    alarms = wanted.spec.monitoring.enabled
+    services = ["cloudwatch.amazonaws.com"] if alarms else []
+    if wanted.spec.policy.monthly_budget is not None:
+        services.insert(0, "budgets.amazonaws.com")
+    if services:
+        yield _grant("Alarms", {"Service": services}, speak, OWN_ACCOUNT)
+    if alarms and wanted.kind == "batch":
+        # EventBridge does not say for whom it speaks when a topic is encrypted, so a condition
+        # on the account would refuse it. Source: the developer guide of SNS, "Key management".
+        yield _grant("Events", {"Service": "events.amazonaws.com"}, speak)
 
 
 def _disks() -> Iterator[Document]:
@@ -89,7 +94,7 @@ def _disks() -> Iterator[Document]:
 
 
 def _grant(
-    sid: str, principal: Document, actions: Any, condition: Document | None = None
+    sid: str, principal: Document, actions: Any, condition: Mapping[str, Any] | None = None
 ) -> Document:
     statement = {
         "Sid": sid,
@@ -98,4 +103,4 @@ def _grant(
         "Action": sorted(actions),
         "Resource": "*",
     }
-    return {**statement, "Condition": condition} if condition else statement
+    return {**statement, "Condition": dict(condition)} if condition else statement
