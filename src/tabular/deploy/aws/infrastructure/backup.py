@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from tabular.deploy.aws import cron
-from tabular.deploy.aws.document import Document, Part, att, ref, resource, sub, trust
+from tabular.deploy.aws import cron, iam
+from tabular.deploy.aws.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.aws.wanted import Wanted
 from tabular.deploy.spec.quantities import format_duration
 from tabular.deploy.stack import Reduction
@@ -44,7 +44,7 @@ def resources(wanted: Wanted) -> Part:
         "BackupVault": _vault(wanted),
         "BackupPlan": _plan(wanted),
         "BackupSelection": _selection(found),
-        "BackupRole": _role(wanted),
+        "BackupRole": iam.role(wanted, "backup.amazonaws.com", managed=_POLICIES, kept=True),
     }
 
 
@@ -154,21 +154,6 @@ def _selection(copied: list[Any]) -> Document:
                 "Resources": copied,
             },
         },
-    )
-
-
-def _role(wanted: Wanted) -> Document:
-    return resource(
-        "AWS::IAM::Role",
-        {
-            "Description": "Makes, restores and deletes the copies of AWS Backup.",
-            "AssumeRolePolicyDocument": trust("backup.amazonaws.com"),
-            "ManagedPolicyArns": [
-                sub(f"arn:${{AWS::Partition}}:iam::aws:policy/{name}") for name in _POLICIES
-            ],
-            "PermissionsBoundary": wanted.spec.security.permissions_boundary,
-        },
-        kept=True,
     )
 
 
