@@ -33,6 +33,8 @@ _ASKED = {"api": (PORT, "/ready"), "worker": (METRICS_PORT, "/health")}
 def settings(wanted: Wanted, program: str) -> dict[str, Any]:
     """Variables of a program, sorted: ``api``, ``migrate``, ``worker``, ``function``, ``job``."""
     found = environment(wanted)
+    if program not in ("api", "migrate"):
+        found.pop(variable("admin_key"), None)  # nobody else has, or needs, the right to read it
     if program in _ASKED:
         found[variable("host")] = "0.0.0.0"  # noqa: S104 - security groups say who gets there
     if program == "worker":
