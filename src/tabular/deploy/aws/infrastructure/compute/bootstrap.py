@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tabular.deploy.aws.document import Document, ref
-from tabular.deploy.aws.infrastructure.compute import container, metrics
+from tabular.deploy.aws.infrastructure.compute import collector, container, metrics
 from tabular.deploy.aws.infrastructure.service import USER
 from tabular.deploy.aws.wanted import Wanted
 
@@ -21,6 +21,8 @@ from tabular.deploy.aws.wanted import Wanted
 HOOK, PATIENCE = "ready", 900
 _ECR = re.compile(r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
 _FOLDER = "/etc/tabular"
+_LOGGED = ("--log-driver=awslogs", "--log-opt=mode=non-blocking", "--log-opt=max-buffer-size=25m")
+_LOG = '--log-opt=awslogs-region="$region" --log-opt=awslogs-group="$log_group"'
 
 _HEAD = """\
 token=$(curl -sSf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$metadata/api/token")
@@ -111,9 +113,16 @@ def _names(wanted: Wanted, program: str, group: str) -> Iterator[Any]:
 
 def _settings(wanted: Wanted, program: str) -> Iterator[Any]:
     """References to secrets, never their values."""
-    yield f"mkdir -p {_FOLDER}\ncat >{_FOLDER}/settings <<'SETTINGS'\n"
-    for name, value in container.settings(wanted, program).items():
-        yield from (f"{name}=", value, "\n")
+    yield f"mkdir -p {_FOLDER}\n"
+    yield from _file("settings", container.settings(wanted, program))
+    if collector.runs(wanted):
+        yield from _file("collector", collector.settings())
+
+
+def _file(name: str, variables: Mapping[str, Any]) -> Iterator[Any]:
+    yield f"cat >{_FOLDER}/{name} <<'SETTINGS'\n"
+    for variable, value in variables.items():
+        yield from (f"{variable}=", value, "\n")
     yield "SETTINGS\n"
 
 
@@ -136,6 +145,7 @@ def _agent(wanted: Wanted) -> Iterator[str]:
         "agent": {"metrics_collection_interval": interval, "omit_hostname": True},
         "metrics": {
             "namespace": metrics.AGENT,
+            "aggregation_dimensions": [["AutoScalingGroupName"]],
             "metrics_collected": {
                 "mem": {"measurement": [metrics.MEMORY], "append_dimensions": by_group},
                 "disk": {
@@ -172,24 +182,15 @@ def _log_in(wanted: Wanted) -> Iterator[Any]:
 
 def _run(wanted: Wanted, program: str) -> str:
     """Migrations first, where it is the API; then the program, which Docker keeps running."""
-    common = [
-        "--read-only",
-        # A folder on the encrypted disk: tables can be larger than the memory that a tmpfs takes.
-        f"--mount=type=volume,destination={container.SCRATCH}",
-        "--cap-drop=ALL",
-        "--security-opt=no-new-privileges",
-        f"--user={USER}",
-        # The role's credentials are one hop away, and in a network of its own they would be two.
-        "--network=host",
-        "--init",
-        f"--env-file={_FOLDER}/settings",
-        "--log-driver=awslogs",
-        "--log-opt=mode=non-blocking",
-        "--log-opt=max-buffer-size=25m",
-        *(["--gpus=all"] if wanted.spec.compute.gpu == "required" else []),
-    ]
-    log = '--log-opt=awslogs-region="$region" --log-opt=awslogs-group="$log_group"'
-    lines = [f"common=({_words(common)} {log})\n"]
+    lines = [f"logged=({_words(_LOGGED)} {_LOG})\n"]
+    if collector.runs(wanted):
+        lines.append(
+            f'docker run --detach --name {collector.NAME} "${{logged[@]}}" --read-only '
+            f"--cap-drop=ALL --network=host --restart=unless-stopped "
+            f'--env-file={_FOLDER}/collector --log-opt=awslogs-stream="{collector.NAME}/$instance" '
+            f"{collector.IMAGE}\n"
+        )
+    lines.append(f'common=("${{logged[@]}}" {_words(_common(wanted))})\n')
     if program == "api":
         lines.append(
             'docker run --rm --name migrate "${common[@]}" '
@@ -203,6 +204,22 @@ def _run(wanted: Wanted, program: str) -> str:
         f'"$image" {_words(container.COMMANDS[program])}\n'
     )
     return "".join(lines)
+
+
+def _common(wanted: Wanted) -> list[str]:
+    return [
+        "--read-only",
+        # A folder on the encrypted disk: tables can be larger than the memory that a tmpfs takes.
+        f"--mount=type=volume,destination={container.SCRATCH}",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        f"--user={USER}",
+        # The role's credentials are one hop away, and in a network of its own they would be two.
+        "--network=host",
+        "--init",
+        f"--env-file={_FOLDER}/settings",
+        *(["--gpus=all"] if wanted.spec.compute.gpu == "required" else []),
+    ]
 
 
 def _words(words: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tabular.deploy.aws.document import Document, att, ref
+from tabular.deploy.aws.infrastructure.compute import collector
 from tabular.deploy.aws.infrastructure.service import (
     API_COMMAND,
     METRICS_PORT,
@@ -35,6 +36,8 @@ def settings(wanted: Wanted, program: str) -> dict[str, Any]:
     found = environment(wanted)
     if program not in ("api", "migrate"):
         found.pop(variable("admin_key"), None)  # nobody else has, or needs, the right to read it
+    if program in _ASKED and collector.runs(wanted):
+        found |= collector.SENDING
     if program in _ASKED:
         found[variable("host")] = "0.0.0.0"  # noqa: S104 - security groups say who gets there
     if program == "worker":
@@ -46,6 +49,7 @@ def settings(wanted: Wanted, program: str) -> dict[str, Any]:
 
 def reductions(wanted: Wanted) -> Iterator[Reduction]:
     """What the service cannot know of a network that it did not make."""
+    yield from collector.reductions(wanted)
     if wanted.served and not wanted.own_network:
         yield Reduction(
             "spec.networking.network",

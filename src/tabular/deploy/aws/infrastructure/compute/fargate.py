@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tabular.deploy.aws.document import Document, Part, att, ref, resource
-from tabular.deploy.aws.infrastructure.compute import container, scaling, schedules
+from tabular.deploy.aws.infrastructure.compute import (
+    collector,
+    container,
+    scaling,
+    schedules,
+)
 from tabular.deploy.aws.infrastructure.networking import way_out
 from tabular.deploy.aws.infrastructure.service import PORT, USER
 from tabular.deploy.aws.wanted import Capacity, Wanted
@@ -84,6 +89,8 @@ def disk(wanted: Wanted) -> Document | None:
 
 
 def _containers(wanted: Wanted, program: str) -> Iterator[Document]:
+    if collector.runs(wanted):
+        yield _collector(program)
     if program == "worker":
         yield _container(wanted, "worker", Essential=True, HealthCheck=_health("worker"))
         return
@@ -112,20 +119,41 @@ def _container(wanted: Wanted, program: str, **more: Any) -> Document:
         # A folder on the task's disk: tables can be larger than the memory that a tmpfs takes.
         # It has the owner and the mode that the image's VOLUME says.
         "MountPoints": [{"SourceVolume": _VOLUME, "ContainerPath": container.SCRATCH}],
-        "Environment": [{"Name": name, "Value": value} for name, value in found.items()],
+        "Environment": _variables(found),
         "StopTimeout": container.STOP,
-        "LogConfiguration": {
-            "LogDriver": "awslogs",
-            "Options": {
-                "awslogs-group": container.log_group(program),
-                "awslogs-region": ref("AWS::Region"),
-                "awslogs-stream-prefix": program,
-                # A program never waits for its log.
-                "mode": "non-blocking",
-                "max-buffer-size": "25m",
-            },
-        },
+        "LogConfiguration": _log(program, program),
         **more,
+    }
+
+
+def _collector(program: str) -> Document:
+    # Without it there are no traces, and everything else goes on.
+    return {
+        "Name": collector.NAME,
+        "Image": collector.IMAGE,
+        "Essential": False,
+        "ReadonlyRootFilesystem": True,
+        "LinuxParameters": {"Capabilities": {"Drop": ["ALL"]}},
+        "Environment": _variables(collector.settings()),
+        "LogConfiguration": _log(program, collector.NAME),
+    }
+
+
+def _variables(found: Mapping[str, Any]) -> list[Document]:
+    return [{"Name": name, "Value": value} for name, value in found.items()]
+
+
+def _log(program: str, prefix: str) -> Document:
+    return {
+        "LogDriver": "awslogs",
+        "Options": {
+            "awslogs-group": container.log_group(program),
+            "awslogs-region": ref("AWS::Region"),
+            "awslogs-stream-prefix": prefix,
+            # A program never waits for its log.
+            "mode": "non-blocking",
+            "max-buffer-size": "25m",
+        },
     }
 
 
