@@ -5,6 +5,8 @@ CloudWatch Logs knows only certain numbers of days, so the spec's is settled her
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tabular.deploy.aws.document import Document, resource
 from tabular.deploy.aws.wanted import Wanted
 from tabular.errors import UsageError
@@ -34,18 +36,12 @@ def retention_days(wanted: Wanted) -> int:
     Raises:
         UsageError: it keeps none for so long.
     """
-    days = said_days(wanted)
+    said = wanted.spec.monitoring.log_retention
     for legal in LEGAL_DAYS:
-        if legal >= days:
+        if timedelta(days=legal) >= said:
             return legal
     raise UsageError(
-        f"CloudWatch keeps logs for at most {LEGAL_DAYS[-1]} days, not {days}",
+        f"CloudWatch keeps logs for at most {LEGAL_DAYS[-1]} days, not {said.days}",
         where="spec.monitoring.log_retention",
         hint=f"{LEGAL_DAYS[-1]}d, or have them exported to S3",
     )
-
-
-def said_days(wanted: Wanted) -> int:
-    """What the spec says, in whole days, rounded up."""
-    said = wanted.spec.monitoring.log_retention
-    return said.days + bool(said.seconds or said.microseconds)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from tabular.deploy.aws.document import Part, ref
-from tabular.deploy.aws.infrastructure.log_groups import retention_days, said_days
+from tabular.deploy.aws.infrastructure.log_groups import retention_days
 from tabular.deploy.aws.infrastructure.monitoring.alarms import alarms, names
 from tabular.deploy.aws.infrastructure.monitoring.budget import TAG, budget
 from tabular.deploy.aws.infrastructure.monitoring.dashboard import dashboard
@@ -56,11 +56,12 @@ def reductions(wanted: Wanted) -> Iterator[Reduction]:
     """What is given only in part."""
     monitoring = wanted.spec.monitoring
     said = monitoring.model_fields_set
-    if "log_retention" in said and retention_days(wanted) != said_days(wanted):
+    kept = timedelta(days=retention_days(wanted))
+    if "log_retention" in said and kept != monitoring.log_retention:
         yield Reduction(
             "spec.monitoring.log_retention",
             format_duration(monitoring.log_retention),
-            f"{retention_days(wanted)}d",
+            f"{kept.days}d",
             "CloudWatch keeps logs for certain numbers of days only; this is the next longer one",
         )
     if "retention" in said and monitoring.retention != METRICS_KEPT:

@@ -92,6 +92,13 @@ def _programs(wanted: Wanted) -> Iterator[tuple[str, Sequence[Measure]]]:
     present = measures.programs(wanted)
     counted = [measure(wanted, one) for one in present for measure in _COUNTS]
     yield "Instances", counted
+    yield (
+        "Instances of the API, as the load balancer sees them",
+        [
+            measures.targets("Ready", "HealthyHostCount", "Minimum"),
+            measures.targets("Not ready", "UnHealthyHostCount", "Maximum"),
+        ],
+    )
     used = [measure(wanted, one) for one in present for measure in (measures.cpu, measures.memory)]
     yield "Processors and memory, %", used
 
