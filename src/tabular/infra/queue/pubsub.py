@@ -76,8 +76,7 @@ class PubSubQueue:
 
     def receive(self, timeout: float) -> Message | None:
         """Pull one message."""
-        found: Message | None = until(time.monotonic() + timeout, self._take)
-        return found
+        return until(time.monotonic() + timeout, self._take)
 
     def ping(self) -> None:
         """Look whether topic and subscription are there."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -24,6 +24,7 @@ SHORT_POLL = 0.1  # seconds between calls that do not wait in the service
 _LOG = logging.getLogger(__name__)
 
 Tokens = Callable[[], str | None]
+_Found = TypeVar("_Found")
 
 
 class Caller:
@@ -101,7 +102,7 @@ class Caller:
         return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
-def until(deadline: float, take: Callable[[float], Any]) -> Any:
+def until(deadline: float, take: Callable[[float], _Found | None]) -> _Found | None:
     """What `take` finds before a moment, or None.
 
     Args:

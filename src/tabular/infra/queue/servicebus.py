@@ -79,8 +79,7 @@ class ServiceBusQueue:
 
     def receive(self, timeout: float) -> Message | None:
         """Lock one message; whole seconds in the service, the rest by asking again."""
-        found: Message | None = until(time.monotonic() + timeout, self._take)
-        return found
+        return until(time.monotonic() + timeout, self._take)
 
     def ping(self) -> None:
         """Look at a message without locking it, which needs the right to receive."""

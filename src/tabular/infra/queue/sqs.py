@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 from tabular.errors import ConfigError, UnavailableError
 from tabular.infra.optional import require
 from tabular.infra.queue import Message, acceptable_id, check_id
+from tabular.infra.queue.rest import until
 from tabular.infra.urls import options, public
 
 OPTIONS = ("region", "endpoint")
 CONNECT_TIMEOUT = 2.0  # seconds
 LONGEST_WAIT = 20  # seconds that the service lets one call wait for a message
-_SHORT_POLL = 0.1  # seconds between calls within the last second of a wait
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
 
 _LOG = logging.getLogger(__name__)
@@ -70,17 +70,7 @@ class SqsQueue:
 
     def receive(self, timeout: float) -> Message | None:
         """Wait for a message; whole seconds in the service, the rest by asking again."""
-        deadline = time.monotonic() + timeout
-        while True:
-            left = deadline - time.monotonic()
-            with self._explained():
-                raw = self._take(min(LONGEST_WAIT, max(0, int(left))))
-            if raw is not None:
-                return self._message(raw)
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            time.sleep(min(_SHORT_POLL, left))
+        return until(time.monotonic() + timeout, self._take)
 
     def ping(self) -> None:
         """Ask for an attribute of the queue."""
@@ -120,21 +110,22 @@ class SqsQueue:
                 self._queue_url = str(found["QueueUrl"])
             return self._queue_url
 
-    def _take(self, wait: int) -> dict[str, Any] | None:
-        found = self._client.receive_message(
-            QueueUrl=self._url(),
-            MaxNumberOfMessages=1,
-            WaitTimeSeconds=wait,
-            VisibilityTimeout=self._visibility,
-        ).get("Messages", [])
-        if not found:
-            return None
-        raw: dict[str, Any] = found[0]
-        if acceptable_id(raw["Body"]) is None:
+    def _take(self, wait: float) -> Message | None:
+        with self._explained():
+            found = self._client.receive_message(
+                QueueUrl=self._url(),
+                MaxNumberOfMessages=1,
+                WaitTimeSeconds=int(min(LONGEST_WAIT, wait)),
+                VisibilityTimeout=self._visibility,
+            ).get("Messages", [])
+            if not found:
+                return None
+            raw: dict[str, Any] = found[0]
+            if acceptable_id(raw["Body"]) is not None:
+                return self._message(raw)
             _LOG.warning("a message that is not a job id was dropped from %s", self.where)
             self._client.delete_message(QueueUrl=self._url(), ReceiptHandle=raw["ReceiptHandle"])
             return None
-        return raw
 
     def _message(self, raw: dict[str, Any]) -> Message:
         receipt = {"ReceiptHandle": raw["ReceiptHandle"]}
