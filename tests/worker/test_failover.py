@@ -105,19 +105,19 @@ def test_a_database_killed_under_load_loses_no_accepted_job(server: Server, tmp_
         threads = [threading.Thread(target=load.submit) for _ in range(3)]
         for thread in threads:
             thread.start()
-        _until(lambda: len(load.accepted) >= 5)
+        until(lambda: len(load.accepted) >= 5)
         kill(running.pid)
         before = len(load.accepted)
-        _until(lambda: len(load.refused) >= 5)
+        until(lambda: len(load.refused) >= 5)
         assert client.get("/ready").status_code == 503
         time.sleep(AWAY)
         first.close()
         stack.enter_context(server())
-        _until(lambda: len(load.accepted) >= before + 5)
+        until(lambda: len(load.accepted) >= before + 5)
         load.stopping.set()
         for thread in threads:
             thread.join()
-        _until(lambda: client.get("/ready").status_code == 200)
+        until(lambda: client.get("/ready").status_code == 200)
         ends = [finished(client, job, timeout=120)["status"] for job in load.accepted]
         assert ends == ["succeeded"] * len(ends)
         assert len(set(load.accepted)) == len(load.accepted)
@@ -129,7 +129,7 @@ def test_a_database_killed_under_load_loses_no_accepted_job(server: Server, tmp_
         assert (api.poll(), worker.poll()) == (None, None), "neither was started again"
 
 
-def _until(reached: Callable[[], bool], timeout: float = 60.0) -> None:
+def until(reached: Callable[[], bool], timeout: float = 60.0) -> None:
     deadline = time.monotonic() + timeout
     while not reached():
         assert time.monotonic() < deadline

@@ -210,6 +210,53 @@ def test_an_outage_ends_the_job_after_its_limit_and_says_so(
     assert garbage(database) == {f"jobs/{job_id}"}
 
 
+def test_what_nobody_takes_is_told_why_and_stays_due(
+    jobs: Jobs, database: Database, clock: Clock
+) -> None:
+    full = UnavailableError("the disk is full", hint="make room", code="unavailable.disk-full")
+    lying = submit(jobs, database)
+    clock.advance(9)
+    young = submit(jobs, database)
+    clock.advance(1)
+    for _ in range(2):  # workers without room
+        assert jobs.neglected(full, 10.0) == []
+    assert jobs.get(young).error is None
+    told = jobs.get(lying)
+    assert (told.error, told.outage, told.tries, told.attempt) == (full.as_dict(), 10.0, 0, 0)
+    taken = claim(jobs)
+    assert (taken.job.id, taken.attempt) == (lying, 1)
+    clock.advance(20)
+    jobs.neglected(full, 10.0)
+    assert (jobs.get(lying).status, jobs.get(lying).outage) == ("running", 10.0)
+    assert jobs.get(young).error == full.as_dict()
+
+
+def test_what_nobody_takes_for_too_long_has_failed(
+    jobs: Jobs, database: Database, clock: Clock
+) -> None:
+    full = UnavailableError("the disk is full", hint="make room", code="unavailable.disk-full")
+    job_id = submit(jobs, database)
+    parted = submit(jobs, database)
+    clock.advance(1)
+    jobs.claim("a")
+    whole = claim(jobs)
+    assert whole.job.id == parted
+    jobs.split(whole, [(0, 1), (1, 1)])
+    jobs.release(Lease(jobs.get(job_id), 1))
+    rounds, failed = 0, []
+    while not failed:
+        clock.advance(300)
+        rounds += 1
+        failed = list(jobs.neglected(full, 300.0))
+    assert (rounds, failed) == (12, [GENERATE, GENERATE])
+    for name in (job_id, parted):
+        job = jobs.get(name)
+        assert (job.status, job.error["code"]) == ("failed", "unavailable.outage")
+        assert job.error["message"] == "given up after 1 h of outage: the disk is full"
+        assert job.error["hint"].startswith("make room; submit it again")
+    assert jobs.running() == []
+
+
 def test_a_clock_set_forward_does_not_end_a_job_that_waits_for_an_outage(
     jobs: Jobs, database: Database, clock: Clock
 ) -> None:

@@ -13,6 +13,7 @@ import queue
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -129,7 +130,7 @@ def main() -> None:
     store, models = open_store(hello["storage_url"]), Models()
     while True:
         task = inbox.next()
-        inbox.scratch = task["scratch"]
+        inbox.scratch = tempfile.tempdir = task["scratch"]  # so that all of it goes with the task
         bench = Workbench(store, Path(task["scratch"]), _reporter(send), models)
         send(_answer(task, bench))
         inbox.scratch = None

@@ -15,7 +15,8 @@ clocks that cannot be set.
 *Outages.* A try that ended because the store or the database did not answer says nothing about
 the job. It is no try; the delay before the next one grows with the outage. So that nothing goes
 round for ever, the seconds of such tries and delays are added up, and have a limit. They are
-counted by the length of each try and each delay, not from one time of day to another.
+counted by the length of each try and each delay, not from one time of day to another. A job that
+only workers without room see (`scratch`) is not tried at all; its waiting is added up likewise.
 
 *Order.* Fewest tries first, then oldest first. A job that kills its workers goes behind the
 ones that have not been tried, so it never stands in their way.
@@ -28,25 +29,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Update, delete, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Update, delete, select, update
 from sqlalchemy.orm import Session
 
-from tabular.errors import NotFoundError, TabularError, UnavailableError
+from tabular.errors import NotFoundError, TabularError
 from tabular.infra import tracing
 from tabular.infra.database import Database
-from tabular.infra.database.models import (
-    IdempotencyKey,
-    Job,
-    JobPart,
-    new_id,
-)
-from tabular.worker import accounting, parts
+from tabular.infra.database.models import IdempotencyKey, Job, JobPart, new_id
+from tabular.worker import accounting, parts, waiting
+from tabular.worker.claims import Lease, LostLeaseError, Pulse, Row, Sign
 from tabular.worker.garbage import throw
-from tabular.worker.objects import attempt_folder, job_folder, part_folder
+from tabular.worker.objects import attempt_folder, job_folder
 from tabular.worker.publishing import publish
 from tabular.worker.statuses import (
     CANCELLED,
@@ -82,73 +78,6 @@ REMEMBERED = timedelta(days=7)
 RETRY_DELAY = 2.0  # seconds before the second try; four times as long before each later one
 MAX_OUTAGE_DELAY = 60.0  # seconds between tries while the store or the database is away
 OUTAGE_LIMIT = 86_400.0
-
-
-Row = Job | JobPart
-
-
-class LostLeaseError(Exception):
-    """The attempt is not the present one any more; whatever it made does not count."""
-
-
-@dataclass(frozen=True)
-class Lease:
-    """The right to run one job, or one part of a job, until it is lost.
-
-    Attributes:
-        job: the row as it was when it was claimed.
-        attempt: the fencing token, of the part if it is one.
-        part: the part's row.
-    """
-
-    job: Job
-    attempt: int
-    part: JobPart | None = None
-
-    @property
-    def row(self) -> Row:
-        """What was claimed."""
-        return self.part or self.job
-
-    @property
-    def folder(self) -> str:
-        """Where the attempt writes."""
-        if self.part is None:
-            return attempt_folder(self.job.id, self.attempt)
-        return part_folder(self.job.id, self.part.job_attempt, self.part.number, self.attempt)
-
-
-@dataclass(frozen=True)
-class Pulse:
-    """A running job or part and its last sign of life.
-
-    Attributes:
-        id: of the job or part.
-        job_id: of the job.
-        attempt, beat: as its row has them.
-        table: which of both it is.
-    """
-
-    id: str
-    job_id: str
-    attempt: int
-    beat: int
-    table: type[Row] = Job
-
-
-@dataclass(frozen=True)
-class Sign:
-    """What a heartbeat is answered with.
-
-    Attributes:
-        cancel: whether somebody asked for the job to be cancelled.
-        beat: of the job now.
-        progress: of the whole job.
-    """
-
-    cancel: bool
-    beat: int
-    progress: float
 
 
 def _utcnow() -> datetime:
@@ -265,14 +194,14 @@ class Jobs:
         """What is to be done next, locked: a job, or a part whose place is before it."""
         job = session.scalar(
             select(Job)
-            .where(Job.status == QUEUED, _due(Job, now))
+            .where(Job.status == QUEUED, waiting.due(Job, now))
             .order_by(Job.tries, Job.seq)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
         part = session.scalar(
             select(JobPart)
-            .where(JobPart.status == QUEUED, _due(JobPart, now))
+            .where(JobPart.status == QUEUED, waiting.due(JobPart, now))
             .order_by(JobPart.tries, JobPart.place)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -383,16 +312,35 @@ class Jobs:
         with self._database.transaction() as session:
             job = self._held(session, lease)
             job.tries -= 1
-            job.outage += spent
-            if job.outage >= self._outage_limit:
-                job.error = _given_up(error, job.outage).as_dict()
-                self._end(session, job, FAILED)
-            else:
-                job.error = error.as_dict()
-                delay = min(MAX_OUTAGE_DELAY, max(self._retry_delay, job.outage))
-                job.outage += delay
-                self._requeue(session, job, delay)
+            delay = min(MAX_OUTAGE_DELAY, max(self._retry_delay, job.outage + spent))
+            self._put_off(session, job, error, spent, delay)
             return job.status
+
+    def neglected(self, error: TabularError, seconds: float) -> Sequence[str]:
+        """Say of what nobody has taken for a while why this worker takes nothing.
+
+        It stays due, so whoever can may take it; several who cannot count its seconds once.
+
+        Args:
+            error: what this worker lacks.
+            seconds: how long something must have been due to be spoken of.
+
+        Returns:
+            The kinds of the jobs that have failed, because that has lasted too long.
+        """
+        failed: list[str] = []
+        with self._database.session() as session:
+            found = waiting.overdue(session, self._clock(), seconds)
+        for table, row_id, job_id, beat in found:
+            with self._database.transaction() as session:
+                try:
+                    row = self._lock(session, table, row_id, job_id, beat=beat, status=QUEUED)
+                except LostLeaseError:
+                    continue  # somebody took it
+                self._put_off(session, row, error, seconds, 0.0)
+                if row.status == FAILED:
+                    failed.append(find(session, job_id).kind)
+        return failed
 
     def cancelled(self, lease: Lease) -> str:
         """Record that the attempt was stopped because somebody asked for it.
@@ -466,7 +414,9 @@ class Jobs:
         )
         with self._database.transaction() as session:
             try:
-                row = self._lock(session, pulse.table, pulse.id, pulse.job_id, pulse.attempt)
+                row = self._lock(
+                    session, pulse.table, pulse.id, pulse.job_id, attempt=pulse.attempt
+                )
             except LostLeaseError:
                 return None
             if row.beat != pulse.beat:
@@ -495,6 +445,19 @@ class Jobs:
             self._requeue(session, row, self._retry_delay * 4 ** (row.tries - 1))
         else:
             self._end(session, row, FAILED)
+
+    def _put_off(
+        self, session: Session, row: Row, error: TabularError, spent: float, delay: float
+    ) -> None:
+        """Have it wait for what is no fault of its own, if that has not lasted too long."""
+        row.outage += spent
+        if row.outage >= self._outage_limit:
+            row.error = waiting.given_up(error, row.outage).as_dict()
+            self._end(session, row, FAILED)
+        else:
+            row.error = error.as_dict()
+            row.outage += delay
+            self._requeue(session, row, delay)
 
     def _requeue(self, session: Session, row: Row, delay: float) -> None:
         """Back among those that wait, unless somebody had asked for its end."""
@@ -527,16 +490,24 @@ class Jobs:
             LostLeaseError: it is not.
         """
         row = lease.row
-        return self._lock(session, type(row), row.id, lease.job.id, lease.attempt)
+        return self._lock(session, type(row), row.id, lease.job.id, attempt=lease.attempt)
 
     def _lock(
-        self, session: Session, table: type[Row], row_id: str, job_id: str, attempt: int
+        self,
+        session: Session,
+        table: type[Row],
+        row_id: str,
+        job_id: str,
+        *,
+        status: str = RUNNING,
+        **now: int,
     ) -> Row:
         if table is JobPart:  # the job before its parts, as everybody locks them
             session.scalar(select(Job).where(Job.id == job_id).with_for_update())
         row: Row | None = session.scalar(
             select(cast("type[Job]", table))
-            .where(table.id == row_id, table.attempt == attempt, table.status == RUNNING)
+            .where(table.id == row_id, table.status == status)
+            .filter_by(**now)
             .with_for_update()
         )
         if row is None:
@@ -549,14 +520,6 @@ class Jobs:
         mine = (table.id == lease.row.id, table.attempt == lease.attempt, table.status == RUNNING)
         if not _change(session, table, *mine, **values):
             raise LostLeaseError(lease.row.id)
-
-
-def _due(table: type[Row], now: datetime) -> ColumnElement[bool]:
-    return or_(
-        table.not_before.is_(None),
-        table.not_before <= now,
-        table.requeued_at > now,  # the clock was set back: do not wait for it to return
-    )
 
 
 def _change(session: Session, table: type[Row], *which: ColumnElement[bool], **values: Any) -> bool:
@@ -581,12 +544,3 @@ def find(session: Session, job_id: str, *, lock: bool = False) -> Job:
     if job is None:
         raise NotFoundError("no such job", where=job_id, hint="list them: GET /v1/jobs")
     return job
-
-
-def _given_up(error: TabularError, seconds: float) -> UnavailableError:
-    return UnavailableError(
-        f"given up after {seconds / 3600:.3g} h of outage: {error.message}",
-        where=error.where,
-        hint="submit it again once the service is well; TABULAR_OUTAGE_LIMIT is how long it waits",
-        code="unavailable.outage",
-    )

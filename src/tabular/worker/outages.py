@@ -19,6 +19,20 @@ FIRST_PAUSE = 1.0  # seconds; each later one is twice as long
 LONGEST_PAUSE = 10.0
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What an outage is of, and how the log says so.
+
+    Attributes:
+        name: what is away.
+        begins, ends: what follows the name when that begins, and when it is over.
+    """
+
+    name: str
+    begins: str = "does not answer, it is tried again"
+    ends: str = "answers again"
+
+
 @dataclass
 class _Outage:
     since: float
@@ -34,13 +48,13 @@ class Outages:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._open: dict[str, _Outage] = {}
+        self._open: dict[Subject, _Outage] = {}
 
-    def met(self, what: str, error: TabularError) -> float:
+    def met(self, what: Subject, error: TabularError) -> float:
         """Note that something did not answer.
 
         Args:
-            what: its name for the log.
+            what: it.
             error: how that showed.
 
         Returns:
@@ -49,14 +63,15 @@ class Outages:
         known = self._open.get(what)
         if known is None:
             self._open[what] = _Outage(self._clock(), FIRST_PAUSE)
-            _LOG.warning("%s does not answer, it is tried again: %s", what, error)
+            _LOG.warning("%s %s: %s", what.name, what.begins, error)
             return FIRST_PAUSE
         known.pause = min(LONGEST_PAUSE, known.pause * 2)
-        _LOG.debug("%s still does not answer: %s", what, error.message)
+        _LOG.debug("still, %s %s: %s", what.name, what.begins, error.message)
         return known.pause
 
-    def over(self, what: str) -> None:
+    def over(self, what: Subject) -> None:
         """Note that it answers."""
         known = self._open.pop(what, None)
         if known is not None:
-            _LOG.warning("%s answers again after %.0f s", what, self._clock() - known.since)
+            seconds = self._clock() - known.since
+            _LOG.warning("%s %s after %.0f s", what.name, what.ends, seconds)

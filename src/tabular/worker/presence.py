@@ -67,11 +67,12 @@ class Presence:
             session.add(Worker(name=self._name, started_at=self._started, seen_at=now))
 
     def gone(self) -> None:
-        """Take the worker off the list.
+        """Take the worker off the list, until it gives a sign again.
 
         Raises:
             UnavailableError: the database does not answer; the sign grows old by itself.
         """
+        self._due = 0.0
         with self._database.transaction() as session:
             session.execute(delete(Worker).where(Worker.name == self._name))
 

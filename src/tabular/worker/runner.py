@@ -24,12 +24,13 @@ from tabular.infra.storage import ObjectStore
 from tabular.infra.telemetry import CONSUMER, OFF, Telemetry
 from tabular.infra.websocket import Hub
 from tabular.synth.partition import partition
-from tabular.worker import wire
+from tabular.worker import scratch, wire
 from tabular.worker.announcing import Announcer
 from tabular.worker.garbage import GarbageBin
 from tabular.worker.jobs import (
     CANCELLED,
     ENDED,
+    FAILED,
     GENERATE,
     RUNNING,
     SUCCEEDED,
@@ -38,7 +39,7 @@ from tabular.worker.jobs import (
     LostLeaseError,
 )
 from tabular.worker.leases import Watch
-from tabular.worker.outages import Outages
+from tabular.worker.outages import Outages, Subject
 from tabular.worker.presence import Presence
 from tabular.worker.process import ChildProcess
 from tabular.worker.retention import Retention
@@ -56,8 +57,11 @@ TIMEOUT_HINT = "ask for less, or raise TABULAR_JOB_TIMEOUT if it is slow and doe
 PART_ROWS = 1 << 22
 MOST_CALLED = 32  # messages to other workers when a job is split
 
+LEFT = 10.0  # seconds that a job lies only when no worker is free; a free one looks every `POLL`
 _LAST_PAUSE = 0.2  # seconds between looks at the database once the worker is told to end
-_DATABASE, _QUEUE, _STORE, _WORK = "the database", "the queue", "the store", "what a job needs"
+_DATABASE, _QUEUE, _STORE = Subject("the database"), Subject("the queue"), Subject("the store")
+_WORK = Subject("what a job needs")
+_WORKER = Subject("this worker", "takes no jobs", "takes jobs again")
 
 
 class _CancelledError(Exception):
@@ -179,18 +183,36 @@ class Runner:
             if not self._checked:
                 self._parts.check()
                 self._checked = True
-            self._give_sign()
+            room = self._has_room()
             self._watch_others()
-            while not self._stopping.is_set() and self._run_next():
+            while room and not self._stopping.is_set() and self._run_next():
                 self._watch_others()
+                room = self._has_room()
             self._clean()
         except UnavailableError as error:
             self._stopping.wait(self._met(_DATABASE, error))
             return
         self._outages.over(_DATABASE)
-        self._await_message()
+        if room:
+            self._await_message()
+        else:  # a message is for somebody who can do something
+            self._stopping.wait(min(self._poll, self._watch_every))
 
-    def _met(self, what: str, error: TabularError) -> float:
+    def _has_room(self) -> bool:
+        """Give a sign of being there for jobs, or say why not: in the log, and to the jobs."""
+        lacking = scratch.lack()
+        if lacking is None:
+            self._outages.over(_WORKER)
+            self._give_sign()
+            return True
+        self._met(_WORKER, lacking)
+        if self._is_due("neglected", LEFT):
+            self._take_leave()
+            for kind in self._parts.jobs.neglected(lacking, LEFT):
+                self._parts.metrics.job_finished(kind, FAILED)
+        return False
+
+    def _met(self, what: Subject, error: TabularError) -> float:
         """Count and log an outage; seconds to leave it alone, in which no lease is lost."""
         self._parts.metrics.error(error.code)
         return min(self._outages.met(what, error), self._watch_every)
@@ -255,6 +277,9 @@ class Runner:
         except _StoppingError:
             return self._settle(lease, lambda: jobs.release(lease))
         except TabularError as error:
+            if error.code == scratch.FULL and (lacking := scratch.lack()):
+                spent = time.monotonic() - begun
+                return self._settle(lease, lambda: jobs.postpone(lease, lacking, spent=spent))
             if wire.is_outage(error):
                 return self._postpone(lease, error, time.monotonic() - begun)
             _LOG.warning("attempt %d failed: %s", lease.attempt, error)
