@@ -12,6 +12,7 @@ import typer
 from tabular.cli import (
     backup,
     config,
+    cost,
     deploy,
     destroy,
     doctor,
@@ -75,6 +76,7 @@ init.register(app)
 validate.register(app)
 schema.register(app)
 config.register(app)
+cost.register(app)
 deploy.register(app)
 status.register(app)
 logs.register(app)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from tabular.cli.output import stdout
+from tabular.cli.render.cost import OWN_HARDWARE, cost_as_dict, print_unpriced
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.plan import Change, Plan
@@ -56,22 +57,7 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
             }
             for f in plan.findings
         ],
-        "monthly_cost": None
-        if plan.cost is None
-        else {
-            "currency": "USD",
-            "total": str(plan.cost.total),
-            "unpriced": list(plan.cost.unpriced),
-            "items": [
-                {
-                    "resource": i.resource,
-                    "amount": str(i.amount),
-                    "basis": i.basis,
-                    "source": i.source,
-                }
-                for i in plan.cost.items
-            ],
-        },
+        "monthly_cost": cost_as_dict(plan.cost),
         "empty": plan.is_empty,
     }
 
@@ -114,11 +100,10 @@ def _print_change(change: Change) -> None:
 
 def _print_cost(plan: Plan) -> None:
     if plan.cost is None:
-        stdout.print("  cost: your own hardware, no price list applies", style="dim")
+        stdout.print(f"  cost: {OWN_HARDWARE}", style="dim")
         return
     stdout.print(f"  cost: ${plan.cost.total:,.2f} a month")
-    if plan.cost.unpriced:
-        stdout.print(f"  [yellow]price unknown[/]: {escape(', '.join(plan.cost.unpriced))}")
+    print_unpriced(plan.cost)
 
 
 def _short(value: Any) -> str:

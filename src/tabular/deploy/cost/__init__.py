@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tabular.deploy.stack import Resource, Stack
 from tabular.errors import BudgetError
 
 __all__ = [
     "Alternative",
+    "AsksPrices",
     "CostEstimate",
+    "KnowsAlternatives",
     "LineItem",
     "PriceBook",
     "Unpriced",
@@ -109,6 +111,24 @@ class PriceBook(Protocol):
             resource: what is priced.
             stack: what it belongs to: its region, its spec and the resources it refers to.
         """
+        ...
+
+
+@runtime_checkable
+class KnowsAlternatives(Protocol):
+    """What a price book may offer besides: other ways to buy the same."""
+
+    def alternatives(self, resource: Resource, stack: Stack) -> tuple[Alternative, ...]:
+        """Estimates, shown beside the price and never added to it."""
+        ...
+
+
+@runtime_checkable
+class AsksPrices(Protocol):
+    """What a provider may offer besides its list: the vendor's own prices of today."""
+
+    def live_prices(self) -> PriceBook:
+        """A book that asks the vendor when it is asked; needs credentials then."""
         ...
 
 

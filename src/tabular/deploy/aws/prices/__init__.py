@@ -7,13 +7,20 @@ Unit prices come from dated files that are shipped (`table`) or from AWS's own p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from platformdirs import user_cache_path
 
 from tabular.deploy.aws.prices import alternatives as ways
 from tabular.deploy.aws.prices import compute, data, network, operations
 from tabular.deploy.aws.prices.bill import Bill, NoPriceError
 from tabular.deploy.aws.prices.free import FREE
+from tabular.deploy.aws.prices.live import REGION, LiveRates
 from tabular.deploy.aws.prices.table import Rates, shipped
 from tabular.deploy.aws.prices.usage import Usage
+from tabular.deploy.aws.session import Session
 from tabular.deploy.cost import Alternative, LineItem, Unpriced
 from tabular.deploy.stack import Resource, Stack
 
@@ -51,7 +58,6 @@ PRICED: Mapping[str, Callable[[Resource, Bill], Iterable[LineItem]]] = {
     "AWS::SSM::Parameter": operations.parameter,
     "AWS::SecretsManager::Secret": operations.secret,
     "AWS::WAFv2::WebACL": network.web_acl,
-    "AWS::XRay::Group": operations.trace_group,
 }
 
 
@@ -66,6 +72,17 @@ class AwsPrices:
     def __init__(self, rates: Rates | None = None, usage: Usage | None = None) -> None:
         self._rates = rates or shipped()
         self._usage = usage or Usage()
+
+    @classmethod
+    def live(cls, session: Session, folder: Path | None = None) -> Self:
+        """Prices as AWS has them today, asked when they are needed.
+
+        Args:
+            session: the credentials to ask with.
+            folder: where answers are remembered for some days; the cache of the user if None.
+        """
+        connect = partial(session.client, "pricing", REGION)
+        return cls(LiveRates(connect, folder or user_cache_path("inferloop-tabular"), shipped()))
 
     def price(self, resource: Resource, stack: Stack) -> Iterable[LineItem] | Unpriced:
         """Line items of a resource; see `PriceBook.price`.

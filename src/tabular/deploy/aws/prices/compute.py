@@ -214,9 +214,20 @@ def service(resource: Resource, bill: Bill) -> Iterator[LineItem]:
         above = f"{whole(more)} GB of disk above {_FREE_DISK}"
         basis = f"{counted(count, 'task')} x {above} x {HOURS} h"
         yield bill.item(resource, count * more * HOURS, basis, "fargate", "disk_gb")
+    if count and _collects_traces(resource, bill):
+        traces = bill.usage.traces_millions
+        basis = f"assumed: {whole(traces)} million traces to X-Ray"
+        yield bill.item(resource, traces, basis, "xray", "trace_million")
     network = part(resource.properties, "NetworkConfiguration", "AwsvpcConfiguration")
     if count and network.get("AssignPublicIp") == "ENABLED":
         yield addresses(resource, count, bill)
+
+
+def _collects_traces(resource: Resource, bill: Bill) -> bool:
+    """Whether a collector of AWS runs beside the program, which sends traces to X-Ray."""
+    task = bill.referred(resource.properties.get("TaskDefinition"))
+    containers = task.properties.get("ContainerDefinitions", ()) if task else ()
+    return any("aws-otel-collector" in str(one.get("Image")) for one in containers)
 
 
 def cluster(resource: Resource, bill: Bill) -> Iterator[LineItem]:

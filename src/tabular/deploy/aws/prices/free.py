@@ -40,6 +40,6 @@ FREE = frozenset(
         "SNS::Subscription", "SNS::TopicPolicy", "SQS::QueuePolicy",
         "WAFv2::IPSet", "WAFv2::LoggingConfiguration", "WAFv2::RegexPatternSet",
         "WAFv2::WebACLAssociation",
-        "XRay::SamplingRule",
+        "XRay::Group", "XRay::SamplingRule",
     )
 )  # fmt: skip

@@ -67,11 +67,10 @@ def metric_filter(resource: Resource, bill: Bill) -> Iterator[LineItem]:
 
 
 def topic(resource: Resource, bill: Bill) -> Iterator[LineItem]:
-    """Assumed e-mails of a topic."""
+    """Assumed e-mails of a topic; what else it costs is less than a hundredth of that."""
     count = Decimal(bill.usage.notifications)
-    basis = f"assumed: {whole(count)} notifications"
-    yield bill.item(resource, count / 1_000_000, basis, "sns", "request_million")
-    yield bill.item(resource, count / 100_000, f"{basis} by e-mail", "sns", "email_100000")
+    basis = f"assumed: {whole(count)} notifications by e-mail"
+    yield bill.item(resource, count / 100_000, basis, "sns", "email_100000")
 
 
 def queue(resource: Resource, bill: Bill) -> Iterator[LineItem]:
@@ -90,13 +89,6 @@ def _is_dead_letter(resource: Resource, bill: Bill) -> bool:
         is resource
         for one in bill.of_type("AWS::SQS::Queue")
     )
-
-
-def trace_group(resource: Resource, bill: Bill) -> Iterator[LineItem]:
-    """Assumed traces of X-Ray."""
-    count = bill.usage.traces_millions
-    basis = f"assumed: {whole(count)} million traces"
-    yield bill.item(resource, count, basis, "xray", "trace_million")
 
 
 def certificate(resource: Resource, bill: Bill) -> Sequence[LineItem]:

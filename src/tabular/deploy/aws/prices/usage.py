@@ -41,7 +41,7 @@ class Usage:
         function_millions: millions of calls of each function.
         function_seconds: that a call of a function takes.
         batch_vcpu_hours: that jobs of each compute environment of Batch take.
-        traces_millions: millions of traces to X-Ray, for each group of it.
+        traces_millions: millions of traces to X-Ray, of each service with a collector.
     """
 
     transfer_gb: Decimal = Decimal(100)
