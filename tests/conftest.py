@@ -14,6 +14,7 @@ from tests.testbed.postgres import Postgres, postgres_server
 from tests.testbed.rabbitmq import RabbitMQ, rabbitmq_home, rabbitmq_server
 from tests.testbed.s3 import BUCKET, S3, seaweed_s3
 from tests.testbed.sqs import CREDENTIALS, Sqs, sqs_server
+from tests.testbed.terraform import Terraform, terraform_mirror
 from tests.testbed.tls import make_certificate
 from tests.testbed.valkey import Valkey, valkey_server
 
@@ -139,3 +140,9 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
 def aws_account() -> str:
     """The number of an AWS account that only this test uses."""
     return f"2222{next(_names):08d}"
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    """The terraform binary with the providers' schemas in a mirror."""
+    return terraform_mirror(tmp_path_factory.mktemp("terraform"))
