@@ -64,11 +64,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _migrate(settings: Settings) -> None:
+    from tabular.api.admin_key import bring_admin_key
     from tabular.infra.database import Database, migrate
 
     database = Database(settings.database_url)
     try:
         print(f"the schema is at revision {migrate(database)}")
+        said = bring_admin_key(settings, database)
+        if said is not None:
+            print(said)
     finally:
         database.close()
 

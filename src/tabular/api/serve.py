@@ -18,9 +18,11 @@ from types import FrameType
 
 import uvicorn
 
+from tabular.api.admin_key import bring_admin_key
 from tabular.api.app import create_app
-from tabular.errors import PreflightError
+from tabular.errors import PreflightError, UnavailableError
 from tabular.infra.config import Settings
+from tabular.infra.database import Database, check_schema
 from tabular.infra.logs import configure_logging, log_uncaught
 
 BACKLOG = 2048
@@ -42,6 +44,7 @@ def serve(settings: Settings, inherited: Sequence[int] = ()) -> None:
     """
     configure_logging(settings.log_level, secrets=settings.secret_values())
     log_uncaught()
+    _bring_admin_key(settings)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -64,6 +67,23 @@ def serve(settings: Settings, inherited: Sequence[int] = ()) -> None:
         for one in sockets:
             _LOG.info("listening on http://%s:%d", *one.getsockname()[:2])
         _Server(config).run(sockets=sockets)
+
+
+def _bring_admin_key(settings: Settings) -> None:
+    """As `migrate` does, for a start with a new key alone; a database that is away comes later."""
+    if settings.admin_key is None:
+        return
+    database = Database(settings.database_url)
+    try:
+        check_schema(database)
+        said = bring_admin_key(settings, database)
+    except UnavailableError as error:
+        _LOG.warning("whether TABULAR_ADMIN_KEY is a key is not known: %s", error)
+    else:
+        if said is not None:
+            _LOG.warning("%s", said)
+    finally:
+        database.close()
 
 
 class _Server(uvicorn.Server):

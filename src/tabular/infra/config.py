@@ -85,6 +85,15 @@ class Settings(SignInSettings):
         ),
         json_schema_extra={"secret": True},
     )
+    admin_key: SecretStr | None = setting(
+        None,
+        "API key of an administrator, 40 to 128 letters, digits, `-` and `_`; `migrate` and each "
+        "start of the API register it under the name `bootstrap`. Another value replaces it, and "
+        "one that was replaced or revoked never comes back: see "
+        "[sign-in.md](sign-in.md#an-administrators-key-from-the-deployment). Empty: none.",
+        secret=True,
+        shown="``",
+    )
     database_url: str = setting(
         lambda: _under_data("sqlite", "tabular.db"),
         "Where jobs, datasets, models and keys are recorded: `sqlite:////absolute/file.db`, "
@@ -320,7 +329,27 @@ class Settings(SignInSettings):
         problem = None
         if len(text) < MIN_SECRET_LENGTH:
             problem = f"has {len(text)} characters; it needs at least {MIN_SECRET_LENGTH}"
-        elif len(set(text)) < MIN_SECRET_SYMBOLS or text.lower().startswith(_KNOWN_DEFAULT_KEYS):
+        elif _is_guessable(text):
+            problem = "is a placeholder or too easy to guess"
+        if problem:
+            raise PydanticCustomError("weak", "the key {problem}", {"problem": problem})
+        return value
+
+    @field_validator("admin_key", mode="before")
+    @classmethod
+    def _admin_key_or_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("admin_key")
+    @classmethod
+    def _admin_key_is_one(cls, value: SecretStr | None) -> SecretStr | None:
+        from tabular.infra.auth.tokens import GIVEN
+
+        text = None if value is None else value.get_secret_value()
+        problem = None
+        if text is not None and not GIVEN.match(text):
+            problem = f"has {len(text)} characters; it needs 40 to 128 letters, digits, - and _"
+        elif text is not None and _is_guessable(text):
             problem = "is a placeholder or too easy to guess"
         if problem:
             raise PydanticCustomError("weak", "the key {problem}", {"problem": problem})
@@ -344,7 +373,8 @@ class Settings(SignInSettings):
     def secret_values(self) -> tuple[str, ...]:
         """The values that must never be printed, for the log's redaction."""
         filled = [secret for read in self._read.values() for secret in read.secrets]
-        values = [self.secret_key.get_secret_value(), *filled]
+        keys = (self.secret_key, self.admin_key)
+        values = [*(key.get_secret_value() for key in keys if key is not None), *filled]
         for name in _URL_SCHEMES:
             password = urlsplit(getattr(self, name)).password
             if password:
@@ -362,6 +392,10 @@ class Settings(SignInSettings):
         """
         source = self._sources.get(name)
         return (lambda: source.read().text) if source is not None and source.changes else None
+
+
+def _is_guessable(text: str) -> bool:
+    return len(set(text)) < MIN_SECRET_SYMBOLS or text.lower().startswith(_KNOWN_DEFAULT_KEYS)
 
 
 def _as_field_error(error: TabularError, *, variable: str | None = None) -> PydanticCustomError:

@@ -26,7 +26,7 @@ from tabular.infra.database.models import ApiKey
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 Admin = Annotated[Principal, Depends(Requires(ADMIN))]
-KeyId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
+KeyId = Annotated[str, Path(pattern=r"^(bootstrap-)?[0-9a-f]{16}$")]
 
 
 @router.get("")

@@ -3,6 +3,7 @@
 principal      who asks                          scopes          what may be done; the four roles
 authenticator  whose credential this is          tokens          credentials made here
 keys           API keys                          sessions        what a sign-in gives
+bootstrap      the key that a deployment brings
 oidc           tokens of identity providers      provider_keys   their public keys, kept
 directory      LDAP and Active Directory         ldap_…          connections, filters, pool
 attempts       guessing made slow                audit           the record

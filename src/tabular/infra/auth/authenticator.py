@@ -12,7 +12,7 @@ from tabular.infra.auth.sessions import Sessions
 
 def is_ours(credential: str) -> bool:
     """Whether it has the form of a key or a session, and not of a provider's token."""
-    return credential.partition(".")[0] in (sessions.PREFIX, keys.PREFIX)
+    return credential.partition(".")[0] == sessions.PREFIX or keys.is_key(credential)
 
 
 class Authenticator:
@@ -36,10 +36,9 @@ class Authenticator:
             UnauthenticatedError: nobody does.
             UnavailableError: that cannot be known now.
         """
-        prefix = credential.partition(".")[0]
-        if prefix == sessions.PREFIX:
+        if credential.partition(".")[0] == sessions.PREFIX:
             return self._sessions.authenticate(credential)
-        if prefix == keys.PREFIX:
+        if keys.is_key(credential):
             return self._keys.authenticate(credential)
         if self._tokens is not None:
             return self._tokens.authenticate(credential)

@@ -24,7 +24,7 @@ from tabular.errors import (
 )
 from tabular.infra.auth.principal import DEFAULT_PLAN, Principal
 from tabular.infra.auth.scopes import check_role, check_scopes, scopes_of
-from tabular.infra.auth.tokens import Minter
+from tabular.infra.auth.tokens import GIVEN, GIVEN_ID, Minter
 from tabular.infra.database import Database
 from tabular.infra.database.models import ApiKey, SignInSession
 
@@ -73,7 +73,7 @@ class ApiKeys:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
-        self._minter = Minter(PREFIX, secret, b"tabular api keys")
+        self._minter = minter_of(secret)
         self._clock = clock
 
     def issue(
@@ -130,7 +130,7 @@ class ApiKeys:
                 does not say which, the `reason` for the audit log does.
             UnavailableError: the database does not answer.
         """
-        form = self._minter.parse(key)
+        form = self._minter.parse(key) or self._minter.parse_given(key)
         if form is None:
             raise _wrong("key.malformed")
         key_id, secret = form
@@ -160,8 +160,14 @@ class ApiKeys:
         Raises:
             InputError: an overlap below zero or over 30 days.
             NotFoundError: no such key.
-            ConflictError: it is revoked or has expired.
+            ConflictError: it is revoked or has expired, or its text is a setting.
         """
+        if key_id.startswith(GIVEN_ID):
+            raise ConflictError(
+                "the text of this key is a setting of the service",
+                where=key_id,
+                hint="change TABULAR_ADMIN_KEY, then run `python -m tabular.api migrate`",
+            )
         if not timedelta() <= overlap <= MAX_OVERLAP:
             raise InputError("the overlap is 0 to 30 days", where="overlap_seconds")
         now = self._clock()
@@ -201,6 +207,16 @@ class ApiKeys:
         except UnavailableError as error:
             # A full disk must not lock out those who come to delete something.
             _LOG.warning("the use of key %s is not noted: %s", row.id, error.message)
+
+
+def minter_of(secret: str) -> Minter:
+    """What makes and checks keys under a secret key."""
+    return Minter(PREFIX, secret, b"tabular api keys")
+
+
+def is_key(credential: str) -> bool:
+    """Whether it has the form of a key: of one made here, or of one given as a setting."""
+    return credential.partition(".")[0] == PREFIX or GIVEN.match(credential) is not None
 
 
 def refusal_of(row: ApiKey, now: datetime) -> str | None:

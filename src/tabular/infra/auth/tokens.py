@@ -15,6 +15,8 @@ import re
 import secrets
 
 _NO_HASH = "0" * 64
+GIVEN = re.compile(r"[A-Za-z0-9_-]{40,128}\Z")  # no dot, so it is no credential of another form
+GIVEN_ID = "bootstrap-"
 
 
 class Minter:
@@ -40,6 +42,21 @@ class Minter:
         """Id and secret, or None when the text has not the form."""
         form = self._form.match(text)
         return None if form is None else (form[1], form[2])
+
+    def parse_given(self, text: str) -> tuple[str, str] | None:
+        """Id and secret of a credential whose whole text was chosen by somebody else.
+
+        It has no id to be found by, so one is made of it, which only the secret key can do again.
+        """
+        if GIVEN.match(text) is None:
+            return None
+        return GIVEN_ID + hmac.new(self._key, b"id." + text.encode(), "sha256").hexdigest()[
+            :16
+        ], text
+
+    def keep(self, made_id: str, secret: str) -> str:
+        """The hash to keep of a credential that was not minted here."""
+        return self._hash(made_id, secret)
 
     def fits(self, made_id: str, secret: str, kept: str | None) -> bool:
         """Whether the secret is the one that was hashed; as slow when there is none."""
