@@ -124,10 +124,16 @@ def _with_arns(place: Place, policy: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def failures(place: Place, program: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What of a program's work is refused, and how."""
+def become(place: Place, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on AWS knows this process as the program."""
     for name, value in place.environ(program).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers who one was
+
+
+def failures(place: Place, program: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What of a program's work is refused, and how."""
+    become(place, program, monkeypatch)
     refused = {}
     for name, act in {**_storage(place, program), **_queue(place, program), **_secrets()}.items():
         try:
@@ -216,6 +222,7 @@ NEEDED = {
         "sqs:SendMessage": {"take"},
         "sqs:ReceiveMessage": {"take"},
         "sqs:GetQueueUrl": {"take"},
+        "secretsmanager:GetSecretValue": {"key", "database"},
     },
 }
 
@@ -276,11 +283,9 @@ def test_only_the_api_reads_the_administrators_key(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = f"aws-sm:{_arn(place, 'AdminKey')}"
-    for name, value in place.environ("Api").items():
-        monkeypatch.setenv(name, value)
+    become(place, "Api", monkeypatch)
     assert len(resolve(reference)) == 48
-    for name, value in place.environ("Worker").items():
-        monkeypatch.setenv(name, value)
+    become(place, "Worker", monkeypatch)
     with pytest.raises(ConfigError, match="not allowed"):
         resolve(reference)
 

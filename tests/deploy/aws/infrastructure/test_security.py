@@ -116,6 +116,7 @@ def test_a_key_of_ones_own_is_used_and_none_is_made() -> None:
     assert "Key" not in stack.template["Resources"]
     assert KEY in json.dumps(stack.template["Resources"]["Bucket"])
     assert '["Key", "Arn"]' not in json.dumps(stack.template["Resources"])
+    assert '["Key", "Arn"]' in json.dumps(stack_of(FULL).template["Resources"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tabular.deploy.aws.wanted import Wanted
 from tabular.errors import UnsupportedError, UsageError
 
 DEFAULT_NAME = "tabular"
-_CLASS = re.compile(r"db\.[a-z][0-9][a-z0-9-]*(\.tpc[0-9]\.mem[0-9]x)?\.[a-z0-9]+")
+_CLASS = re.compile(r"db\.[a-z]+[0-9][a-z0-9-]*\.[a-z0-9]+")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Those that people think of; RDS itself refuses the rest of each engine's reserved words.
 _RESERVED = frozenset(
