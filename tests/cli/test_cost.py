@@ -69,3 +69,11 @@ def test_hardware_of_ones_own_has_no_price_list(tmp_path: Path) -> None:
     live = run("cost", "estimate", "--live-prices", home=tmp_path)
     assert live.code == 3
     assert "standalone has no live prices" in live.err
+
+
+def test_live_prices_need_credentials_and_say_how_to_get_some(file: Path, tmp_path: Path) -> None:
+    nowhere = {"AWS_EC2_METADATA_DISABLED": "true"}
+    answer = run("cost", "estimate", str(file), "--live-prices", home=tmp_path, extra=nowhere)
+    assert answer.code == 1
+    assert "there are no AWS credentials" in answer.err
+    assert "aws configure" in answer.err

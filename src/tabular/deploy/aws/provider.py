@@ -48,6 +48,10 @@ class AWSProvider:
         """The client of CloudFormation."""
         return self._engine
 
+    def live_prices(self) -> PriceBook:
+        """What AWS itself asks today; needs credentials when it is asked."""
+        return AwsPrices.live(self._parts.session)
+
     def target(self, deployment: Deployment) -> Target:
         """Where this deployment goes; the region of the credentials where the spec names none."""
         return target_of(deployment, self._region(deployment))
