@@ -244,7 +244,7 @@ def test_copies_take_over_from_their_source_and_hold_nothing_of_their_own() -> N
             "DBName", "DBSubnetGroupName", "BackupRetentionPeriod",
         }  # fmt: skip
     outputs = database.outputs(wanted_of({"database": {"read_replicas": 1}}))
-    assert outputs.keys() == {"DatabaseAddress", "DatabaseReplica1Address"}
+    assert outputs.keys() == {"database", "databaseReplica1"}
 
 
 # --- Bad input

@@ -302,7 +302,7 @@ def test_who_copies_reads_here_writes_there_and_no_more() -> None:
     (trust,) = parts["ReplicationRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "s3.amazonaws.com"}
     policy = parts["ReplicationPolicy"]["Properties"]
-    assert policy["RoleName"] == {"Ref": "ReplicationRole"}
+    assert policy["Roles"] == [{"Ref": "ReplicationRole"}]
     here, objects, there, opening, sealing = policy["PolicyDocument"]["Statement"]
     assert here["Action"] == ["s3:GetReplicationConfiguration", "s3:ListBucket"]
     assert here["Resource"] == {"Fn::GetAtt": ["Bucket", "Arn"]}
@@ -344,7 +344,7 @@ def test_an_existing_bucket_is_used_as_it_is() -> None:
         "spec.storage.versioning": given,
     }
     outputs = storage.outputs(wanted_of({"storage": said}))
-    assert outputs["BucketName"][0] == "shared-data"
+    assert outputs["bucket"][0] == "shared-data"
 
 
 @pytest.mark.parametrize("name", ["Shared", "ab", "s3://shared-data", "a..b", "arn:aws:s3:::x"])

@@ -93,7 +93,7 @@ def outputs(wanted: Wanted) -> Mapping[str, tuple[Any, str]]:
     """Where the cache is."""
     if wanted.cache_engine is None:
         return {}
-    return {"CacheAddress": (att("Cache", "PrimaryEndPoint.Address"), "Host of the cache.")}
+    return {"cache": (att("Cache", "PrimaryEndPoint.Address"), "Host of the cache.")}
 
 
 def _cache(wanted: Wanted, engine: str) -> Document:

@@ -56,8 +56,8 @@ def outputs(wanted: Wanted) -> Mapping[str, tuple[Any, str]]:
     if not wanted.served:
         return {}
     return {
-        "QueueUrl": (ref("Queue"), "Queue of SQS that carries the ids of jobs."),
-        "DeadLetterQueueUrl": (ref("DeadLetterQueue"), "Ids that were delivered too often."),
+        "queue": (ref("Queue"), "Queue of SQS that carries the ids of jobs."),
+        "deadLetterQueue": (ref("DeadLetterQueue"), "Ids that were delivered too often."),
     }
 
 

@@ -48,9 +48,12 @@ def outputs(wanted: Wanted) -> Mapping[str, tuple[Any, str]]:
     if wanted.database_engine is None:
         return {}
     return {
-        "DatabaseAddress": (att("Database", "Endpoint.Address"), "Host of the database."),
+        "database": (att("Database", "Endpoint.Address"), "Host of the database."),
         **{
-            f"{name}Address": (att(name, "Endpoint.Address"), "Host of a copy to read from.")
+            f"{name[0].lower()}{name[1:]}": (
+                att(name, "Endpoint.Address"),
+                "Host of a copy to read from.",
+            )
             for name in server.replica_names(wanted)
         },
     }

@@ -34,7 +34,7 @@ def outputs(wanted: Wanted) -> Mapping[str, tuple[Any, str]]:
     if not wanted.served:
         return {}
     return {
-        "AdminKeySecret": (
+        "adminKey": (
             ref("AdminKey"),
             "Secret of Secrets Manager that has the administrator's API key.",
         )

@@ -49,4 +49,4 @@ def reductions(wanted: Wanted) -> Iterator[Reduction]:
 
 def outputs(wanted: Wanted) -> Mapping[str, tuple[Any, str]]:
     """The bucket that is used."""
-    return {"BucketName": (wanted.bucket_name, "Bucket of S3 that has the objects.")}
+    return {"bucket": (wanted.bucket_name, "Bucket of S3 that has the objects.")}

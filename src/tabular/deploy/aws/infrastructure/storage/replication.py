@@ -74,10 +74,10 @@ def _rights(wanted: Wanted) -> Document:
         _encrypting(_key(wanted)),
     )
     return resource(
-        "AWS::IAM::RolePolicy",
+        "AWS::IAM::Policy",
         {
             "PolicyName": "own",
-            "RoleName": ref("ReplicationRole"),
+            "Roles": [ref("ReplicationRole")],
             "PolicyDocument": policy(*statements),
         },
         kept=True,
