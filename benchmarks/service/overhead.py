@@ -89,6 +89,7 @@ async def _measured(store: str, folder: Path, cache: str) -> list[str]:
             lines.append(_row(store, name, [await _pair(*pair, n) for n in range(PAIRS + 1)][1:]))
             print(lines[-1], flush=True)
         logging.getLogger().handlers.clear()
+    await service.limiter.close()
     service.close()
     return lines
 

@@ -16,7 +16,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tabular.infra.breaker import PAUSE
+from tabular.infra.breaker import PATIENCE, PAUSE
 from tests.platform import Processes, environment
 from tests.testbed.ports import free_port
 from tests.testbed.valkey import valkey_server
@@ -179,3 +179,39 @@ def test_a_store_that_is_killed_is_as_documented_and_no_crash(
         stack.enter_context(valkey_server(again, port=port))
         time.sleep(PAUSE)
         assert at_once(4, 10, ask).count(200) == 10
+
+
+@pytest.mark.slow
+def test_a_store_that_hangs_holds_up_nobody_else(tmp_path: Path) -> None:
+    folder = tmp_path / "valkey"
+    folder.mkdir()
+    with (
+        valkey_server(folder) as server,
+        four(tmp_path, TABULAR_CACHE_URL=server.url()) as (api, key),
+        httpx.Client(limits=httpx.Limits(max_connections=100)) as client,
+    ):
+        headers = {"Authorization": f"Bearer {key}"}
+        seconds: list[float] = []
+
+        def look() -> int:
+            sent = time.monotonic()
+            status = client.get(f"{api.url}/health").status_code
+            seconds.append(time.monotonic() - sent)
+            return status
+
+        def ask() -> int:
+            return client.get(f"{api.url}/v1/whoami", headers=headers, timeout=30).status_code
+
+        assert set(at_once(8, 4, ask)) == {200}
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            turn = iter(range(10_000))
+            found = at_once(60, 2, lambda: look() if next(turn) % 3 == 0 else ask())
+            assert set(found) == {200}, "open is the default"
+            assert time.monotonic() - begun < 5 * PATIENCE
+            assert sorted(seconds)[len(seconds) // 2] < PATIENCE, (
+                "what asks no store waits for none"
+            )
+        finally:
+            os.kill(server.pid, signal.SIGCONT)

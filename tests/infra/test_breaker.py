@@ -15,6 +15,7 @@ from tabular.infra.breaker import LEFT_ALONE, PAUSE, Breaker
 from tabular.infra.cache import open_cache
 from tabular.infra.places import open_places
 from tabular.infra.ratelimit import open_limiter
+from tests.infra.in_a_loop import asked
 
 
 class Clock:
@@ -90,11 +91,11 @@ def test_a_store_that_hangs_is_waited_for_once_and_shortly(form: str) -> None:
             breaker.ask(lambda: cache.get("k"))
         assert time.monotonic() - begun < 3
         begun = time.monotonic()
-        limiter = open_limiter(url, breaker=breaker)
         places = open_places(url, on_failure="open", breaker=breaker)
-        for _ in range(20):
-            assert limiter.hit("5/minute", "me").store_failed
-            places.take("me", "token", 5)
+        with asked(open_limiter(url, breaker=breaker)) as limiter:
+            for _ in range(20):
+                assert limiter.hit("5/minute", "me").store_failed
+                places.take("me", "token", 5)
         assert time.monotonic() - begun < 0.9  # nobody waited
 
 

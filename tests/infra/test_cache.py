@@ -259,13 +259,13 @@ def test_wrong_redis_urls_are_refused_by_every_driver(url: str) -> None:
 
 def test_without_the_redis_package_the_rest_works_and_the_extra_is_named() -> None:
     script = """
-import sys
+import asyncio, sys
 sys.modules["redis"] = None
 sys.modules["pymemcache"] = None
 from tabular.errors import ConfigError
 from tabular.infra import cache, queue, ratelimit, websocket
 cache.open_cache("memory://").set("k", b"v")
-ratelimit.open_limiter("memory://").hit("1/minute", "me")
+asyncio.run(ratelimit.open_limiter("memory://").hit("1/minute", "me"))
 websocket.open_hub("memory://").publish("job", {})
 queue.open_queue("memory://").send("a")
 for open_it in (cache.open_cache, queue.open_queue, ratelimit.open_limiter, websocket.open_hub):

@@ -12,13 +12,22 @@ from tabular.infra.cache import open_cache
 from tabular.infra.queue import open_queue
 from tabular.infra.ratelimit import open_limiter
 from tabular.infra.websocket import open_hub
+from tests.infra.in_a_loop import asked
 from tests.testbed.tls import make_certificate, tls_in_front_of
 from tests.testbed.valkey import Valkey
+
+
+def hit(url: str) -> None:
+    """A limiter asks by connections of its own."""
+    with asked(open_limiter(url)) as limiter:
+        if limiter.hit("5/minute", "me").store_failed:
+            raise UnavailableError("the store failed")
+
 
 PINGS: dict[str, Callable[[str], None]] = {
     "cache": lambda url: open_cache(url).ping(),
     "queue": lambda url: open_queue(url).ping(),
-    "limiter": lambda url: open_limiter(url).ping(),
+    "limiter": hit,
     "hub": lambda url: open_hub(url).ping(),
 }
 

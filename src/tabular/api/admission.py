@@ -69,12 +69,7 @@ class Admission:
         by_cookie = credential is not None and credential.by_cookie
         if by_cookie or _begins_session(*asked):
             check_same_site(scope, headers, by_cookie=by_cookie)
-        found = self._at_once(credential)
-        if found is None:
-            found = await to_thread.run_sync(
-                functools.partial(self._decide, credential, state["client"])
-            )
-        principal, decision, refusal = found
+        principal, decision, refusal = await self._decide(credential, state["client"])
         state["principal"] = principal
         state["limit_headers"] = decision.headers()
         if decision.store_failed:
@@ -98,37 +93,33 @@ class Admission:
         own = None if plan is None else plan.max_upload_bytes
         return most if own is None else min(most, own)
 
-    def _at_once(self, credential: Credential | None) -> _Found | None:
-        """The decision, where it waits for nothing: a change of threads costs more than it."""
-        if credential is None or not self._service.limiter.is_immediate:
-            return None
-        principal = self._service.recent.find(credential.text)
-        return None if principal is None else self._counted(principal)
-
-    def _decide(self, credential: Credential | None, client: str) -> _Found:
+    async def _decide(self, credential: Credential | None, client: str) -> _Found:
         refusal: UnauthenticatedError | UnavailableError | None = None
+        limiter, settings = self._service.limiter, self._service.settings
         if credential is not None:
             try:
-                return self._counted(self._authenticated(credential.text))
+                principal = await self._authenticated(credential.text)
             except (UnauthenticatedError, UnavailableError) as error:
                 refusal = error
-        rules = self._service.settings.client_rate_limit
-        return None, self._service.limiter.hit(rules, "client", counted_as(client)), refusal
+            else:
+                rules = self._service.plans.of(principal).rate_limit or settings.rate_limit
+                # An id of its own for each kind of credential would multiply the limit.
+                return principal, await limiter.hit(rules, "key", principal.id), None
+        decision = await limiter.hit(settings.client_rate_limit, "client", counted_as(client))
+        return None, decision, refusal
 
-    def _authenticated(self, text: str) -> Principal:
+    async def _authenticated(self, text: str) -> Principal:
+        """Who holds a credential; only what is not known has to wait, in a thread."""
+        known = self._service.recent.find(text)
+        return known if known is not None else await to_thread.run_sync(self._looked_up, text)
+
+    def _looked_up(self, text: str) -> Principal:
         recent = self._service.recent
-        principal = recent.find(text)
-        if principal is None:
-            era = recent.begin()
-            principal = self._service.authenticator.authenticate(text)
-            principal = self._service.plans.assigned(principal)
-            recent.note(text, principal, era)
+        era = recent.begin()
+        principal = self._service.authenticator.authenticate(text)
+        principal = self._service.plans.assigned(principal)
+        recent.note(text, principal, era)
         return principal
-
-    def _counted(self, principal: Principal) -> _Found:
-        rules = self._service.plans.of(principal).rate_limit or self._service.settings.rate_limit
-        # An id of its own for each kind of credential would multiply the limit.
-        return principal, self._service.limiter.hit(rules, "key", principal.id), None
 
     def log(self, scope: Scope) -> None:
         """Write down what was decided about a request whose answer begins."""
@@ -147,8 +138,10 @@ class Admission:
 
     async def record(self, scope: Scope, *, status: int) -> None:
         """Keep it, when what was done is one of the events that are kept."""
-        asked = asked_of(scope) if scope["type"] == "http" else None
-        if asked is None or status != 204 or asked.action not in _RECORDED:
+        if status != 204 or scope["type"] != "http":
+            return
+        asked = asked_of(scope)
+        if asked.action not in _RECORDED:
             return
         event, principal = _RECORDED[asked.action], scope["state"].get("principal")
         keep = functools.partial(

@@ -73,6 +73,7 @@ def create_app(settings: Settings, *, service: Service | None = None) -> FastAPI
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.readiness, app.state.observer = readiness_of(parts), Observer(parts)
         yield
+        await parts.limiter.close()  # in the loop that its connections belong to
         parts.close()
 
     app = FastAPI(

@@ -8,9 +8,10 @@ few look for all, until one of them has an answer.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from tabular.errors import UnavailableError
@@ -53,7 +54,7 @@ class Breaker:
         question: Callable[[], Result],
         failures: tuple[type[Exception], ...] = (UnavailableError,),
     ) -> Result:
-        """The answer to a question, unless the server is left alone.
+        """The answer to a question, unless the server is left alone; see `asking`.
 
         Args:
             question: asks the server.
@@ -62,25 +63,33 @@ class Breaker:
         Raises:
             UnavailableError: it failed a moment ago and is not asked.
         """
-        if not self._doubted:
-            return self._answer(question, failures)
-        self._begin_look()
-        try:
-            return self._answer(question, failures)
-        finally:
-            with self._lock:
-                self._looking -= 1
+        with self.asking(failures):
+            return question()
 
-    def _answer(
-        self, question: Callable[[], Result], failures: tuple[type[Exception], ...]
-    ) -> Result:
+    @contextlib.contextmanager
+    def asking(self, failures: tuple[type[Exception], ...] = (UnavailableError,)) -> Iterator[None]:
+        """Ask the server within the block, which may wait in an event loop too.
+
+        Args:
+            failures: what the block raises when the server does not answer; raised here too.
+
+        Raises:
+            UnavailableError: it failed a moment ago and is not asked.
+        """
+        looks = self._doubted
+        if looks:
+            self._begin_look()
         try:
-            answer = question()
+            yield
         except failures:
             self.failed()
             raise
-        self._doubted = False
-        return answer
+        else:
+            self._doubted = False
+        finally:
+            if looks:
+                with self._lock:
+                    self._looking -= 1
 
     def _begin_look(self) -> None:
         with self._lock:

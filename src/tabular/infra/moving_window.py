@@ -10,15 +10,18 @@ differ count alike. A request passes every rule or is charged to none.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from tabular.infra.breaker import PATIENCE
+from tabular.errors import UnavailableError
+from tabular.infra.breaker import Breaker
+from tabular.infra.redis_script import Script
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -89,20 +92,20 @@ class Counted:
 
 
 class Counter(Protocol):
-    """A store of counts."""
+    """A store of counts, asked in an event loop."""
 
-    def hit(
+    async def hit(
         self, rules: Sequence[RateLimitItem], identity: Sequence[str], cost: int
     ) -> tuple[bool, Sequence[Counted]]:
-        """Whether every rule lets the request pass, and each rule afterwards."""
+        """Whether every rule lets the request pass, and each rule afterwards.
+
+        Raises:
+            UnavailableError: the store does not answer, or did not a moment ago.
+        """
         ...
 
-    def ping(self) -> None:
-        """Return when the store answers."""
-        ...
-
-    def reset(self) -> None:
-        """Forget every count."""
+    async def close(self) -> None:
+        """Give back what the present event loop has open."""
         ...
 
 
@@ -115,7 +118,7 @@ class InMemory:
         self._lock = threading.Lock()
         self._hits = 0
 
-    def hit(
+    async def hit(
         self, rules: Sequence[RateLimitItem], identity: Sequence[str], cost: int
     ) -> tuple[bool, Sequence[Counted]]:
         """As the script does."""
@@ -131,13 +134,8 @@ class InMemory:
                     log.extend([now] * cost)
             return passes, [self._counted(rule, log, now, cost, passes) for rule, log in pairs]
 
-    def ping(self) -> None:
-        """It answers."""
-
-    def reset(self) -> None:
-        """Forget every count."""
-        with self._lock:
-            self._logs.clear()
+    async def close(self) -> None:
+        """Nothing is open."""
 
     def _current(self, key: tuple[str, int], now: float) -> deque[float]:
         log = self._logs.setdefault(key, deque())
@@ -165,15 +163,17 @@ class InMemory:
 
 
 class InRedis:
-    """Counts in Redis or Valkey, for every process of a deployment."""
+    """Counts in Redis or Valkey, for every process of a deployment.
 
-    def __init__(self, url: str) -> None:
-        from tabular.infra.redis_client import brief, connect
+    Args:
+        url: of the server.
+        breaker: of the server.
+    """
 
-        self._client: Any = connect(url, **brief(PATIENCE))
-        self._script: Any = self._client.register_script(_SCRIPT)
+    def __init__(self, url: str, breaker: Breaker) -> None:
+        self._script = Script(url, _SCRIPT, what="rate-limit store", breaker=breaker)
 
-    def hit(
+    async def hit(
         self, rules: Sequence[RateLimitItem], identity: Sequence[str], cost: int
     ) -> tuple[bool, Sequence[Counted]]:
         """One script, one round trip."""
@@ -181,59 +181,66 @@ class InRedis:
         name = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32]
         keys = [f"{NAMESPACE}{{{name}}}:{rule.get_expiry()}" for rule in rules]
         numbers = [n for rule in rules for n in (rule.amount, rule.get_expiry() * _MICRO)]
-        passes, *found = self._script(keys=keys, args=[cost, *numbers])
+        passes, *found = await self._script.run(keys, [cost, *numbers])
         counted = [
             Counted(found[i], found[i + 1] / _MICRO, found[i + 2] / _MICRO)
             for i in range(0, len(found), 3)
         ]
         return bool(passes), counted
 
-    def ping(self) -> None:
-        """Ask the server."""
-        self._client.ping()
-
-    def reset(self) -> None:
-        """Forget every count."""
-        for key in self._client.scan_iter(f"{NAMESPACE}*", count=1000):
-            self._client.delete(key)
+    async def close(self) -> None:
+        """Close the connections of the present event loop."""
+        await self._script.close()
 
 
 class Estimated:
     """Counts in Memcached, which has no scripts: two counters, weighed by the time between them.
 
     Of those that race for the last places all may be refused; no more than the limit pass.
+
+    Args:
+        storage: of the library.
+        breaker: of the servers.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, storage: Storage, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, storage: Storage, breaker: Breaker, clock: Callable[[], float] = time.time
+    ) -> None:
         from limits.strategies import SlidingWindowCounterRateLimiter
 
-        self._storage = storage
         self._strategy = SlidingWindowCounterRateLimiter(storage)
+        self._breaker = breaker
         self._clock = clock
 
-    def hit(
+    async def hit(
+        self, rules: Sequence[RateLimitItem], identity: Sequence[str], cost: int
+    ) -> tuple[bool, Sequence[Counted]]:
+        """In a thread: the client has no other way."""
+        from anyio import to_thread
+
+        return await to_thread.run_sync(
+            self._breaker.ask, functools.partial(self._hit, rules, identity, cost)
+        )
+
+    async def close(self) -> None:
+        """Its connections are no loop's, and end with the process."""
+
+    def _hit(
         self, rules: Sequence[RateLimitItem], identity: Sequence[str], cost: int
     ) -> tuple[bool, Sequence[Counted]]:
         """Rule by rule; a refused request is not charged to those after the one that refused."""
+        from limits.errors import StorageError
+
         counted = []
         passes = True
-        for rule in rules:
-            passes = passes and self._strategy.hit(rule, *identity, cost=cost)
-            stats = self._strategy.get_window_stats(rule, *identity)
-            leaves = max(0.0, stats.reset_time - self._clock())
-            count = rule.amount - max(0, stats.remaining)
-            counted.append(Counted(count, leaves, 0.0 if passes else leaves))
+        try:
+            for rule in rules:
+                passes = passes and self._strategy.hit(rule, *identity, cost=cost)
+                stats = self._strategy.get_window_stats(rule, *identity)
+                leaves = max(0.0, stats.reset_time - self._clock())
+                count = rule.amount - max(0, stats.remaining)
+                counted.append(Counted(count, leaves, 0.0 if passes else leaves))
+        except (StorageError, OSError) as error:
+            raise UnavailableError("the rate-limit store does not answer") from error
         return passes, counted
-
-    def ping(self) -> None:
-        """Ask the servers.
-
-        Raises:
-            OSError: one does not answer.
-        """
-        if not self._storage.check():
-            raise ConnectionError("the store does not answer")
-
-    def reset(self) -> None:
-        """Forget every count."""
-        self._storage.reset()

@@ -21,7 +21,8 @@ from tabular.errors import ConfigError, UnavailableError
 from tabular.infra.breaker import PATIENCE, Breaker
 from tabular.infra.cache import SCHEMES
 from tabular.infra.moving_window import Counted, Counter, Estimated, InMemory, InRedis
-from tabular.infra.urls import options, public, split
+from tabular.infra.redis_client import check_url
+from tabular.infra.urls import options, split
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -95,34 +96,18 @@ def parse_rules(text: str) -> tuple[RateLimitItem, ...]:
 
 
 class RateLimiter:
-    """Counts hits in one store. Safe to use from several threads.
+    """Counts hits in one store. Safe to use from several event loops.
 
     Args:
         counter: the store.
-        where: its address, without credentials.
         on_failure: what `hit` answers while the store is down.
-        breaker: of the store, shared with whatever else asks it; one of its own when None.
     """
 
-    def __init__(
-        self,
-        counter: Counter,
-        *,
-        where: str,
-        on_failure: Literal["open", "closed"] = "open",
-        breaker: Breaker | None = None,
-    ) -> None:
+    def __init__(self, counter: Counter, *, on_failure: Literal["open", "closed"] = "open") -> None:
         self._counter = counter
-        self._where = where
         self._on_failure = on_failure
-        self._breaker = breaker or Breaker()
 
-    @property
-    def is_immediate(self) -> bool:
-        """Whether a hit waits for nothing, and so needs no thread."""
-        return isinstance(self._counter, InMemory)
-
-    def hit(self, rules: str, *identity: str, cost: int = 1) -> Decision:
+    async def hit(self, rules: str, *identity: str, cost: int = 1) -> Decision:
         """Count one request of `identity` and decide.
 
         Args:
@@ -134,31 +119,15 @@ class RateLimiter:
             ConfigError: `rules` cannot be read.
         """
         items = parse_rules(rules)
-        failures = _storage_errors()
         try:
-            passes, counted = self._breaker.ask(
-                lambda: self._counter.hit(items, identity, cost), failures
-            )
-        except failures:
+            passes, counted = await self._counter.hit(items, identity, cost)
+        except UnavailableError:
             return self._failed(items)
         return _decided(items, passes, counted)
 
-    def ping(self) -> None:
-        """Return when the store answers.
-
-        Raises:
-            UnavailableError: it does not.
-        """
-        try:
-            self._counter.ping()
-        except _storage_errors() as error:
-            raise UnavailableError(
-                "the rate-limit store does not answer", where=self._where
-            ) from error
-
-    def reset(self) -> None:
-        """Forget every count."""
-        self._counter.reset()
+    async def close(self) -> None:
+        """Give back what the present event loop has open."""
+        await self._counter.close()
 
     def _failed(self, items: Sequence[RateLimitItem]) -> Decision:
         allowed, limit = self._on_failure == "open", items[0].amount
@@ -194,48 +163,36 @@ def open_limiter(
     Args:
         url: ``memory://``, ``redis://…`` or ``memcached://…``.
         on_failure: what `RateLimiter.hit` answers while the store is down.
-        breaker: of the store, shared with whatever else asks it.
+        breaker: of the store, shared with whatever else asks it; one of its own when None.
 
     Raises:
         ConfigError: no driver for the URL, or its extra is not installed.
     """
     parts = split(url, SCHEMES, what="rate-limit")
+    breaker = breaker or Breaker()
     counter: Counter
     if parts.scheme == "memcached":
-        counter = _in_memcached(url)
+        counter = _in_memcached(url, breaker)
     elif parts.scheme == "memory":
         options(parts, (), what="rate-limit")
         counter = InMemory()
     else:
-        from tabular.infra.redis_client import check_url
-
         check_url(url, what="rate-limit")
-        counter = InRedis(url)
-    return RateLimiter(counter, where=public(url), on_failure=on_failure, breaker=breaker)
+        counter = InRedis(url, breaker)
+    return RateLimiter(counter, on_failure=on_failure)
 
 
-def _in_memcached(url: str) -> Estimated:
+def _in_memcached(url: str, breaker: Breaker) -> Estimated:
     from tabular.infra.memcached_client import Servers, servers
 
     clients: Any = Servers(servers(url, what="rate-limit"), patience=PATIENCE)
     from limits.storage import MemcachedStorage
 
     # The client knows the servers; the address here is only one that can be read.
-    return Estimated(
-        MemcachedStorage(
-            "memcached://localhost:11211", wrap_exceptions=True, client_getter=lambda *_: clients
-        )
+    storage = MemcachedStorage(
+        "memcached://localhost:11211", wrap_exceptions=True, client_getter=lambda *_: clients
     )
-
-
-@lru_cache(maxsize=1)
-def _storage_errors() -> tuple[type[Exception], ...]:
-    from limits.errors import StorageError
-
-    from tabular.infra.redis_client import client_errors
-
-    # The first is the breaker's, which leaves a store alone.
-    return (UnavailableError, StorageError, OSError, *client_errors())
+    return Estimated(storage, breaker)
 
 
 def _name(item: RateLimitItem) -> str:

@@ -95,12 +95,26 @@ def connect(url: str, **changed: Any) -> Any:
     return redis_module().Redis.from_url(url, **{**connection_options(), **changed})
 
 
-def client_errors() -> tuple[type[Exception], ...]:
-    """What the client raises of a server; nothing when the package is not installed."""
-    try:
-        return (redis_module().RedisError,)
-    except ConfigError:
-        return ()
+def connections_in_loop(url: str, seconds: float) -> Any:
+    """Makes connections of the event loop that runs, with `make_connection`.
+
+    None waits for an answer by itself: whoever asks sets a limit.
+
+    Args:
+        url: of the server.
+        seconds: for a connection.
+
+    Raises:
+        ConfigError: the package is missing.
+    """
+    redis_module()
+    from redis.asyncio import ConnectionPool
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    return ConnectionPool.from_url(
+        url, socket_connect_timeout=seconds, socket_timeout=None, retry=Retry(NoBackoff(), 0)
+    )
 
 
 @contextlib.contextmanager
