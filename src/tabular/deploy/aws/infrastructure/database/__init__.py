@@ -47,16 +47,11 @@ def outputs(wanted: Wanted) -> Mapping[str, tuple[Any, str]]:
     """Where the database is, and its copies to read from."""
     if wanted.database_engine is None:
         return {}
-    return {
-        "database": (att("Database", "Endpoint.Address"), "Host of the database."),
-        **{
-            f"{name[0].lower()}{name[1:]}": (
-                att(name, "Endpoint.Address"),
-                "Host of a copy to read from.",
-            )
-            for name in server.replica_names(wanted)
-        },
-    }
+    found = {"database": (att("Database", "Endpoint.Address"), "Host of the database.")}
+    for name in server.replica_names(wanted):
+        host = att(name, "Endpoint.Address")
+        found[name[0].lower() + name[1:]] = (host, "Host of a copy to read from.")
+    return found
 
 
 def _unless_external(wanted: Wanted) -> Any:
