@@ -130,6 +130,31 @@ def rotation(days: int) -> dict[str, Template]:
     }
 
 
+def alarms(state: str) -> dict[str, Template]:
+    return {
+        "One": typed(
+            "CloudWatch::Alarm",
+            AlarmName="one",
+            ComparisonOperator="GreaterThanThreshold",
+            EvaluationPeriods=1,
+            Threshold=5,
+            Metrics=[
+                {
+                    "Id": "a",
+                    "MetricStat": {
+                        "Metric": {"Namespace": "n", "MetricName": "m"},
+                        "Period": 60,
+                        "Stat": "Sum",
+                    },
+                    "ReturnData": False,
+                },
+                {"Id": "b", "Expression": "a * 2"},
+            ],
+        ),
+        "R": typed("CloudWatch::CompositeAlarm", AlarmRule={"Fn::Sub": f"{state}(${{One}})"}),
+    }
+
+
 def rotation_days(cloud: Cloud) -> list[int]:
     secrets = cloud.client("secretsmanager")
     return [
@@ -200,6 +225,29 @@ LIVES: dict[str, tuple[dict[str, Template], dict[str, Template], Look, Any, Any,
         ],
         ["ALL"],
         ["REJECT"],
+        [],
+    ),
+    "Volume": (
+        {"R": typed("EC2::Volume", Size=8, VolumeType="gp3", AvailabilityZone="eu-west-1a")},
+        {"R": typed("EC2::Volume", Size=9, VolumeType="gp3", AvailabilityZone="eu-west-1a")},
+        lambda cloud: [
+            found["Size"] for found in cloud.client("ec2").describe_volumes()["Volumes"]
+        ],
+        [8],
+        [9],
+        [],
+    ),
+    "CompositeAlarm": (
+        alarms("ALARM"),
+        alarms("OK"),
+        lambda cloud: [
+            found["AlarmRule"]
+            for found in cloud.client("cloudwatch").describe_alarms(
+                AlarmTypes=["CompositeAlarm"]
+            )["CompositeAlarms"]
+        ],
+        ["ALARM(one)"],
+        ["OK(one)"],
         [],
     ),
     "Budget": (

@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from kit import Made, Properties, arn, camel, done, done_json, physical_name, register
+from kit import Made, Properties, arn, camel, done, done_json, physical_name, query, register
 from ministack.core.responses import AccountRegionScopedDict, new_uuid
-from ministack.services import batch, ecs
+from ministack.services import batch, ec2, ecs
+from ministack.services.cloudformation import provisioners
+
+# --- AWS::EC2::Volume
+
+
+def _volume_create(logical_id: str, props: Properties, stack: str) -> Made:
+    known = set(ec2._volumes)
+    done(ec2._create_volume(query({key: props[key] for key in props if key != "Tags"})))
+    (volume,) = set(ec2._volumes) - known
+    provisioners._ec2_apply_tags(volume, props)
+    return volume, {"VolumeId": volume}
+
+
+def _volume_update(
+    physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str
+) -> Made:
+    changes = {key: new[key] for key in ("Size", "VolumeType", "Iops") if key in new}
+    done(ec2._modify_volume(query({**changes, "VolumeId": physical_id})))
+    provisioners._ec2_apply_tags(physical_id, new, old)
+    return physical_id, {"VolumeId": physical_id}
+
+
+def _volume_delete(physical_id: str, props: Properties) -> None:
+    if physical_id in ec2._volumes:
+        done(ec2._delete_volume(query({"VolumeId": physical_id})))
+
 
 # --- AWS::Batch: made in the emulator's own service
 
@@ -202,6 +228,13 @@ def _scaling_delete(physical_id: str, props: Properties) -> None:
 
 def install() -> None:
     """Register the types of this module."""
+    register(
+        "AWS::EC2::Volume",
+        create=_volume_create,
+        update=_volume_update,
+        delete=_volume_delete,
+        tags=("Tags", "list"),
+    )
     register(
         "AWS::Batch::ComputeEnvironment",
         create=_environment_create,

@@ -20,7 +20,15 @@ from kit import (
     register,
 )
 from ministack.core.responses import AccountRegionScopedDict
-from ministack.services import backup, budgets, elasticache, route53, secretsmanager, waf
+from ministack.services import (
+    backup,
+    budgets,
+    cloudwatch,
+    elasticache,
+    route53,
+    secretsmanager,
+    waf,
+)
 
 # --- AWS::Budgets::Budget
 
@@ -55,6 +63,29 @@ def _budget_update(
 def _budget_delete(physical_id: str, props: Properties) -> None:
     if physical_id in budgets._budgets:
         done(budgets._delete_budget({"BudgetName": physical_id}))
+
+
+# --- AWS::CloudWatch::CompositeAlarm
+
+
+def _composite_put(name: str, props: Properties) -> Made:
+    asked = {key: value for key, value in props.items() if key != "Tags"} | {"AlarmName": name}
+    done(cloudwatch._put_composite_alarm({}, asked, False, True))
+    return name, {"Arn": cloudwatch._composite_alarms[name]["AlarmArn"]}
+
+
+def _composite_create(logical_id: str, props: Properties, stack: str) -> Made:
+    return _composite_put(props.get("AlarmName") or physical_name(stack, logical_id), props)
+
+
+def _composite_update(
+    physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str
+) -> Made:
+    return _composite_put(physical_id, new)
+
+
+def _composite_delete(physical_id: str, props: Properties) -> None:
+    done(cloudwatch._delete_alarms({}, {"AlarmNames": [physical_id]}, False, True))
 
 
 # --- AWS::Route53::HealthCheck
@@ -249,6 +280,13 @@ def install() -> None:
         update=_budget_update,
         delete=_budget_delete,
         replacing="NotificationsWithSubscribers",
+    )
+    register(
+        "AWS::CloudWatch::CompositeAlarm",
+        create=_composite_create,
+        update=_composite_update,
+        delete=_composite_delete,
+        replacing="AlarmName",
     )
     register(
         "AWS::Route53::HealthCheck",
