@@ -237,8 +237,8 @@ def test_batch_tells_of_jobs_that_failed() -> None:
     transformer = target["InputTransformer"]
     words = re.findall(r"<(\w+)>", transformer["InputTemplate"])
     assert sorted(words) == sorted(transformer["InputPathsMap"])
-    (speaking, _) = found["AlarmTopicPolicy"]["PolicyDocument"]["Statement"]
-    assert "events.amazonaws.com" in speaking["Principal"]["Service"]
+    # EventBridge gives no context that a condition could look at.
+    assert speakers(compute={"type": "batch"}, monitoring=ON)["events.amazonaws.com"] == {}
 
 
 # --- Jobs that fail, counted from what a worker really logs
@@ -356,16 +356,38 @@ def test_alarms_go_to_who_is_named() -> None:
     assert monitoring.outputs(wanted_of(FULL))["alarmTopic"][0] == {"Ref": "AlarmTopic"}
 
 
-def test_who_may_speak_to_the_topic() -> None:
-    speaking, plain = made(**FULL)["AlarmTopicPolicy"]["PolicyDocument"]["Statement"]
-    assert set(speaking["Principal"]["Service"]) >= {
-        "cloudwatch.amazonaws.com",
-        "budgets.amazonaws.com",
+def speakers(**spec: Any) -> dict[str, dict[str, Any]]:
+    """Conditions by service that may speak to the topic."""
+    statements = made(**spec)["AlarmTopicPolicy"]["PolicyDocument"]["Statement"]
+    return {
+        one["Principal"]["Service"]: one.get("Condition", {})
+        for one in statements
+        if one["Effect"] == "Allow"
     }
-    account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
-    assert speaking["Condition"] == {"StringEquals": account}
-    assert plain["Effect"] == "Deny"
+
+
+def test_only_aws_for_this_account_and_over_tls_speaks_to_the_topic() -> None:
+    own = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert speakers(**FULL) == {"cloudwatch.amazonaws.com": own, "budgets.amazonaws.com": own}
+    (plain,) = (
+        one
+        for one in made(**FULL)["AlarmTopicPolicy"]["PolicyDocument"]["Statement"]
+        if one["Effect"] == "Deny"
+    )
     assert plain["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_key_lets_those_speak_who_may() -> None:
+    for kind in ("ecs-fargate", "batch"):
+        spec = {"compute": {"type": kind}, **{key: FULL[key] for key in ("monitoring", "policy")}}
+        key = stack_of(spec).template["Resources"]["Key"]["Properties"]["KeyPolicy"]
+        services = {
+            service
+            for one in key["Statement"]
+            for service in [one["Principal"].get("Service", [])]
+            for service in ([service] if isinstance(service, str) else service)
+        }
+        assert speakers(**spec).keys() <= services
 
 
 def test_one_more_listener_moves_no_other() -> None:

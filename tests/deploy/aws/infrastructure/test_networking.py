@@ -133,7 +133,6 @@ INSTANCES = ALONE | {"ssmmessages", "ec2messages"}
     [
         ({}, ALWAYS),
         ({"networking": {"nat": "none"}}, ALONE),
-        ({"networking": {"nat": "none"}, "monitoring": {"tracing": True}}, ALONE | {"xray"}),
         (
             {"networking": {"nat": "none"}, "compute": {"type": "ec2"}},
             INSTANCES | {"autoscaling", "ec2"},

@@ -9,7 +9,6 @@ groups and the agent wherever monitoring is on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from tabular.deploy.aws.document import Document, att, ref, sub
 from tabular.deploy.aws.infrastructure.compute.metrics import AGENT, MEMORY
@@ -34,7 +33,7 @@ class Measure:
     title: str
     namespace: str
     metric: str
-    dimensions: tuple[tuple[str, Any], ...]
+    dimensions: tuple[tuple[str, Document], ...]
     statistic: str
 
 
@@ -122,7 +121,7 @@ def jobs(title: str, metric: str) -> Measure:
     return Measure(title, NAMESPACE, metric, (), "Sum")
 
 
-def _service(program: str) -> tuple[tuple[str, Any], ...]:
+def _service(program: str) -> tuple[tuple[str, Document], ...]:
     return (("ClusterName", ref("Cluster")), ("ServiceName", att(f"{program}Service", "Name")))
 
 
@@ -130,15 +129,12 @@ def _insight(title: str, metric: str, program: str) -> Measure:
     return Measure(title, "ECS/ContainerInsights", metric, _service(program), "Average")
 
 
-def _group(program: str) -> tuple[tuple[str, Any], ...]:
+def _group(program: str) -> tuple[tuple[str, Document], ...]:
     return (("AutoScalingGroupName", ref(f"{program}Group")),)
 
 
-def as_text(value: Any) -> str:
-    """A value of CloudFormation as it is written within a ``Fn::Sub``."""
-    if isinstance(value, str):
-        return value.replace("${", "${!")
-    document: Document = dict(value)
+def as_text(document: Document) -> str:
+    """A reference as it is written within a ``Fn::Sub``."""
     if "Ref" in document:
         return f"${{{document['Ref']}}}"
     if "Fn::GetAtt" in document:

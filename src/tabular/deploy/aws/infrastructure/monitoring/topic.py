@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from tabular.deploy.aws.document import Document, Part, allow, policy, ref, resource
 from tabular.deploy.aws.iam import OWN_ACCOUNT
@@ -13,8 +15,6 @@ from tabular.infra.logs import mask
 
 WHERE = "spec.monitoring.notify"
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-# Services that speak to it, each allowed by the key's policy too.
-_SPEAKERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
 
 
 def topic(wanted: Wanted) -> Part:
@@ -25,19 +25,12 @@ def topic(wanted: Wanted) -> Part:
     """
     return {
         "AlarmTopic": resource("AWS::SNS::Topic", {"KmsMasterKeyId": wanted.key_arn}),
-        "AlarmTopicPolicy": _policy(),
+        "AlarmTopicPolicy": _policy(wanted),
         **{_id(one): _subscription(one) for one in wanted.spec.monitoring.notify},
     }
 
 
-def _policy() -> Document:
-    speaking = allow(
-        ["sns:Publish"],
-        ref("AlarmTopic"),
-        Sid="Speak",
-        Principal={"Service": list(_SPEAKERS)},
-        Condition=OWN_ACCOUNT,
-    )
+def _policy(wanted: Wanted) -> Document:
     plain = {
         "Sid": "TlsOnly",
         "Effect": "Deny",
@@ -48,8 +41,26 @@ def _policy() -> Document:
     }
     return resource(
         "AWS::SNS::TopicPolicy",
-        {"Topics": [ref("AlarmTopic")], "PolicyDocument": policy(speaking, plain)},
+        {
+            "Topics": [ref("AlarmTopic")],
+            "PolicyDocument": policy(*_speakers(wanted), plain),
+        },
     )
+
+
+def _speakers(wanted: Wanted) -> Iterator[Document]:
+    """Services that may speak to it; the key's policy allows the same ones."""
+    yield _speaker("Alarms", "cloudwatch", Condition=OWN_ACCOUNT)
+    yield _speaker("Budget", "budgets", Condition=OWN_ACCOUNT)
+    if wanted.kind == "batch":
+        # EventBridge does not say for whom it speaks to a topic, so a condition would refuse it.
+        # Source: "Amazon SNS permissions" in the user guide of EventBridge.
+        yield _speaker("Events", "events")
+
+
+def _speaker(sid: str, service: str, **more: Any) -> Document:
+    principal = {"Service": f"{service}.amazonaws.com"}
+    return allow(["sns:Publish"], ref("AlarmTopic"), Sid=sid, Principal=principal, **more)
 
 
 def _id(endpoint: str) -> str:

@@ -61,8 +61,6 @@ def interfaces(wanted: Wanted) -> Mapping[str, str]:
     found = dict(_ALWAYS)
     if wanted.nat == "none":
         found |= {**_ALONE, **_instances(wanted)}
-        if wanted.spec.monitoring.tracing:
-            found["XrayEndpoint"] = "xray"
     return dict(sorted(found.items()))
 
 
