@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import ceil
 
 from tabular.deploy.aws.document import Document, Part, att, ref, resource
 from tabular.deploy.aws.infrastructure.compute import container
@@ -97,7 +98,7 @@ def memory(wanted: Wanted) -> int:
     if compute.memory is not None:
         found = -(-compute.memory // MIB)
     elif compute.cpu is not None:
-        where, found = "spec.compute.cpu", max(LEAST_MEMORY, -int(-compute.cpu * MEMORY_OF_CORE))
+        where, found = "spec.compute.cpu", max(LEAST_MEMORY, ceil(compute.cpu * MEMORY_OF_CORE))
     if not LEAST_MEMORY <= found <= MOST_MEMORY:
         raise UnsupportedError(
             f"a function of Lambda has {LEAST_MEMORY} to {MOST_MEMORY} MiB, which is up to 5.8 "
