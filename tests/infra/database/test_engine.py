@@ -270,6 +270,7 @@ def test_tls_to_mariadb_is_verified(mariadb: MariaDB, mariadb_url: str, tmp_path
     for host, query in (
         ("localhost", "?ssl=true"),  # an authority that the machine does not know
         ("localhost", f"?ssl_ca={stranger}"),
+        ("localhost", "?ssl_ca=aws-rds"),  # read, and this server has none of them
         ("127.0.0.1", f"?ssl_ca={authority}"),  # the certificate has another name
     ):
         with pytest.raises(UnavailableError):
@@ -287,6 +288,14 @@ def test_a_postgresql_server_that_is_cut_off_is_noticed(postgres_url: str) -> No
     assert (found["keepalives_idle"], found["tcp_user_timeout"]) == ("15", "30000")
     found = options(f"{postgres_url}?tcp_user_timeout=5000&connect_timeout=9")
     assert (found["tcp_user_timeout"], found["connect_timeout"]) == ("5000", "9")
+
+
+def test_postgresql_finds_the_authorities_of_rds(postgres_url: str) -> None:
+    """libpq reads the file before it asks for TLS, which this server has not."""
+    for named, says in (("aws-rds", "does not support SSL"), ("/no/such", "/no/such")):
+        database = Database(f"{postgres_url}?sslmode=verify-full&sslrootcert={named}")
+        with pytest.raises(UnavailableError, match=says):
+            database.ping()
 
 
 def test_an_option_that_postgresql_does_not_know_is_refused(postgres_url: str) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 from tabular.errors import ConfigError, UnavailableError, nearest
+from tabular.infra.authorities import file_of
 from tabular.infra.database import credentials, mysql
 from tabular.infra.optional import require
 from tabular.infra.tracing import subspan
@@ -236,6 +237,9 @@ def _postgresql(url: URL) -> Engine:
         "tcp_user_timeout": SILENCE * 1000,  # what was sent and is not acknowledged
     }
     given = {name: value for name, value in wanted.items() if name not in url.query}
+    if "sslrootcert" in url.query:
+        named = str(url.query["sslrootcert"])
+        url = url.update_query_dict({"sslrootcert": file_of(named)})
     return create_engine(url, connect_args=given, **_POOL)
 
 

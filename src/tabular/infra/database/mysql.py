@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
 from tabular.errors import ConfigError
+from tabular.infra.authorities import file_of
 from tabular.infra.optional import require
 from tabular.infra.urls import options, public
 
@@ -87,7 +88,8 @@ def _tls(url: URL) -> dict[str, Any]:
     if not given:
         return {}
     try:
-        context = ssl.create_default_context(cafile=given.get("ssl_ca"))
+        named = given.get("ssl_ca")
+        context = ssl.create_default_context(cafile=file_of(named) if named else None)
         if "ssl_cert" in given:
             context.load_cert_chain(given["ssl_cert"], given.get("ssl_key"))
     except OSError as error:

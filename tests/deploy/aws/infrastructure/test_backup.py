@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.compile import target_of, wanted
 from tabular.deploy.aws.document import KEPT
 from tabular.deploy.aws.infrastructure import backup
 from tabular.deploy.aws.wanted import Wanted
-from tabular.deploy.spec import Deployment
 from tabular.errors import UnsupportedError, UsageError
+from tests.deploy.aws.linted import findings
+from tests.deploy.aws.made import stack_of, wanted_of
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/0b7f4a61-6a3c-4d0e-9a0c-2c3a1b2d3e4f"
 
 
 def _wanted(**spec: Any) -> Wanted:
-    spec.setdefault("backup", {"enabled": True})
-    deployment = Deployment.from_canonical(
-        {
-            "apiVersion": "synthdata.inferloop.io/v1",
-            "kind": "Deployment",
-            "metadata": {"name": "sales"},
-            "spec": {"provider": "aws", "environment": "staging", **spec},
-        }
-    )
-    return wanted(deployment, target_of(deployment, "eu-west-1"))
+    return wanted_of({"backup": {"enabled": True}, **spec})
 
 
 def _rule(**spec: Any) -> dict[str, Any]:
@@ -169,3 +161,16 @@ def test_the_output_names_the_vault() -> None:
     (value, words) = backup.outputs(_wanted())["BackupVaultName"]
     assert value == {"Ref": "BackupVault"}
     assert words
+
+
+@pytest.mark.slow
+def test_the_whole_template_is_accepted_by_the_vendors_linter(tmp_path: Path) -> None:
+    schedule = {"enabled": True, "schedule": "5 1 * * sat,sun", "timezone": "Europe/Berlin"}
+    stacks = {
+        "served": stack_of({"backup": schedule}),
+        "objects": stack_of({"backup": schedule, "compute": {"type": "lambda"}}),
+        "key": stack_of({"backup": schedule, "security": {"kms_key": KEY}}),
+    }
+    for stack in stacks.values():
+        assert "BackupVault" in stack.template["Resources"]
+    assert findings(tmp_path, stacks) == []

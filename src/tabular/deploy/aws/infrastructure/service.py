@@ -12,6 +12,8 @@ from tabular.deploy.aws.document import ref, sub
 from tabular.deploy.aws.names import RELEASE
 from tabular.deploy.aws.secrets import database_password
 from tabular.deploy.aws.wanted import Wanted
+from tabular.errors import UnsupportedError
+from tabular.infra.authorities import AWS_RDS, aws_rds_regions
 from tabular.infra.config import variable
 
 PORT = 8000
@@ -53,14 +55,31 @@ def _database(wanted: Wanted) -> dict[str, Any]:
     database = wanted.spec.database
     if wanted.database_engine is None:
         return {"database_url": database.url.secret_ref} if database.url else {}
-    scheme, tls = {
-        "postgres": ("postgresql+psycopg", "sslmode=require"),
-        "mysql": ("mysql+pymysql", "ssl=true"),
-    }[wanted.database_engine]
+    scheme = {"postgres": "postgresql+psycopg", "mysql": "mysql+pymysql"}[wanted.database_engine]
+    tls = _database_tls(wanted)
     user, name = database.username or "tabular", database.name or "tabular"
     host = "${Database.Endpoint.Address}:${Database.Endpoint.Port}"
     url = f"{scheme}://{user}:{{{database_password(wanted)}}}@{host}/{name}?{tls}"
     return {"database_url": sub(url)}
+
+
+def _database_tls(wanted: Wanted) -> str:
+    """Verified TLS; RDS's certificates are of an authority of the region, which systems lack.
+
+    Raises:
+        UnsupportedError: MySQL in a region whose authority is not shipped.
+    """
+    if wanted.region in aws_rds_regions():
+        verified = {"postgres": "sslmode=verify-full&sslrootcert", "mysql": "ssl_ca"}
+        return f"{verified[str(wanted.database_engine)]}={AWS_RDS}"
+    if wanted.database_engine == "mysql":
+        raise UnsupportedError(
+            f"the authority of RDS in {wanted.region} is not known to this release, and a "
+            "connection to MySQL is verified or has no TLS",
+            where="spec.database.type",
+            hint="use type: postgresql, or another region",
+        )
+    return "sslmode=require"
 
 
 def _cache(wanted: Wanted) -> dict[str, Any]:
