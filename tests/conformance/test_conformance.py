@@ -18,11 +18,13 @@ from tests.conformance.suite import (
     killed_client_reattaches,
     same_spec_same_bytes,
 )
+from tests.deploy.aws.harness import AwsHarness
 from tests.deploy.standalone.harness import StandaloneHarness
 
 HARNESSES: dict[str, Callable[[Path], Harness]] = {
     "folder": FolderHarness,
     "standalone": StandaloneHarness,
+    "aws": AwsHarness,
 }
 # They start processes; that only their own providers break them is seen in a few.
 SLOW = (same_spec_same_bytes, killed_client_reattaches)

@@ -23,6 +23,7 @@ from tabular.errors import InputError, UsageError
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.export import Source
+    from tabular.deploy.spec import Overrides
 
 # Written out: to ask the formats themselves would import the whole spec for a help text.
 NAMES = ("grafana", "prometheus", "alerts", "otel-collector", "cloudformation", "terraform", "cdk")
@@ -90,17 +91,14 @@ def export(
         )
 
 
-def _of_file(file: Path, flags: object, reach: Reach) -> Source:
+def _of_file(file: Path, flags: Overrides, reach: Reach) -> Source:
     from tabular.cli.spec_flags import read_spec
     from tabular.deploy.export import Source
 
-    loaded = read_spec(file, flags)  # type: ignore[arg-type]
+    loaded = read_spec(file, flags)
     chosen = loaded.deployment.spec.provider or DEFAULT_PROVIDER
 
-    def connect() -> object:
-        return reach.connect(chosen).provider
-
-    return Source(chosen, loaded.deployment, connect)
+    return Source(chosen, loaded.deployment, lambda: reach.connect(chosen).provider)
 
 
 def _running(

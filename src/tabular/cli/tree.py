@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tabular.cli import (
+    aws,
     backup,
     config,
     cost,
@@ -88,6 +89,7 @@ destroy.register(app)
 keys.register(app)
 backup.register(app)
 doctor.register(app)
+aws.register(app)
 
 
 def run() -> int:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tabular.deploy.aws.artifacts import Artifacts, empty
+from tabular.deploy.aws.artifacts import Artifacts
 from tabular.deploy.aws.changeset import ChangeSets
 from tabular.deploy.aws.document import index
+from tabular.deploy.aws.emptying import Emptier
 from tabular.deploy.aws.follow import Follower, Heard, ended_well
 from tabular.deploy.aws.session import Session, explained
 from tabular.deploy.aws.stacks import Found, Stacks
@@ -32,11 +33,11 @@ class Destroyer:
         change_sets: ChangeSets,
         follower: Follower,
     ) -> None:
-        self._session = session
         self._stacks = stacks
         self._artifacts = artifacts
         self._change_sets = change_sets
         self._follower = follower
+        self._emptier = Emptier(session, stacks)
 
     def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
         """Take a deployment down.
@@ -81,7 +82,7 @@ class Destroyer:
             yield from self._update(found, region, deletable(found.template))
         self._unprotect(found, region)
         for attempt in range(1, _TRIES + 1):
-            self._empty_buckets(found, region)
+            self._emptier.run(found, region)
             try:
                 yield from self._delete(found, region)
             except ApplyError:
@@ -119,18 +120,6 @@ class Destroyer:
                 self._stacks.client(region).update_termination_protection(
                     StackName=found.id, EnableTerminationProtection=False
                 )
-
-    def _empty_buckets(self, found: Found, region: str) -> None:
-        """S3 deletes no bucket with something in it, and CloudFormation does not empty it."""
-        s3 = self._session.client("s3", region)
-        buckets = [
-            one["PhysicalResourceId"]
-            for one in self._stacks.resources(found, region)
-            if one["ResourceType"] == "AWS::S3::Bucket" and one.get("PhysicalResourceId")
-        ]
-        with explained("s3:DeleteObject"):
-            for bucket in buckets:
-                empty(s3, bucket, owner=self._session.account)
 
 
 def _failed(found: Found, heard: Heard, rest: str) -> ApplyError:

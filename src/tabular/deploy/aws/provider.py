@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -41,12 +42,16 @@ class AWSProvider:
         )
         self._parts = parts or Parts.of(Session(access))
         self._engine = CloudFormationEngine(self._parts, keep_failed=options.keep_failed)
-        self.prices: PriceBook | None = AwsPrices()
 
     @property
     def engine(self) -> Engine:
         """The client of CloudFormation."""
         return self._engine
+
+    @functools.cached_property
+    def prices(self) -> PriceBook | None:
+        """The list that ships with us."""
+        return AwsPrices()
 
     def live_prices(self) -> PriceBook:
         """What AWS itself asks today; needs credentials when it is asked."""

@@ -54,6 +54,9 @@ _NONE = frozenset(
     )
 )  # fmt: skip
 
+# Every type that a template of ours may have.
+KNOWN = frozenset({*_LISTS, *_MAPS, *_NAMED, _AT_LAUNCH, *_NONE})
+
 
 def tagged(document: Document, tags: Mapping[str, str]) -> Document:
     """The document with the tags in the form of its type; its own tags win."""

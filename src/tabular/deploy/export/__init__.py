@@ -55,7 +55,7 @@ class Source:
 
     provider: str
     deployment: Deployment
-    connect: Callable[[], Provider | Any]
+    connect: Callable[[], Provider]
     target: Target | None = None
 
 
@@ -78,16 +78,13 @@ def files_of(source: Source, name: str) -> Files:
         if found.name == name:
             return found.build(source.deployment)
     provider = source.connect()
-    own = provider.formats if isinstance(provider, ExportsStacks) else {}
-    if name not in own:
-        raise _refused(source, name, own)
-    stack = (
-        provider.compile(source.deployment)
-        if source.target is None
-        else provider.running(source.target)
-    )
-    files: Files = own[name](stack)
-    return files
+    if not isinstance(provider, ExportsStacks):
+        raise _refused(source, name, {})
+    if name not in provider.formats:
+        raise _refused(source, name, provider.formats)
+    if source.target is not None:
+        return provider.formats[name](provider.running(source.target))
+    return provider.formats[name](provider.compile(source.deployment))
 
 
 def _refused(source: Source, name: str, own: Mapping[str, Any]) -> UsageError | UnsupportedError:

@@ -1,0 +1,127 @@
+"""The least that a deployer must be allowed, worked out from what is deployed.
+
+Two kinds of rights. What this tool asks AWS itself is written down here. What CloudFormation does
+for it comes from the schema that AWS publishes for each type (`permissions.json`), and holds only
+for calls that CloudFormation makes. Roles and buckets are those of our stacks alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from tabular.deploy.aws.document import policy
+from tabular.deploy.aws.stacks import PREFIX
+
+MAX_POLICY = 6144  # characters of a managed policy without white space, says the quota page of IAM
+_VIA = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
+_OURS = {"Null": {"aws:ResourceTag/inferloop:deployment": "false"}}
+
+_STACK = (
+    "CreateChangeSet", "DeleteChangeSet", "DeleteStack", "DescribeChangeSet", "DescribeStackEvents",
+    "DescribeStackResourceDrifts", "DescribeStacks", "DetectStackDrift", "DetectStackResourceDrift",
+    "ExecuteChangeSet", "GetTemplate", "ListStackResources", "UpdateTerminationProtection",
+)  # fmt: skip
+_ARTIFACTS = (
+    "CreateBucket", "DeleteObject", "DeleteObjectVersion", "GetObject", "ListBucket",
+    "ListBucketVersions", "PutBucketOwnershipControls", "PutBucketPolicy",
+    "PutBucketPublicAccessBlock", "PutBucketVersioning", "PutEncryptionConfiguration", "PutObject",
+)  # fmt: skip
+_LOOKS = (
+    "cloudformation:DescribeStackDriftDetectionStatus", "cloudformation:ListStacks",
+    "ec2:DescribeAvailabilityZones", "ec2:DescribeInstanceTypeOfferings",
+    "ecr:DescribeImages", "rds:DescribeOrderableDBInstanceOptions",
+    "sts:GetCallerIdentity",
+)  # fmt: skip
+
+
+@cache
+def handlers() -> Mapping[str, tuple[str, ...]]:
+    """Actions that CloudFormation takes for each type."""
+    text = (files("tabular.deploy.aws") / "permissions.json").read_text("utf-8")
+    return {type_: tuple(actions) for type_, actions in json.loads(text).items()}
+
+
+def policies(types: Collection[str]) -> list[dict[str, Any]]:
+    """Policies that together let somebody deploy resources of these types, and nothing else.
+
+    Each is small enough for a managed policy of IAM.
+    """
+    statements = [*_direct(), *_on_behalf({a for type_ in types for a in handlers()[type_]})]
+    return [policy(*some) for some in _packed(statements)]
+
+
+def _direct() -> Iterator[dict[str, Any]]:
+    """What this tool asks AWS itself."""
+    stacks = f"arn:aws:cloudformation:*:*:stack/{PREFIX}*/*"
+    yield _allow("Stacks", (f"cloudformation:{one}" for one in _STACK), stacks)
+    # Nothing of these can be narrowed to a resource, or what is asked is not there yet.
+    yield _allow("Looks", _LOOKS, "*")
+    artifacts = "arn:aws:s3:::inferloop-tabular-*"
+    yield _allow("Artifacts", (f"s3:{one}" for one in _ARTIFACTS), [artifacts, f"{artifacts}/*"])
+    data = f"arn:aws:s3:::{PREFIX}*"
+    emptying = ("DeleteObject", "DeleteObjectVersion", "ListBucketVersions")
+    yield _allow("DeleteData", (f"s3:{one}" for one in emptying), [data, f"{data}/*"])
+    copies = ("backup:ListRecoveryPointsByBackupVault", "backup:DeleteRecoveryPoint")
+    yield _allow("DeleteCopies", copies, "*", Condition=_OURS)
+    yield _allow("Logs", ["logs:FilterLogEvents"], "*", Condition=_OURS)
+    yield _allow("FirstKey", ["secretsmanager:GetSecretValue"], "*", Condition=_OURS)
+    yield _allow("ReadFirstKey", ["kms:Decrypt"], "*", Condition=_OURS)
+
+
+def _on_behalf(actions: set[str]) -> Iterator[dict[str, Any]]:
+    """What CloudFormation does with the deployer's rights."""
+    roles = {a for a in actions if a.startswith("iam:") and not a.startswith("iam:List")}
+    linked = {"iam:CreateServiceLinkedRole"} & roles
+    rest = sorted(actions - roles)
+    names = ("role", "instance-profile", "policy")
+    own = [f"arn:aws:iam::*:{kind}/{PREFIX}*" for kind in names]
+    if roles - linked:
+        yield _allow("Roles", roles - linked, own, Condition=_VIA)
+    if linked:
+        service = "arn:aws:iam::*:role/aws-service-role/*"
+        yield _allow("ServiceRoles", linked, service, Condition=_VIA)
+    for number, some in enumerate(_chunks(rest), start=1):
+        yield _allow(f"Resources{number}", some, "*", Condition=_VIA)
+
+
+def _allow(sid: str, actions: Iterable[str], resources: Any, **more: Any) -> dict[str, Any]:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": sorted(actions),
+        "Resource": resources,
+        **more,
+    }
+
+
+def _chunks(actions: list[str]) -> Iterator[list[str]]:
+    """Parts of a long list of actions that each leave room in a policy."""
+    part: list[str] = []
+    for action in actions:
+        if len(json.dumps([*part, action], separators=(",", ":"))) > MAX_POLICY - 600:
+            yield part
+            part = []
+        part.append(action)
+    if part:
+        yield part
+
+
+def _packed(statements: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Statements in as few policies as they fit into, in their order."""
+    some: list[dict[str, Any]] = []
+    for statement in statements:
+        if some and size(policy(*some, statement)) > MAX_POLICY:
+            yield some
+            some = []
+        some.append(statement)
+    if some:
+        yield some
+
+
+def size(document: Mapping[str, Any]) -> int:
+    """Characters of a policy as IAM counts them."""
+    return len(json.dumps(document, separators=(",", ":")))
