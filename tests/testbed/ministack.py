@@ -40,7 +40,7 @@ STILL_LOST = {
     "NAT gateways": "are described without their address",
     "ECS tasks": "count as running without an image; load balancers have no healthy targets",
     "HostedRotationLambda": "rotation is switched on, no function is made",
-    "CREATE over ROLLBACK_COMPLETE": "taken; AWS asks for a deletion first",
+    "CreateStack over ROLLBACK_COMPLETE": "taken; AWS asks for a deletion first",
 }
 _SERVER = Path(__file__).parent / "ministack_parts" / "server.py"
 

@@ -14,7 +14,7 @@ What was found, with our additions in place (each line is a test below, or a par
 - A change set is ready in the answer to CreateChangeSet (AWS: some seconds later). Executing one
   drops the stack's others; one that was made before another update is OBSOLETE.
 - A stack that is busy or in ROLLBACK_COMPLETE refuses UPDATE change sets with a ValidationError
-  that names the state. CREATE over ROLLBACK_COMPLETE is refused by AWS, and taken here.
+  that names the state; one in ROLLBACK_COMPLETE refuses CREATE too: it has to be deleted first.
 - Every event of an operation carries its ClientRequestToken; REVIEW_IN_PROGRESS has none.
 - A failed create ends in ROLLBACK_COMPLETE, a failed update in UPDATE_ROLLBACK_COMPLETE, with the
   template, parameters and tags of before; with DisableRollback in CREATE_FAILED/UPDATE_FAILED,
@@ -358,14 +358,19 @@ def test_a_failed_create_is_rolled_back(cloud: Cloud) -> None:
     failed = [event for event in cloud.events("s") if event["ResourceStatus"] == "CREATE_FAILED"]
     assert [event["LogicalResourceId"] for event in failed] == ["Bad"]
     assert "VisibilityTimeout" in failed[0]["ResourceStatusReason"]
-    message = cloud.refused(
-        "ValidationError",
-        cloud.api.create_change_set,
-        StackName="s",
-        ChangeSetName="c",
-        TemplateBody=body({"Q": queue()}),
-    )
-    assert "is in ROLLBACK_COMPLETE state and can not be updated" in message
+    for kind, words in (
+        ("UPDATE", "is in ROLLBACK_COMPLETE state and can not be updated"),
+        ("CREATE", "already exists and cannot be created again"),
+    ):
+        message = cloud.refused(
+            "ValidationError",
+            cloud.api.create_change_set,
+            StackName="s",
+            ChangeSetName="c",
+            ChangeSetType=kind,
+            TemplateBody=body({"Q": queue()}),
+        )
+        assert words in message
 
 
 def test_a_failed_create_without_rollback_goes_on_from_where_it_failed(cloud: Cloud) -> None:

@@ -63,6 +63,13 @@ def _created(create: Action) -> Action:
         judged = {*UPDATABLE, "DELETE_COMPLETE", "REVIEW_IN_PROGRESS"}
         if kind == "UPDATE" and stack and stack["StackStatus"] not in judged:
             return _not_updatable(stack)
+        if kind == "CREATE" and stack and stack["StackStatus"] == "ROLLBACK_COMPLETE":
+            refused: Answer = _error(
+                "ValidationError",
+                f"Stack [{stack['StackName']}] already exists and cannot be created again with "
+                f"the changeSet [{cloudformation._p(params, 'ChangeSetName')}].",
+            )
+            return refused
         answer = create(params)
         found = re.search(r"<Id>([^<]+)</Id>", _text(answer))
         if answer[0] == 200 and found:
