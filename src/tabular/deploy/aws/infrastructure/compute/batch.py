@@ -41,7 +41,7 @@ def resources(wanted: Wanted) -> Part:
         ),
         "JobDefinition": _definition(wanted),
     }
-    if on_instances(wanted):
+    if wanted.on_instances:
         found["JobLaunchTemplate"] = resource(
             "AWS::EC2::LaunchTemplate", {"LaunchTemplateData": ec2.hardened(wanted)}
         )
@@ -70,11 +70,6 @@ def reductions(wanted: Wanted) -> Iterator[Reduction]:
         )
 
 
-def on_instances(wanted: Wanted) -> bool:
-    """Whether jobs run on instances of EC2, which is where the spec names their type."""
-    return wanted.spec.compute.instance_type is not None
-
-
 def _spot(wanted: Wanted) -> bool:
     spot = wanted.spec.compute.spot
     if spot is not None and spot.max_price is not None:
@@ -88,7 +83,7 @@ def _spot(wanted: Wanted) -> bool:
 
 def _size(wanted: Wanted) -> tuple[str, int, int]:
     """Cores of a job as Batch writes them, rounded up to whole ones, and MiB."""
-    if on_instances(wanted):
+    if wanted.on_instances:
         cores = -(-wanted.workers.cpu // sizes.CORE)
         return str(cores), cores, wanted.workers.memory
     compute = wanted.spec.compute
@@ -98,7 +93,7 @@ def _size(wanted: Wanted) -> tuple[str, int, int]:
 
 def _environment(wanted: Wanted) -> Document:
     spot = _spot(wanted)
-    more = _instances(wanted, spot=spot) if on_instances(wanted) else {}
+    more = _instances(wanted, spot=spot) if wanted.on_instances else {}
     return resource(
         "AWS::Batch::ComputeEnvironment",
         {
@@ -135,7 +130,7 @@ def _instances(wanted: Wanted, *, spot: bool) -> Document:
 
 
 def _definition(wanted: Wanted) -> Document:
-    instances = on_instances(wanted)
+    instances = wanted.on_instances
     return resource(
         "AWS::Batch::JobDefinition",
         {

@@ -36,6 +36,8 @@ def settings(wanted: Wanted, program: str) -> dict[str, Any]:
     found = environment(wanted)
     if program not in ("api", "migrate"):
         found.pop(variable("admin_key"), None)  # nobody else has, or needs, the right to read it
+    if not wanted.served:
+        found.pop(variable("database_url"), None)  # generation alone knows no database
     if program in _ASKED and collector.runs(wanted):
         found |= collector.SENDING
     if program in _ASKED:
