@@ -16,6 +16,7 @@ import pytest
 from tests.platform import Processes, environment, finished, fitted, submit, wait_for
 from tests.testbed.ports import free_port
 from tests.testbed.postgres import postgres_server
+from tests.worker.test_failover import until
 from tests.worker.test_kill import client_of, in_the_middle, keys_of
 
 LONG = 10_000_000  # rows; takes some seconds
@@ -67,6 +68,7 @@ def test_a_job_that_hangs_ends_with_the_reason(database_url: str, tmp_path: Path
         hung = child_of(worker.pid)
         hung.suspend()
         other = processes.worker()  # sees its heart beat, and leaves it alone
+        until(lambda: processes.log.count("is ready") == 2)
         ended = finished(client, job, timeout=30)
         assert (ended["status"], ended["attempt"]) == ("failed", 1)
         assert ended["error"]["code"] == "job.timeout"

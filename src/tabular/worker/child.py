@@ -13,7 +13,6 @@ import queue
 import resource
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -130,7 +129,7 @@ def main() -> None:
     store, models = open_store(hello["storage_url"]), Models()
     while True:
         task = inbox.next()
-        inbox.scratch = tempfile.tempdir = task["scratch"]  # so that all of it goes with the task
+        inbox.scratch = task["scratch"]
         bench = Workbench(store, Path(task["scratch"]), _reporter(send), models)
         send(_answer(task, bench))
         inbox.scratch = None
