@@ -7,6 +7,7 @@ be replaced, that something is in the same change set: whether it is decides.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -77,17 +78,26 @@ def _change(
 
 
 def _targets(said: Mapping[str, Any]) -> tuple[PropertyChange, ...]:
-    """What the change set itself names, where the templates are alike."""
-    targets = [detail.get("Target", {}) for detail in said.get("Details", ())]
-    found = {
-        str(one.get("Name") or one.get("Attribute")): PropertyChange(
-            str(one.get("Name") or one.get("Attribute")),
-            one.get("BeforeValue"),
-            one.get("AfterValue"),
-        )
-        for one in targets
-    }
-    return tuple(found[name] for name in sorted(found))
+    """What the change set itself says differs, where the templates are alike."""
+    found: dict[str, PropertyChange] = {}
+    for detail in said.get("Details", ()):
+        target = detail.get("Target", {})
+        name = str(target.get("Name") or target.get("Attribute"))
+        before, after = _read(target.get("BeforeValue")), _read(target.get("AfterValue"))
+        # What hangs on something that changes is listed too, mostly to come out the same.
+        for change in diff_properties({name: before}, {name: after}):
+            found[change.path] = change
+    return tuple(found[path] for path in sorted(found))
+
+
+def _read(value: Any) -> Any:
+    """A block as such, which CloudFormation writes as JSON."""
+    if isinstance(value, str) and value[:1] in "{[":
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
 
 
 def _replaced(
