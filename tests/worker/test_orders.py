@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tabular.errors import UnavailableError
+from tabular.errors import TabularError, UnavailableError
 from tabular.infra.storage.backend import Backend
 from tabular.infra.storage.plain import open_plain
 from tabular.synth.partition import GROUP_ROWS
 from tabular.synth.synthesizer import Synthesizer
+from tabular.worker import orders
 from tabular.worker.function import Runtime, handle
 from tests.testbed.s3 import S3
 
@@ -144,19 +145,23 @@ def test_a_table_is_learned_from_first(bucket: Bucket) -> None:
         ({"model": "incoming/wrong.json", "rows": 5}, "model"),
     ],
 )
-def test_a_wrong_order_is_answered_in_the_results_and_not_tried_again(
+def test_a_wrong_order_is_answered_in_the_results(
     bucket: Bucket, order: dict[str, Any], word: str
 ) -> None:
     asked = bucket.order("wrong", **order)
-    assert bucket.step("all", asked) == 2
+    with pytest.raises(TabularError) as caught:
+        orders.whole(bucket.blobs, asked)
+    assert not isinstance(caught.value, UnavailableError)
+    orders.fail(bucket.blobs, asked, caught.value)
     report = bucket.report("wrong")
     assert report["status"] == "failed"
     assert word in json.dumps(report["error"])
 
 
-def test_a_mended_order_no_longer_says_that_it_failed(bucket: Bucket) -> None:
+def test_an_order_that_is_wrong_is_not_tried_again_unless_it_is_mended(bucket: Bucket) -> None:
     asked = bucket.order("mended", model="models/shops", rows=-1)
     assert bucket.step("all", asked) == 2
+    assert bucket.report("mended")["status"] == "failed"
     bucket.order("mended", model="models/shops", rows=5)
     assert bucket.step("all", asked) == 0
     assert bucket.report("mended")["status"] == "succeeded"
