@@ -20,8 +20,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tabular.deploy.image.names import PYTHON_IMAGE
 from tabular.deploy.standalone import cache, postgres
-from tabular.deploy.standalone.compose import PYTHON_IMAGE, VALKEY_IMAGE
+from tabular.deploy.standalone.compose import VALKEY_IMAGE
 from tests.testbed.parts import debian, missing
 
 # Not the usual one: a spec names the image that it takes from elsewhere.

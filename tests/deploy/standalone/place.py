@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 
 from tabular.deploy.events import Event
+from tabular.deploy.image.code import Code
 from tabular.deploy.plan import Plan
 from tabular.deploy.provider import ProviderOptions
 from tabular.deploy.spec import Deployment
 from tabular.deploy.standalone import identity
-from tabular.deploy.standalone.code import Code
 from tabular.deploy.standalone.health import ask
 from tabular.deploy.standalone.layout import Home, Layout
 from tabular.deploy.standalone.model import Slot, State

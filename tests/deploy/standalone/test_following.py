@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tabular.deploy.image.code import Code
 from tabular.deploy.provider import LogLine
 from tabular.deploy.standalone import logs
-from tabular.deploy.standalone.code import Code
 from tabular.deploy.standalone.engine import ProcessEngine
 from tabular.deploy.standalone.layout import Home, Layout, remove_tree
 from tabular.deploy.target import Target

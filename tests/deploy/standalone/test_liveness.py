@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tabular.deploy.image.code import Code
 from tabular.deploy.standalone.children import Children
-from tabular.deploy.standalone.code import Code, code_of, keep
+from tabular.deploy.standalone.code import code_of, keep
 from tabular.deploy.standalone.launch import launch
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.liveness import Limits

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tabular.deploy.image.code import Code
 from tabular.deploy.plan import Action
 from tabular.deploy.provider import ProviderOptions, State
 from tabular.deploy.spec import Deployment
-from tabular.deploy.standalone.code import Code
 from tabular.deploy.standalone.provider import StandaloneProvider
 from tabular.errors import ApplyError
 from tabular.infra.database import head

@@ -8,90 +8,22 @@ named by what is in them, so that releases of the same code share one. See docs/
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from tabular.deploy.files import storage_error
+from tabular.deploy.image.code import PACKAGE, Code, Files, digest, files_in
 from tabular.deploy.stack import Stack
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.model import Release
 from tabular.errors import EngineError, StalePlanError
 
-PACKAGE = "tabular"
-DISTRIBUTION = "inferloop-tabular"
-_DIGITS = 16  # of a digest: no stranger writes here, so only chance has to be met
 _HALF = ".half-"
 _FLUSHES = 8  # at a time: a file system commits them together
-Files = Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A package as it is on this host.
-
-    Attributes:
-        folder: of the package itself.
-        distribution: whose entry points and metadata go along; "" for none.
-    """
-
-    folder: Path
-    distribution: str = ""
-
-    @classmethod
-    def installed(cls) -> Code:
-        """The very package that runs here."""
-        return cls(Path(__file__).resolve().parents[2], DISTRIBUTION)
-
-    def read(self) -> dict[str, bytes]:
-        """Every file by its place in a copy.
-
-        Raises:
-            EngineError: the package cannot be read, or changes at this moment.
-        """
-        try:
-            found = {f"{PACKAGE}/{name}": content for name, content in _files(self.folder)}
-            return {**found, **self._metadata()}
-        except (OSError, importlib.metadata.PackageNotFoundError) as error:
-            raise EngineError(
-                f"the installed package cannot be read: {error}",
-                where=str(self.folder),
-                hint="wait for an installation that runs, or install it anew",
-                code="engine.code",
-            ) from error
-
-    def _metadata(self) -> dict[str, bytes]:
-        """What says which plug-ins the package has: those of this code, not of a later one."""
-        if not self.distribution:
-            return {}
-        found = importlib.metadata.distribution(self.distribution)
-        folder = f"{self.distribution.replace('-', '_')}-{found.version}.dist-info"
-        return {
-            f"{folder}/{name}": (found.read_text(name) or "").encode()
-            for name in ("METADATA", "entry_points.txt")
-        }
-
-
-def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file below a folder; not what Python and editors leave there."""
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(p == "__pycache__" or p.startswith(".") for p in parts):
-            yield "/".join(parts), path.read_bytes()
-
-
-def digest(files: Files) -> str:
-    """What these files are called: the first digits of a SHA-256 over names and contents."""
-    whole = hashlib.sha256()
-    for name in sorted(files):
-        whole.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
-    return whole.hexdigest()[:_DIGITS]
 
 
 def code_of(stack: Stack) -> str:
@@ -105,7 +37,7 @@ def problem(layout: Layout, wanted: str) -> str | None:
     if not place.is_dir():
         return "missing"
     try:
-        return None if digest(dict(_files(place))) == wanted else "altered"
+        return None if digest(dict(files_in(place))) == wanted else "altered"
     except FileNotFoundError:
         # An operation that ends at this moment removes it.
         return "missing"

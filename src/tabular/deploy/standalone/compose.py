@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tabular.deploy.image.names import PYTHON_IMAGE, own_image
 from tabular.deploy.stack import Resource, Stack
 from tabular.deploy.standalone.model import DESCRIPTION, SECRET
 from tabular.deploy.standalone.template import FORMAT, SECRET_BYTES, Wanted
-from tabular.version import __version__
 
 SERVICE = "Compose::Service"
 VOLUME = "Compose::Volume"
-REPOSITORY = "localhost/inferloop-tabular"
-PYTHON_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 POSTGRES_IMAGE = "docker.io/library/postgres:18"
 VALKEY_IMAGE = "docker.io/valkey/valkey:9"
 IMAGES = {"base": PYTHON_IMAGE, "database": POSTGRES_IMAGE, "cache": VALKEY_IMAGE}
@@ -39,11 +37,6 @@ _VALKEY = (
 def project(wanted: Wanted) -> str:
     """Name of the compose project; part of every container's and volume's name."""
     return f"inferloop-{wanted.target.environment}-{wanted.target.name}"
-
-
-def own_image(code: str) -> str:
-    """Reference of the image that is built of some code: another code never takes its name."""
-    return f"{REPOSITORY}:{__version__}-{code}"
 
 
 def build_compose(wanted: Wanted, image: str | None) -> Stack:

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tabular.deploy.programs import run
 from tabular.deploy.provider import LogLine
 from tabular.deploy.standalone.compose import API_PORT, SERVERS, SERVICE
 from tabular.deploy.standalone.layout import Layout
 from tabular.deploy.standalone.logtimes import time_of
 from tabular.deploy.standalone.model import Release, Slot
-from tabular.deploy.standalone.programs import run
 from tabular.errors import EngineError, PreflightError
 
 LOOK_TIMEOUT = 30.0

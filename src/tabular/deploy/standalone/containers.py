@@ -7,19 +7,17 @@ on the port; a release that does not get ready is noticed before, in a container
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import re
-import shutil
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tabular.deploy.events import EventStatus
 from tabular.deploy.files import write_bytes
+from tabular.deploy.image.code import files_in
+from tabular.deploy.image.staging import stage
 from tabular.deploy.standalone import vault
-from tabular.deploy.standalone.code import DISTRIBUTION, code_of
+from tabular.deploy.standalone.code import code_of
 from tabular.deploy.standalone.compose import SERVICE, VOLUME
 from tabular.deploy.standalone.container_steps import (
     compose_file,
@@ -39,7 +37,6 @@ from tabular.deploy.standalone.release import announce, service_timeout
 from tabular.errors import EngineError
 
 STEP_TIMEOUT = 1800.0
-_EXTRAS = ("psycopg", "redis")
 
 
 def _step(context: Context, release: Release, step: str, port: int = 0) -> None:
@@ -74,37 +71,6 @@ def write_compose(context: Context, release: Release) -> None:
     write_bytes(compose_file(layout, release), text.encode() + b"\n")
 
 
-def stage_image(folder: Path, code: Path) -> None:
-    """Fill the build context with a release's code, and with the pinned requirements."""
-    shutil.rmtree(folder, ignore_errors=True)
-    app = folder / "app"
-    shutil.copytree(code, app, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in (app, *app.rglob("*")):
-        # The copy is the owner's alone; in the image another user reads it.
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    found = importlib.metadata.distribution(DISTRIBUTION)
-    (folder / "requirements.txt").write_text(requirements(found.requires or []), encoding="utf-8")
-    shutil.copy(Path(__file__).with_name("Containerfile"), folder / "Containerfile")
-
-
-def requirements(declared: list[str]) -> str:
-    """The base requirements and the drivers of both servers, pinned to what is installed here."""
-    lines = []
-    for line in declared:
-        text, _, marker = line.partition(";")
-        match = re.match(r"[A-Za-z0-9._-]+(\[[\w,-]+\])?", text.strip())
-        if match is None:
-            raise EngineError(f"the package's metadata has a requirement {line!r}")
-        name = match.group().split("[")[0]
-        if "extra ==" in marker and name not in _EXTRAS:
-            continue
-        try:
-            lines.append(f"{match.group()}=={importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            lines.append(text.strip())
-    return "\n".join(sorted(set(lines))) + "\n"
-
-
 def bring_up(context: Context, release: Release, *, back: bool = False) -> None:
     """Build, migrate, try a candidate, and put the release's containers in place.
 
@@ -122,7 +88,7 @@ def bring_up(context: Context, release: Release, *, back: bool = False) -> None:
         if release.stack.template["build"]:
             context.emit("", "", EventStatus.IN_PROGRESS, f"building the image {image(release)}")
             code = context.layout.code(code_of(release.stack))
-            stage_image(context.layout.state / "run" / "image", code)
+            stage(context.layout.state / "run" / "image", dict(files_in(code)))
             _step(context, release, "build")
         _start_servers(context, release)
         context.emit("", "", EventStatus.IN_PROGRESS, "migrating the database")

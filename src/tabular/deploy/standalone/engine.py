@@ -16,7 +16,9 @@ from tabular.deploy.answers import (
     require_same,
 )
 from tabular.deploy.events import Event, utc_now
+from tabular.deploy.image.code import Code
 from tabular.deploy.plan import Action, Change, Plan, PropertyChange, diff_resources
+from tabular.deploy.programs import run
 from tabular.deploy.provider import Drift, LogLine, State, Status
 from tabular.deploy.stack import Resource, Stack, fingerprint
 from tabular.deploy.standalone import (
@@ -37,7 +39,6 @@ from tabular.deploy.standalone.layout import Home, Layout
 from tabular.deploy.standalone.model import DESCRIPTION, Operation, Release
 from tabular.deploy.standalone.model import State as Record
 from tabular.deploy.standalone.ports import require_free
-from tabular.deploy.standalone.programs import run
 from tabular.deploy.target import Target
 from tabular.errors import ConflictError, EngineError, NotFoundError
 from tabular.infra.config import Settings
@@ -62,7 +63,7 @@ class ProcessEngine:
         self,
         home: Home,
         commands: Mapping[str, list[str]],
-        package: code.Code,
+        package: Code,
         *,
         ready_timeout: float = 60.0,
         key_timeout: float = KEY_TIMEOUT,

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from tabular.deploy.programs import run
 from tabular.deploy.standalone.extras import Extra, Finder
 from tabular.deploy.standalone.ports import LOCALHOST
-from tabular.deploy.standalone.programs import run
 from tabular.errors import EngineError, PreflightError
 
 USER = "inferloop-postgres"

@@ -9,11 +9,11 @@ from typing import Any
 
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
+from tabular.deploy.image.code import Code, digest
 from tabular.deploy.provider import Check, Engine, ProviderOptions
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
 from tabular.deploy.standalone import doctor
-from tabular.deploy.standalone.code import Code, digest
 from tabular.deploy.standalone.compile import RUNTIMES, compile_stack, overrides_of, target_of
 from tabular.deploy.standalone.engine import KEY_TIMEOUT, ProcessEngine, default_commands
 from tabular.deploy.standalone.layout import PROVIDER, Home

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 from uuid import uuid4
 
+from tabular.deploy.programs import run
 from tabular.deploy.standalone import journal
 from tabular.deploy.standalone.carry_out import carry_out
 from tabular.deploy.standalone.children import Children
@@ -31,7 +32,6 @@ from tabular.deploy.standalone.logs import rotate
 from tabular.deploy.standalone.model import Operation, Release, Slot, State
 from tabular.deploy.standalone.operations import Context
 from tabular.deploy.standalone.program import program
-from tabular.deploy.standalone.programs import run
 from tabular.errors import EngineError, TabularError
 
 ALREADY_RUNS = 17

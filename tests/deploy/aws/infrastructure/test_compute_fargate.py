@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.standalone import containers
+from tabular.deploy.image.staging import RECIPE
 from tabular.errors import UnsupportedError
 from tests.deploy.aws.infrastructure.compute_parts import EXISTING, made, part, reduced, refused
 from tests.deploy.aws.linted import findings
@@ -86,7 +86,7 @@ def test_the_one_folder_that_may_be_written_is_a_volume_that_the_image_declares(
             (mount,) = container["MountPoints"]
             assert mount == {"SourceVolume": names[0], "ContainerPath": "/tmp"}
     # Fargate mounts a volume as root's own, unless the image says otherwise of this very path.
-    recipe = Path(containers.__file__).with_name("Containerfile").read_text(encoding="utf-8")
+    recipe = RECIPE.read_text(encoding="utf-8")
     assert re.search(r'^VOLUME \["/tmp"\]$', recipe, re.MULTILINE)
 
 
