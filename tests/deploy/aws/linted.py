@@ -35,3 +35,12 @@ def findings(folder: Path, stacks: Mapping[str, Stack]) -> list[str]:
         f"at {'.'.join(map(str, one['Location']['Path'] or ()))}"
         for one in found
     ]
+
+
+def found_in(stack: Stack) -> list[str]:
+    """What cfn-lint finds in one template, asked in this process, since a start takes a second."""
+    api = parts.module("cfnlint.api", package="cfn-lint")
+    return [
+        f"{one.rule.id} {one.message} at {'.'.join(map(str, one.path or ()))}"
+        for one in api.lint(stack.to_bytes().decode(), regions=[stack.target.region or REGION])
+    ]

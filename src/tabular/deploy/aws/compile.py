@@ -12,6 +12,7 @@ from typing import Any
 
 from tabular.deploy.aws import sizes
 from tabular.deploy.aws.support import CAPABILITIES, CHOICES, KINDS
+from tabular.deploy.aws.tags import require_labels
 from tabular.deploy.aws.template import build
 from tabular.deploy.aws.wanted import PRODUCTION, Capacity, Kind, Wanted
 from tabular.deploy.capability import require_choices, require_supported, without_noes
@@ -61,6 +62,7 @@ def compile_stack(deployment: Deployment, region: str | None) -> Stack:
     require_supported(PROVIDER, CAPABILITIES, without_noes(asked(deployment)))
     require_choices(PROVIDER, deployment.spec, CHOICES)
     _require_secrets(deployment)
+    require_labels(deployment.metadata.labels)
     return build(wanted(deployment, target_of(deployment, region)))
 
 
