@@ -2,7 +2,9 @@
 
 The bare application has the same handler, without gate and dependencies. Both are called through
 ASGI in one event loop, without sockets, whose cost would be the same for both and flatter the
-ratio; and both in turns, so that what else the machine does meets both.
+ratio; and both in turns, so that what else the machine does meets both. On a machine that does much
+else the time that passes says little all the same, and the processor time of this process (all its
+threads, the store's own work not) says it well; the goal is met when both ratios are within it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
@@ -37,15 +39,24 @@ GOAL = 2.0
 _Ask = Callable[[], Awaitable[None]]
 
 
+class _Took(NamedTuple):
+    """Microseconds of one request: those that passed, and those of this process's processor."""
+
+    wall: float
+    cpu: float
+
+
 def measure() -> list[str]:
     """The lines of the report."""
     lines = [
         "A request with sign-in, limit, validation, logs and metrics beside its bare route: "
-        f"medians of {PAIRS} pairs of {REQUESTS} requests that take turns, ratio of each pair; "
+        f"medians of {PAIRS} pairs of {REQUESTS} requests that take turns, ratio of each pair, of "
+        "the time that passed and of this process's processor time; "
         "ASGI calls in one event loop, without sockets; SQLite; log lines go to /dev/null. "
         f"Load {os.getloadavg()[0]:.1f} (1 min) at the start of this part.\n",
-        "| limits in | route | ours µs | bare µs | ratio (quartiles) | goal |",
-        "|---|---|---|---|---|---|",
+        "| limits in | route | ours µs | bare µs | ratio (quartiles) | ours CPU µs | bare CPU µs "
+        "| ratio of CPU (quartiles) | goal |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for store in ("memory", "Valkey"):
         with tempfile.TemporaryDirectory() as folder:
@@ -129,24 +140,28 @@ def _asking(app: Any, path: str, key: str) -> _Ask:
     return ask
 
 
-async def _pair(ours: _Ask, bare: _Ask, turn: int) -> tuple[float, float]:
+async def _pair(ours: _Ask, bare: _Ask, turn: int) -> tuple[_Took, _Took]:
     if turn % 2:
-        second = await _microseconds(bare)
-        return await _microseconds(ours), second
-    return await _microseconds(ours), await _microseconds(bare)
+        second = await _took(bare)
+        return await _took(ours), second
+    return await _took(ours), await _took(bare)
 
 
-async def _microseconds(ask: _Ask) -> float:
-    began = time.perf_counter()
+async def _took(ask: _Ask) -> _Took:
+    began = time.perf_counter(), time.process_time()
     for _ in range(REQUESTS):
         await ask()
-    return (time.perf_counter() - began) / REQUESTS * 1e6
+    ended = time.perf_counter(), time.process_time()
+    return _Took(*((end - begin) / REQUESTS * 1e6 for begin, end in zip(began, ended, strict=True)))
 
 
-def _row(store: str, path: str, pairs: list[tuple[float, float]]) -> str:
-    ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
-    low, ratio, high = statistics.quantiles([one / other for one, other in pairs], n=4)
-    return (
-        f"| {store} | `{path}` | {ours:.0f} | {bare:.0f} | {ratio:.2f} ({low:.2f}-{high:.2f}) | "
-        f"{'met' if ratio <= GOAL else 'missed'} |"
-    )
+def _row(store: str, path: str, pairs: list[tuple[_Took, _Took]]) -> str:
+    cells, ratios = [store, f"`{path}`"], []
+    for which in range(2):
+        both = [(one[which], other[which]) for one, other in pairs]
+        ours, bare = (statistics.median(column) for column in zip(*both, strict=True))
+        low, ratio, high = statistics.quantiles([one / other for one, other in both], n=4)
+        cells += [f"{ours:.0f}", f"{bare:.0f}", f"{ratio:.2f} ({low:.2f}-{high:.2f})"]
+        ratios.append(ratio)
+    verdict = "met" if max(ratios) <= GOAL else "missed"
+    return f"| {' | '.join([*cells, verdict])} |"
