@@ -22,6 +22,7 @@ from tabular.cli import (
     export,
     fit,
     generate,
+    image,
     init,
     keys,
     logs,
@@ -89,6 +90,7 @@ destroy.register(app)
 keys.register(app)
 backup.register(app)
 doctor.register(app)
+image.register(app)
 aws.register(app)
 
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
 from tabular.deploy.events import Event
+from tabular.deploy.image.publishing import ImageRegistry
 from tabular.deploy.plan import Plan, PropertyChange
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
@@ -223,6 +224,15 @@ class ExportsStacks(Protocol):
         Raises:
             NotFoundError: nothing is deployed there.
         """
+        ...
+
+
+@runtime_checkable
+class PublishesImages(Protocol):
+    """What a provider may offer besides: a registry that its deployments take the image from."""
+
+    def images(self, repository: str | None) -> ImageRegistry:
+        """A repository of it; the one that deployments ask for if None."""
         ...
 
 

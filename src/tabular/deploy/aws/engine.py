@@ -41,7 +41,6 @@ from tabular.errors import (
     BusyError,
     ConflictError,
     UnsupportedError,
-    UsageError,
 )
 
 
@@ -134,9 +133,7 @@ class CloudFormationEngine:
 
     def list(self) -> tuple[Status, ...]:
         """Every deployment in the region of these credentials, sorted by target."""
-        region = self._session.region
-        if region is None:
-            raise UsageError("no region is named", hint="--region eu-west-1, or AWS_REGION")
+        region = self._session.require_region()
         found = [
             status_of(one, self._stacks.resources(one, region)) for one in self._stacks.ours(region)
         ]

@@ -12,10 +12,12 @@ from tabular.deploy.aws.doctor import checks
 from tabular.deploy.aws.engine import CloudFormationEngine, Parts
 from tabular.deploy.aws.export import FORMATS
 from tabular.deploy.aws.prices import AwsPrices
+from tabular.deploy.aws.registry import Ecr
 from tabular.deploy.aws.session import Access, Session
 from tabular.deploy.aws.support import CAPABILITIES
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
+from tabular.deploy.image.publishing import ImageRegistry
 from tabular.deploy.provider import Check, Engine, ProviderOptions
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
@@ -77,6 +79,10 @@ class AWSProvider:
     def running(self, target: Target) -> Stack:
         """The stack that runs there, as it was applied."""
         return self._engine.running(target)
+
+    def images(self, repository: str | None) -> ImageRegistry:
+        """A repository of the account's registry, in the region of these options."""
+        return Ecr(self._parts.session, self._parts.session.require_region(), repository)
 
     def doctor(self) -> Iterator[Check]:
         """Read-only look at what a deploy would need."""

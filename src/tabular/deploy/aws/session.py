@@ -18,6 +18,7 @@ from tabular.errors import (
     TabularError,
     UnavailableError,
     UsageError,
+    nearest,
 )
 from tabular.infra.optional import require
 
@@ -84,6 +85,23 @@ class Session:
             for region in base.get_available_regions("cloudformation", partition)
         }
         return tuple(sorted(found))
+
+    def require_region(self, region: str | None = None, *, where: str = "--region") -> str:
+        """A region that there is; the configuration's if None.
+
+        Raises:
+            UsageError: none is named, or AWS has none of that name.
+        """
+        found = region or self.region
+        if found is None:
+            raise UsageError("no region is named", hint="--region eu-west-1, or AWS_REGION")
+        if found not in self.regions:
+            raise UsageError(
+                f"AWS has no region {found!r}",
+                where=where,
+                hint=nearest(found, self.regions).strip() or f"known: {', '.join(self.regions)}",
+            )
+        return found
 
     @functools.cached_property
     def account(self) -> str:

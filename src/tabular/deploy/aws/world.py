@@ -29,22 +29,13 @@ class World:
             PreflightError: the image is not in the account's registry.
         """
         region = stack.target.region or ""
-        self._require_region(region)
+        self._session.require_region(region, where="spec.region")
         resources: Mapping[str, Mapping[str, Any]] = stack.template["Resources"]
         self._require_zones(region, 1 + max(_zones(resources), default=-1))
         self._require_types(region, sorted(set(_instance_types(resources))))
         for resource in resources.values():
             if resource["Type"] == "AWS::RDS::DBInstance":
                 self._require_database(region, resource["Properties"])
-
-    def _require_region(self, region: str) -> None:
-        known = self._session.regions
-        if region not in known:
-            raise UsageError(
-                f"AWS has no region {region!r}",
-                where="spec.region",
-                hint=nearest(region, known).strip() or f"known: {', '.join(known)}",
-            )
 
     def _require_zones(self, region: str, needed: int) -> None:
         if not needed:

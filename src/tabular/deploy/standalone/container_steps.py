@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import selectors
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tabular.deploy.image.builder import LOOK_TIMEOUT, build_command, why_not
 from tabular.deploy.programs import run
 from tabular.deploy.provider import LogLine
 from tabular.deploy.standalone.compose import API_PORT, SERVERS, SERVICE
@@ -18,7 +18,6 @@ from tabular.deploy.standalone.logtimes import time_of
 from tabular.deploy.standalone.model import Release, Slot
 from tabular.errors import EngineError, PreflightError
 
-LOOK_TIMEOUT = 30.0
 STOP_TIMEOUT = 30
 # Before, its `run` published no ports and ended with 0 whatever the command inside did.
 OLDEST_PODMAN_COMPOSE = (1, 2)
@@ -28,20 +27,6 @@ _TOOLS: Tools = (
     ("podman", (("podman-compose", "version"), ("podman", "compose", "version"))),
     ("docker", (("docker", "compose", "version"), ("docker-compose", "version"))),
 )
-
-
-def _works(argv: list[str]) -> str | None:
-    """None where the command succeeds, else why it does not."""
-    if shutil.which(argv[0]) is None:
-        return f"{argv[0]} is not installed"
-    try:
-        done = run(argv, what=f"`{' '.join(argv)}`", timeout=LOOK_TIMEOUT)
-    except EngineError as error:
-        return error.message
-    if done.returncode == 0:
-        return _too_old(done.stdout)
-    said = (done.stderr or done.stdout).strip().splitlines()
-    return f"`{' '.join(argv)}` failed: {said[-1] if said else done.returncode}"
 
 
 def _too_old(said: str) -> str | None:
@@ -63,12 +48,12 @@ def find_commands(tools: Tools = _TOOLS) -> dict[str, list[str]]:
     """
     tried: list[str] = []
     for engine, composers in tools:
-        problem = _works([engine, "info"])
+        problem = why_not([engine, "info"])
         if problem:
             tried.append(problem)
             continue
         for composer in composers:
-            problem = _works(list(composer))
+            problem = why_not(list(composer), _too_old)
             if problem is None:
                 return {"container": [engine], "compose": list(composer[:-1])}
             tried.append(problem)
@@ -106,15 +91,11 @@ def argv(layout: Layout, release: Release, slot: Slot) -> list[str]:
     step = slot.key.split("/")[1]
     name = f"{project(release)}-candidate"
     context = layout.state / "run" / "image"
-    recipe = str(context / "Containerfile")
     engine = release.commands["container"]
     compose = [*release.commands["compose"], "-p", project(release)]
     compose += ["-f", str(compose_file(layout, release))]
     return {
-        "build": [
-            *engine, "build", "--build-arg", f"BASE={release.stack.template['base']}",
-            "-t", image(release), "-f", recipe, str(context),
-        ],
+        "build": build_command(engine, image(release), context, release.stack.template["base"]),
         "migrate": [
             *compose, "run", "--rm", "-T", "--no-deps", "api", "python", "-m", "tabular.api",
             "migrate",
