@@ -67,25 +67,21 @@ def managed_policy(name: str) -> Document:
     return sub(f"arn:${{AWS::Partition}}:iam::aws:policy/{name}")
 
 
-def tls_only(actions: str, resources: Any) -> tuple[Document, Document]:
-    """Statements of a resource policy that refuse whoever does not come over TLS 1.2 or newer.
+def tls_only(actions: str, resources: Any) -> Document:
+    """The statement of a resource policy that refuses whoever does not come over TLS.
+
+    Of versions it says nothing: the endpoints of AWS take none before 1.2, and a condition on the
+    version is known to S3 alone.
 
     Args:
         actions: e.g. ``s3:*``.
         resources: what the policy is of.
     """
-
-    def deny(sid: str, condition: Mapping[str, Any]) -> Document:
-        return {
-            "Sid": sid,
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": actions,
-            "Resource": resources,
-            "Condition": dict(condition),
-        }
-
-    return (
-        deny("TlsOnly", {"Bool": {"aws:SecureTransport": "false"}}),
-        deny("Tls12", {"NumericLessThan": {f"{actions.partition(':')[0]}:TlsVersion": "1.2"}}),
-    )
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": actions,
+        "Resource": resources,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }

@@ -127,6 +127,6 @@ def _policy(queue: str) -> Document:
         "AWS::SQS::QueuePolicy",
         {
             "Queues": [ref(queue)],
-            "PolicyDocument": policy(*tls_only("sqs:*", att(queue, "Arn"))),
+            "PolicyDocument": policy(tls_only("sqs:*", att(queue, "Arn"))),
         },
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tabular.deploy.aws.document import Document, Part, allow, policy, ref, resource
-from tabular.deploy.aws.iam import OWN_ACCOUNT
+from tabular.deploy.aws.iam import OWN_ACCOUNT, tls_only
 from tabular.deploy.aws.wanted import Wanted
 from tabular.errors import UnsupportedError, UsageError
 from tabular.infra.logs import mask
@@ -31,14 +31,7 @@ def topic(wanted: Wanted) -> Part:
 
 
 def _policy(wanted: Wanted) -> Document:
-    plain = {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sns:Publish",
-        "Resource": ref("AlarmTopic"),
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
+    plain = tls_only("sns:Publish", ref("AlarmTopic"))
     return resource(
         "AWS::SNS::TopicPolicy",
         {

@@ -57,8 +57,13 @@ def _notification(wanted: Wanted) -> Any:
 
 def _policy() -> Document:
     everything = [att("Bucket", "Arn"), sub("${Bucket.Arn}/*")]
+    modern = {
+        **tls_only("s3:*", everything),
+        "Sid": "Tls12",
+        "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}},
+    }
     return resource(
         "AWS::S3::BucketPolicy",
-        {"Bucket": ref("Bucket"), "PolicyDocument": policy(*tls_only("s3:*", everything))},
+        {"Bucket": ref("Bucket"), "PolicyDocument": policy(tls_only("s3:*", everything), modern)},
         kept=True,
     )
