@@ -103,6 +103,7 @@ class Stack:
         tags: labels put on every resource that can carry them.
         reductions: what the target gives only in part; refused under ``--strict``.
         openings: what is let in; policy judges it beside what it finds in the properties.
+        ids: of a stack that runs, the vendor's ids by the resources' own; not a part of a release.
     """
 
     target: Target
@@ -112,6 +113,7 @@ class Stack:
     tags: Mapping[str, str] = field(default_factory=dict)
     reductions: tuple[Reduction, ...] = ()
     openings: tuple[Opening, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The template as applied and as exported; the same spec gives the same bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tabular.deploy.aws.export import cdk
+from tabular.deploy.aws.export.terraform import terraform
 from tabular.deploy.stack import Stack
 
 TEMPLATE = "template.json"
@@ -17,5 +18,6 @@ def cloudformation(stack: Stack) -> dict[str, bytes]:
 
 FORMATS: Mapping[str, Callable[[Stack], Mapping[str, bytes]]] = {
     "cloudformation": cloudformation,
+    "terraform": terraform,
     "cdk": cdk.app,
 }

@@ -1,0 +1,164 @@
+"""Security: the key, secrets and roles."""
+
+from __future__ import annotations
+
+import json as json_text
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tabular.deploy.aws.export.terraform.hcl import Attribute, Call, Expression, Text, identifier
+from tabular.deploy.aws.export.terraform.rules import (
+    Kind,
+    Piece,
+    Place,
+    Rules,
+    attribute,
+    block,
+    body,
+    json,
+    only,
+    settled,
+    single,
+    tags,
+    unsaid,
+)
+
+# What Terraform makes a password with: no value of it is kept in a plan or a state.
+_PASSWORD: Rules = {
+    "PasswordLength": "password_length",
+    "ExcludePunctuation": "exclude_punctuation",
+    "ExcludeCharacters": "exclude_characters",
+    "ExcludeLowercase": "exclude_lowercase",
+    "ExcludeNumbers": "exclude_numbers",
+    "ExcludeUppercase": "exclude_uppercase",
+    "IncludeSpace": "include_space",
+    "RequireEachIncludedType": "require_each_included_type",
+    "SecretStringTemplate": unsaid,
+    "GenerateStringKey": unsaid,
+}
+
+
+def _generated(place: Place, value: Any) -> Iterator[Piece]:
+    """The first value of a secret; that of a secret that runs is nobody's business."""
+    if place.adopted:
+        return
+    made = settled(body(_PASSWORD, value, place))
+    yield Piece("ephemeral.aws_secretsmanager_random_password", place.label, made)
+    password = f"ephemeral.aws_secretsmanager_random_password.{place.label}.random_password"
+    text: Any = Expression(password)
+    if "GenerateStringKey" in value:
+        template = json_text.loads(value["SecretStringTemplate"])
+        text = Call("jsonencode", ({**template, value["GenerateStringKey"]: text},))
+    yield Piece(
+        "aws_secretsmanager_secret_version",
+        place.label,
+        (
+            Attribute("secret_id", place.itself("id")),
+            Attribute("secret_string_wo", text),
+            Attribute("secret_string_wo_version", 1),
+        ),
+    )
+
+
+def _policies(place: Place, value: Any) -> Iterator[Piece]:
+    for number, one in enumerate(value):
+        inner = place.within(str(number))
+        label = identifier(f"{place.id}{one['PolicyName'].capitalize()}") if number else place.label
+        items = body({"PolicyName": "name", "PolicyDocument": json("policy")}, one, inner)
+        role = Attribute("role", place.itself("name"))
+        running = f"{place.adopted}:{one['PolicyName']}"
+        yield Piece("aws_iam_role_policy", label, settled([role, *items]), running)
+
+
+def _managed(place: Place, value: Any) -> Iterator[Piece]:
+    """One for each policy, named after it."""
+    for number, one in enumerate(value):
+        arn = place.within(str(number)).value(one)
+        said = one["Fn::Sub"] if isinstance(one, Mapping) else one
+        label = f"{place.label}_{identifier(said.rpartition('/')[2]).replace('-', '_')}"
+        items = (Attribute("role", place.itself("name")), Attribute("policy_arn", arn))
+        known = arn.pieces if isinstance(arn, Text) else (arn,)
+        running = Text((f"{place.adopted}/", *known))
+        yield Piece("aws_iam_role_policy_attachment", label, items, running)
+
+
+def _own_policy(place: Place) -> str:
+    (role,) = place.properties["Roles"]
+    return f"{place.running(role)}:{place.properties['PolicyName']}"
+
+
+KINDS: Mapping[str, Kind] = {
+    "AWS::KMS::Key": Kind(
+        "aws_kms_key",
+        {
+            "Description": "description",
+            "EnableKeyRotation": "enable_key_rotation",
+            "PendingWindowInDays": "deletion_window_in_days",
+            "MultiRegion": "multi_region",
+            "KeyPolicy": json("policy"),
+            "Tags": tags,
+        },
+        ref="key_id",
+        attributes={"Arn": "arn", "KeyId": "key_id"},
+    ),
+    "AWS::SecretsManager::Secret": Kind(
+        "aws_secretsmanager_secret",
+        {
+            "Description": "description",
+            "KmsKeyId": "kms_key_id",
+            "GenerateSecretString": unsaid,
+            "Tags": tags,
+        },
+        beside={"GenerateSecretString": _generated},
+        ref="arn",
+    ),
+    # It writes the address of the database into its secret, which nothing here reads.
+    "AWS::SecretsManager::SecretTargetAttachment": Kind(
+        "", {"SecretId": unsaid, "TargetId": unsaid, "TargetType": only("AWS::RDS::DBInstance")}
+    ),
+    "AWS::SecretsManager::RotationSchedule": Kind(
+        "aws_secretsmanager_secret_rotation",
+        {
+            "SecretId": "secret_id",
+            "RotateImmediatelyOnUpdate": "rotate_immediately",
+            "RotationRules": block(
+                "rotation_rules",
+                {
+                    "AutomaticallyAfterDays": "automatically_after_days",
+                    "Duration": "duration",
+                    "ScheduleExpression": "schedule_expression",
+                },
+            ),
+        },
+    ),
+    "AWS::IAM::Role": Kind(
+        "aws_iam_role",
+        {
+            "Description": "description",
+            "AssumeRolePolicyDocument": json("assume_role_policy"),
+            "PermissionsBoundary": "permissions_boundary",
+            "MaxSessionDuration": "max_session_duration",
+            "Policies": unsaid,
+            "ManagedPolicyArns": unsaid,
+            "Tags": tags,
+        },
+        beside={"Policies": _policies, "ManagedPolicyArns": _managed},
+        ref="name",
+        attributes={"Arn": "arn"},
+    ),
+    "AWS::IAM::Policy": Kind(
+        "aws_iam_role_policy",
+        {
+            "PolicyName": "name",
+            "Roles": single(attribute("role")),
+            "PolicyDocument": json("policy"),
+        },
+        running=_own_policy,
+    ),
+    "AWS::IAM::InstanceProfile": Kind(
+        "aws_iam_instance_profile",
+        {"Roles": single(attribute("role"))},
+        ref="name",
+        attributes={"Arn": "arn"},
+    ),
+}

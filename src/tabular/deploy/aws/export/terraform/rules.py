@@ -1,0 +1,381 @@
+"""The words in which the tables of `kinds` say how CloudFormation becomes Terraform.
+
+A table names each property that it knows. One that it does not name is an error, so nothing that a
+template says is ever left out in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, TypeAlias
+
+from tabular.deploy.aws.export.terraform.hcl import Attribute, Block, Call, Expression, Value
+from tabular.deploy.aws.export.terraform.references import References
+from tabular.errors import UnsupportedError
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """An attribute that others change while it runs, which a plan does not set back."""
+
+    name: str
+
+
+Item: TypeAlias = Attribute | Block | Ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One resource of Terraform.
+
+    Attributes:
+        type: e.g. ``aws_vpc``.
+        label: its name in the configuration.
+        items: what it says.
+        running: what an import block is to name; None if it is made anew, which README tells.
+    """
+
+    type: str
+    label: str
+    items: tuple[Attribute | Block, ...]
+    running: Value = None
+
+    @property
+    def address(self) -> str:
+        """As other resources name it."""
+        return f"{self.type}.{self.label}"
+
+    @property
+    def block(self) -> Block:
+        """The block of it; a type may say which kind of block, if it is no resource."""
+        kind, dot, type_ = self.type.partition(".")
+        labels = (type_, self.label) if dot else (self.type, self.label)
+        return Block(kind if dot else "resource", labels, self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a template something is read.
+
+    Attributes:
+        id: logical id of the resource.
+        type: of it, in CloudFormation's words.
+        label: of what is made of it.
+        address: of what is made of it.
+        properties: all of them.
+        references: what it may refer to.
+        ids: physical ids by logical id; none for a deployment that is only described.
+        tags: of all resources.
+        scaled: the number of its instances changes by itself.
+        path: of the property.
+    """
+
+    id: str
+    type: str
+    label: str
+    address: str
+    properties: Mapping[str, Any]
+    references: References
+    ids: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    scaled: bool = False
+    path: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """For people: resource, type and property."""
+        return f"{self.id} ({self.type}){''.join(f'.{one}' for one in self.path)}"
+
+    @property
+    def adopted(self) -> str:
+        """Physical id of what runs; "" if nothing does."""
+        return self.ids.get(self.id, "")
+
+    def within(self, name: str) -> Place:
+        """A part of it."""
+        return replace(self, path=(*self.path, name))
+
+    def value(self, value: Any) -> Value:
+        """A value as one of HCL."""
+        return self.references.value(value, self.where)
+
+    def itself(self, attribute: str) -> Expression:
+        """An attribute of the resource itself, for what is made beside it."""
+        return Expression(f"{self.address}.{attribute}")
+
+    def running(self, value: Any) -> str:
+        """Physical id of what a ``Ref`` or ``Fn::GetAtt`` names, or the text itself."""
+        if isinstance(value, str):
+            return value
+        found = value.get("Ref") or value.get("Fn::GetAtt", [""])[0]
+        return self.ids.get(found, "")
+
+    def refuse(self, words: str) -> NoReturn:
+        """Say that this export cannot tell it.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError(
+            f"Terraform is not written for {words}",
+            where=self.where,
+            hint="export --format cloudformation has it; or take it out of spec.overrides.aws",
+        )
+
+
+Rule: TypeAlias = Callable[[Place, Any], Iterable[Item]]
+Rules: TypeAlias = Mapping[str, "Rule | str"]
+
+
+def body(rules: Rules, properties: Any, place: Place) -> Iterator[Item]:
+    """What some properties come to, in the order of their table.
+
+    Raises:
+        UnsupportedError: the table does not know one of them.
+    """
+    if not isinstance(properties, Mapping):
+        place.refuse("a value where a block of properties is meant")
+    for name in properties:
+        if name not in rules:
+            place.within(name).refuse("this property")
+    for name, rule in rules.items():
+        if name in properties:
+            found = attribute(rule) if isinstance(rule, str) else rule
+            yield from found(place.within(name), properties[name])
+
+
+def settled(items: Iterable[Item]) -> tuple[Attribute | Block, ...]:
+    """Attributes, then blocks, then what is ignored later."""
+    found = list(items)
+    ignored = [Expression(one.name) for one in found if isinstance(one, Ignored)]
+    more = [Block("lifecycle", (), (Attribute("ignore_changes", ignored),))] if ignored else []
+    return (
+        *(one for one in found if isinstance(one, Attribute)),
+        *(one for one in found if isinstance(one, Block)),
+        *more,
+    )
+
+
+def attribute(name: str, convert: Callable[[Value], Value] | None = None) -> Rule:
+    """A plain setting: a text, a number, a reference, or a list of them."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        made = place.value(value)
+        inner = made if isinstance(made, list) else [made]
+        if any(isinstance(one, Mapping | list) for one in inner):
+            place.refuse("a block of properties at this place")
+        yield Attribute(name, convert(made) if convert else made)
+
+    return write
+
+
+def by(name: str, attribute_: str) -> Rule:
+    """A reference to a resource that Terraform wants by another attribute than ``Ref`` gives."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        if not isinstance(value, Mapping) or "Ref" not in value:
+            place.refuse("another thing than a Ref at this place")
+        yield Attribute(name, place.value({"Fn::GetAtt": [value["Ref"], attribute_]}))
+
+    return write
+
+
+def number(name: str) -> Rule:
+    """A number that CloudFormation writes as a text."""
+    return attribute(name, lambda value: int(value) if isinstance(value, str) else value)
+
+
+def flag(name: str, words: Mapping[str, bool]) -> Rule:
+    """A word that is true or false in Terraform."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        if value not in words:
+            place.refuse(f"the value {value!r}")
+        yield Attribute(name, words[value])
+
+    return write
+
+
+def mapping(name: str) -> Rule:
+    """Names of the user's own and their values."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        yield Attribute(name, {key: place.within(key).value(value[key]) for key in sorted(value)})
+
+    return write
+
+
+def pairs(name: str, key: str = "Name", value: str = "Value") -> Rule:
+    """A list of names and values, which Terraform writes as a map."""
+
+    def write(place: Place, given: Any) -> Iterator[Item]:
+        found = {one[key]: one[value] for one in given}
+        yield Attribute(name, {one: place.value(found[one]) for one in sorted(found)})
+
+    return write
+
+
+def block(name: str, rules: Rules) -> Rule:
+    """A block, or one for each entry of a list."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        for one in value if isinstance(value, list) else [value]:
+            yield Block(name, (), settled(body(rules, one, place)))
+
+    return write
+
+
+def inline(rules: Rules) -> Rule:
+    """A block of CloudFormation whose settings Terraform has one level up."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        return body(rules, value, place)
+
+    return write
+
+
+def single(rule: Rule) -> Rule:
+    """A list that may have one entry."""
+
+    def write(place: Place, value: Any) -> Iterable[Item]:
+        if len(value) != 1:
+            place.refuse(f"{len(value)} entries here")
+        return rule(place, value[0])
+
+    return write
+
+
+def only(*values: Any) -> Rule:
+    """A property without a counterpart, of which these values mean what Terraform does anyway."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        if value not in values:
+            place.refuse(f"the value {value!r}")
+        return iter(())
+
+    return write
+
+
+def options(names: Mapping[str, str]) -> Rule:
+    """A list of keys and values, each of which is a setting of its own."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        found = {one["Key"]: one["Value"] for one in value}
+        for key in sorted(found):
+            inner = place.within(key)
+            if key not in names:
+                inner.refuse("this property")
+            words = {"true": True, "false": False}
+            said = found[key]
+            plain = int(said) if str(said).isdigit() else words.get(said, said)
+            yield Attribute(names[key], inner.value(plain))
+
+    return write
+
+
+def unsaid(place: Place, value: Any) -> Iterator[Item]:
+    """A property that another resource, or a reason of its own, stands for."""
+    return iter(())
+
+
+def json(name: str) -> Rule:
+    """A document of another language, such as a policy, in its own words."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        yield Attribute(name, Call("jsonencode", (place.value(value),)))
+
+    return write
+
+
+Names: TypeAlias = Mapping[str, "str | tuple[str, Names]"]
+
+
+def renamed(names: Names) -> Callable[[Place, Any], Value]:
+    """What makes JSON of properties whose names another API writes differently.
+
+    Args:
+        names: CloudFormation's name to the other; with the names within, where there are any.
+    """
+
+    def write(place: Place, value: Any) -> Value:
+        if isinstance(value, list):
+            return [write(place, one) for one in value]
+        for name in value:
+            if name not in names:
+                place.within(name).refuse("this property")
+        found: dict[str, Value] = {}
+        for name, said in names.items():
+            if name in value:
+                inner = place.within(name)
+                if isinstance(said, str):
+                    found[said] = inner.value(value[name])
+                else:
+                    found[said[0]] = renamed(said[1])(inner, value[name])
+        return found
+
+    return write
+
+
+def renamed_json(name: str, names: Names) -> Rule:
+    """Such JSON as a setting."""
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        yield Attribute(name, Call("jsonencode", (renamed(names)(place, value),)))
+
+    return write
+
+
+def tags(place: Place, value: Any) -> Iterator[Item]:
+    """Those that all resources have by one name, and what this one has besides."""
+    listed = isinstance(value, list)
+    found = {one["Key"]: one["Value"] for one in value} if listed else dict(value)
+    own = {key: place.value(found[key]) for key in sorted(found) if key not in place.tags}
+    changed = {key: found[key] for key in place.tags if found.get(key) != place.tags[key]}
+    if changed:
+        yield Attribute("tags", {key: place.value(found[key]) for key in sorted(found)})
+    elif own:
+        yield Attribute("tags", Call("merge", (Expression("local.tags"), own)))
+    else:
+        yield Attribute("tags", Expression("local.tags"))
+
+
+Beside: TypeAlias = Callable[[Place, Any], Iterable[Piece]]
+
+
+def physical(place: Place) -> Value:
+    """The physical id, which most resources are imported by."""
+    return place.adopted
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one type of CloudFormation is written.
+
+    Attributes:
+        type: of Terraform; "" for a type that has no counterpart, which README tells.
+        rules: by property.
+        beside: properties that Terraform has as resources of their own.
+        ref: attribute that ``Ref`` stands for.
+        attributes: attribute that each one of ``Fn::GetAtt`` stands for; with a text behind it.
+        named: attribute in which Terraform wants a name.
+        short: that name may have few characters only.
+        nested: properties that Terraform puts into one block, by the name that `rules` has for it.
+        constant: what Terraform has to be told besides.
+        running: what the resource is imported by.
+        name_of: the name of what runs.
+        replaced_ref: what ``Ref`` stands for where the resource is made by Terraform.
+    """
+
+    type: str
+    rules: Rules
+    beside: Mapping[str, Beside] = field(default_factory=dict)
+    ref: str = "id"
+    attributes: Mapping[str, str | tuple[str, str]] = field(default_factory=dict)
+    named: str = ""
+    short: bool = False
+    nested: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    constant: tuple[Attribute | Block, ...] = ()
+    running: Callable[[Place], Value] = physical
+    name_of: Callable[[Place], str] = field(default=lambda place: place.adopted)
+    replaced_ref: str = ""
