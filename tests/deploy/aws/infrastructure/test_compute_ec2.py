@@ -173,7 +173,7 @@ _VALUES: Mapping[str, str] = {
     "AWS::URLSuffix": "amazonaws.com",
 }
 _GROUP = "the-stack-ApiGroup-XYZ"
-_PROGRAMS = ("aws", "cfn-signal", "curl", "dnf", "docker", "sleep", "systemctl")
+_PROGRAMS = ("aws", "curl", "dnf", "docker", "sleep", "systemctl")
 
 
 def _filled(value: Any) -> str:
@@ -200,8 +200,9 @@ class Boot:
         self.size = len(script.encode())
         programs, self.etc = folder / "bin", folder / "etc"
         agent = folder / "opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
+        signal = folder / "opt/aws/bin/cfn-signal"  # there, and nowhere on the usual PATH
         self._log = folder / "calls"
-        for path in (*(programs / name for name in _PROGRAMS), agent):
+        for path in (*(programs / name for name in _PROGRAMS), agent, signal):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._program(path, answers.get(path.name, ""))
         script = script.replace("/etc/tabular", str(self.etc)).replace(

@@ -135,7 +135,7 @@ INSTANCES = ALONE | {"ssmmessages", "ec2messages"}
         ({"networking": {"nat": "none"}}, ALONE),
         (
             {"networking": {"nat": "none"}, "compute": {"type": "ec2"}},
-            INSTANCES | {"autoscaling", "ec2"},
+            INSTANCES | {"autoscaling", "cloudformation", "ec2"},
         ),
         ({"networking": {"nat": "none"}, "compute": {"type": "batch"}}, ALONE),
         (

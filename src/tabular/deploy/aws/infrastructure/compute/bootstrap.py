@@ -24,7 +24,9 @@ _FOLDER = "/etc/tabular"
 _LOGGED = ("--log-driver=awslogs", "--log-opt=mode=non-blocking", "--log-opt=max-buffer-size=25m")
 _LOG = '--log-opt=awslogs-region="$region" --log-opt=awslogs-group="$log_group"'
 
+# Amazon Linux keeps the helpers of CloudFormation in a folder that no PATH has.
 _HEAD = """\
+PATH="$PATH:/opt/aws/bin"
 token=$(curl -sSf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$metadata/api/token")
 instance=$(curl -sSf -H "X-aws-ec2-metadata-token: $token" "$metadata/meta-data/instance-id")
 

@@ -31,7 +31,12 @@ _INSTANCES: Mapping[str, str] = {
     "Ec2MessagesEndpoint": "ec2messages",
     "SsmMessagesEndpoint": "ssmmessages",
 }
-_GROUPS: Mapping[str, str] = {"AutoScalingEndpoint": "autoscaling", "Ec2Endpoint": "ec2"}
+# CloudFormation is told by each new instance that it is ready, and waits for that.
+_GROUPS: Mapping[str, str] = {
+    "AutoScalingEndpoint": "autoscaling",
+    "CloudFormationEndpoint": "cloudformation",
+    "Ec2Endpoint": "ec2",
+}
 _BATCH: Mapping[str, str] = {
     "EcsAgentEndpoint": "ecs-agent",
     "EcsEndpoint": "ecs",
