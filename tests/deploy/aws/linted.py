@@ -38,9 +38,14 @@ def findings(folder: Path, stacks: Mapping[str, Stack]) -> list[str]:
 
 
 def found_in(stack: Stack) -> list[str]:
-    """What cfn-lint finds in one template, asked in this process, since a start takes a second."""
+    """What cfn-lint finds in one stack; see :func:`found`."""
+    return found(stack.to_bytes().decode(), stack.target.region)
+
+
+def found(template: str, region: str | None) -> list[str]:
+    """What cfn-lint finds in one template, asked in this process, as a start takes a second."""
     api = parts.module("cfnlint.api", package="cfn-lint")
     return [
         f"{one.rule.id} {one.message} at {'.'.join(map(str, one.path or ()))}"
-        for one in api.lint(stack.to_bytes().decode(), regions=[stack.target.region or REGION])
+        for one in api.lint(template, regions=[region or REGION])
     ]

@@ -132,7 +132,7 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 @functools.cache
-def _sold(extension: str, file: str) -> frozenset[str]:
+def sold(extension: str, file: str) -> frozenset[str]:
     """What is sold in the region of the tests, of one of the linter's lists."""
     folder = Path(cfnlint.__file__).parent / "data" / "schemas" / "extensions" / extension
     return frozenset(json.loads((folder / file).read_text("utf-8"))[REGION]["enum"])
@@ -152,7 +152,7 @@ def spot_strategies(template: Template) -> Iterator[str]:
 
 def instance_types(template: Template) -> Iterator[str]:
     """Types of instances in overrides of a group and in Batch are sold."""
-    known = _sold("aws_ec2_instance", "instancetype_enum.json")
+    known = sold("aws_ec2_instance", "instancetype_enum.json")
     for name, group in of_type(template, "AWS::AutoScaling::AutoScalingGroup"):
         launch = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
         for one in launch.get("Overrides", ()):
@@ -170,7 +170,7 @@ def instance_types(template: Template) -> Iterator[str]:
 
 def node_types(template: Template) -> Iterator[str]:
     """ElastiCache has the node type."""
-    known = _sold("aws_elasticache_cachecluster", "cachenodetype_enum.json")
+    known = sold("aws_elasticache_cachecluster", "cachenodetype_enum.json")
     for name, cache in of_type(template, "AWS::ElastiCache::ReplicationGroup"):
         if cache["CacheNodeType"] not in known:
             yield f"{name}: no node type {cache['CacheNodeType']!r}"

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from tabular.deploy.aws import sizes
+from tabular.deploy.aws import overrides, sizes
 from tabular.deploy.aws.support import CAPABILITIES, CHOICES, KINDS
 from tabular.deploy.aws.tags import require_labels
 from tabular.deploy.aws.template import build
@@ -24,7 +24,7 @@ from tabular.version import __version__
 
 PROVIDER = "aws"
 REPOSITORY = "inferloop-tabular"
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]")
 
 
 def target_of(deployment: Deployment, region: str | None) -> Target:
@@ -63,6 +63,8 @@ def compile_stack(deployment: Deployment, region: str | None) -> Stack:
     require_choices(PROVIDER, deployment.spec, CHOICES)
     _require_secrets(deployment)
     require_labels(deployment.metadata.labels)
+    overrides.check(deployment.spec.overrides.get(PROVIDER, {}))
+    _require_use(deployment)
     return build(wanted(deployment, target_of(deployment, region)))
 
 
@@ -75,6 +77,24 @@ def _require_secrets(deployment: Deployment) -> None:
             where="spec.database.url",
             hint="keep the URL there: secretRef: aws-sm:NAME_OR_ARN",
         )
+
+
+def _require_use(deployment: Deployment) -> None:
+    """An option of ours that nothing of the spec makes use of is a mistake."""
+    spec = deployment.spec
+    uses = {
+        "hosted_zone_id": (spec.networking.domain is not None, "networking.domain"),
+        "replica_bucket": (spec.storage.cross_region, "storage.cross_region: true"),
+        "replica_key": (spec.storage.cross_region, "storage.cross_region: true"),
+    }
+    for name in sorted(spec.overrides.get(PROVIDER, {}).keys() & uses.keys()):
+        used, by = uses[name]
+        if not used:
+            raise UsageError(
+                f"{name} is said, and nothing makes use of it",
+                where=f"{overrides.WHERE}.{name}",
+                hint=f"set {by}, or leave it out",
+            )
 
 
 def wanted(deployment: Deployment, target: Target) -> Wanted:

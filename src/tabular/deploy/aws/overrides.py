@@ -53,14 +53,16 @@ def check(given: Mapping[str, Any]) -> None:
 def lay_over(parts: Part, given: Mapping[str, Any]) -> Part:
     """The parts with the properties of the block laid over them.
 
+    What is said of one resource wins over what is said of its type, in whatever order they stand.
+
     Raises:
         UsageError: it names a type or id that this deployment has not; see also :func:`check`.
     """
     check(given)
     found = dict(parts)
-    for name, properties in given.items():
-        if name in OPTIONS:
-            continue
+    meant_for = sorted(given.keys() - OPTIONS.keys(), key=lambda name: (name in parts, name))
+    for name in meant_for:
+        properties = given[name]
         meant = [id_ for id_, one in parts.items() if name in (id_, one["Type"])]
         if not meant:
             known = sorted({*parts, *(one["Type"] for one in parts.values())})

@@ -38,7 +38,8 @@ _GPU = {"g4dn.xlarge": (4, 16), "g4dn.2xlarge": (8, 32), "g4dn.4xlarge": (16, 64
         "g4dn.8xlarge": (32, 128), "g4dn.16xlarge": (64, 256)}  # fmt: skip
 # What an instance type may look like; whether it is sold in a region is asked of the region.
 INSTANCE_TYPE = re.compile(
-    r"[a-z]+[0-9]+[a-z0-9-]*\.(nano|micro|small|medium|metal|([0-9]*x)?large)"
+    r"[a-z][a-z0-9-]*[0-9][a-z0-9-]*"
+    r"\.(nano|micro|small|medium|metal(-[0-9]+xl)?|([0-9]*x)?large)"
 )
 ARM = re.compile(r"[a-z]+[0-9]+g[a-z]*\.")
 
