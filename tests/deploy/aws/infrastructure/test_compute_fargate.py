@@ -103,13 +103,15 @@ def test_an_api_starts_once_its_migration_succeeded() -> None:
 
 @pytest.mark.parametrize(
     ("task", "name", "asked"),
-    [("ApiTask", "api", "127.0.0.1:8000/ready"), ("WorkerTask", "worker", "127.0.0.1:9000/health")],
+    [("ApiTask", "api", ":8000/health"), ("WorkerTask", "worker", ":9000/health")],
 )
 def test_a_container_is_asked_whether_it_is_well(task: str, name: str, asked: str) -> None:
     container = _containers(task)[name]
     command = container["HealthCheck"]["Command"]
     assert command[:3] == ["CMD", "python", "-c"]
     assert asked in command[3]
+    # Not /ready: ECS ends what is not well, and that mends no database.
+    assert "/ready" not in command[3]
     if name == "worker":
         assert _variables(container)["TABULAR_METRICS_PORT"] == "9000"
 

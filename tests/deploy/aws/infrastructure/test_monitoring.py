@@ -189,7 +189,7 @@ def test_use_is_measured_where_it_is(
         assert {one["Name"] for one in alarm["Dimensions"]} == dimensions
         assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
     missing = {one["Id"]: one for one in found["WorkerMissingAlarm"]["Metrics"]}
-    assert missing["whole"]["Expression"] == "wished - running"
+    assert missing["whole"]["Expression"] == "wished - FILL(running, 0)"
 
 
 def test_the_disk_of_the_database_is_watched_by_its_size() -> None:

@@ -401,6 +401,8 @@ def test_targets_are_asked_whether_they_are_ready(kind: str, target: str) -> Non
     group = made(compute={"type": kind})["TargetGroup"]
     assert (group["TargetType"], group["Port"], group["Protocol"]) == (target, 8000, "HTTP")
     assert group["HealthCheckPath"] == "/ready"
+    # RDS changes to the other zone within two minutes, in which no instance is to be ended.
+    assert group["HealthCheckIntervalSeconds"] * group["UnhealthyThresholdCount"] > 120
     assert {"Key": "deregistration_delay.timeout_seconds", "Value": "30"} in group[
         "TargetGroupAttributes"
     ]

@@ -110,7 +110,7 @@ def _names(wanted: Wanted, program: str, group: str) -> Iterator[Any]:
     # None of these values can have a quote in it; AWS and the spec allow none there.
     for name, value in values.items():
         yield from (f"{name}='", value, "'\n")
-    yield f"asked=({_words(container.question(program))})\n"
+    yield f"asked=({_words(container.ready(program))})\n"
 
 
 def _settings(wanted: Wanted, program: str) -> Iterator[Any]:

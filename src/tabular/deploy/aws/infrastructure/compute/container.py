@@ -28,7 +28,9 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 # Seconds from SIGTERM to SIGKILL. The API ends its requests and a worker its job or gives it back
 # in less; Fargate Spot and EC2 Spot warn two minutes before.
 STOP = 30
-_ASKED = {"api": (PORT, "/ready"), "worker": (METRICS_PORT, "/health")}
+# What says whether a program can work, and whether it lives.
+_READY = {"api": (PORT, "/ready"), "worker": (METRICS_PORT, "/health")}
+_ALIVE = {"api": (PORT, "/health"), "worker": (METRICS_PORT, "/health")}
 
 
 def settings(wanted: Wanted, program: str) -> dict[str, Any]:
@@ -38,9 +40,9 @@ def settings(wanted: Wanted, program: str) -> dict[str, Any]:
         found.pop(variable("admin_key"), None)  # nobody else has, or needs, the right to read it
     if not wanted.served:
         found.pop(variable("database_url"), None)  # generation alone knows no database
-    if program in _ASKED and collector.runs(wanted):
+    if program in _READY and collector.runs(wanted):
         found |= collector.SENDING
-    if program in _ASKED:
+    if program in _READY:
         found[variable("host")] = "0.0.0.0"  # noqa: S104 - security groups say who gets there
     if program == "worker":
         found[variable("metrics_port")] = str(METRICS_PORT)
@@ -68,9 +70,21 @@ def _balancers(wanted: Wanted) -> Any:
     return {"Fn::Join": [",", [att(name, "CidrBlock") for name in subnets]]}
 
 
-def question(program: str) -> list[str]:
-    """The command that ends with 0 while the program is well, as the image asks it."""
-    port, path = _ASKED[program]
+def ready(program: str) -> list[str]:
+    """The command that ends with 0 once a program can work, with all that it stands on."""
+    return _asking(*_READY[program])
+
+
+def alive(program: str) -> list[str]:
+    """The command that ends with 0 while a program lives, whatever it stands on.
+
+    Whoever ends a program that is not well asks this: ending it mends no database that is away,
+    and it would not come back before the database does.
+    """
+    return _asking(*_ALIVE[program])
+
+
+def _asking(port: int, path: str) -> list[str]:
     asked = f"http://127.0.0.1:{port}{path}"
     return ["python", "-c", f"import urllib.request as r; r.urlopen('{asked}', timeout=4)"]
 

@@ -159,7 +159,7 @@ def _log(program: str, prefix: str) -> Document:
 
 def _health(program: str) -> Document:
     return {
-        "Command": ["CMD", *container.question(program)],
+        "Command": ["CMD", *container.alive(program)],
         "Interval": 10,
         "Timeout": 5,
         "Retries": 3,

@@ -139,7 +139,8 @@ def _unhealthy(wanted: Wanted) -> Iterator[Watch]:
             0,
             15,
             terms,
-            "wished - running",
+            # Where none runs, nobody may be there to count to nought.
+            "wished - FILL(running, 0)",
         )
 
 

@@ -14,6 +14,11 @@ from tabular.deploy.aws.infrastructure.service import PORT
 from tabular.deploy.aws.wanted import Wanted
 
 READY = "/ready"
+# Seconds between two questions, and how many bad answers in a row count. ECS and Auto Scaling end
+# what is not ready, and /ready asks the database too: a failover of RDS, which takes up to two
+# minutes, must not end every instance. Source: "Failing over a Multi-AZ DB instance" in the user
+# guide of RDS.
+INTERVAL, PATIENCE = 15, 10
 TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"  # TLS 1.2 and 1.3 with forward secrecy
 ZONE_OPTION = "hosted_zone_id"
 
@@ -80,10 +85,10 @@ def _targets(wanted: Wanted) -> Document:
             "Port": PORT,
             "Protocol": "HTTP",
             "HealthCheckPath": READY,
-            "HealthCheckIntervalSeconds": 15,
+            "HealthCheckIntervalSeconds": INTERVAL,
             "HealthCheckTimeoutSeconds": 5,
             "HealthyThresholdCount": 2,
-            "UnhealthyThresholdCount": 3,
+            "UnhealthyThresholdCount": PATIENCE,
             "Matcher": {"HttpCode": "200"},
             "TargetGroupAttributes": _attributes({"deregistration_delay.timeout_seconds": 30}),
         },
