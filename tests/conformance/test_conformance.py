@@ -21,10 +21,16 @@ from tests.conformance.suite import (
 from tests.deploy.aws.harness import AwsHarness
 from tests.deploy.standalone.harness import StandaloneHarness
 
-HARNESSES: dict[str, Callable[[Path], Harness]] = {
-    "folder": FolderHarness,
-    "standalone": StandaloneHarness,
-    "aws": AwsHarness,
+
+def _aws(root: Path, request: pytest.FixtureRequest) -> Harness:
+    asked = ("ministack", "aws_account")
+    return AwsHarness(root, *(request.getfixturevalue(name) for name in asked))
+
+
+HARNESSES: dict[str, Callable[[Path, pytest.FixtureRequest], Harness]] = {
+    "folder": lambda root, _: FolderHarness(root),
+    "standalone": lambda root, _: StandaloneHarness(root),
+    "aws": _aws,
 }
 # They start processes; that only their own providers break them is seen in a few.
 SLOW = (same_spec_same_bytes, killed_client_reattaches)
@@ -32,8 +38,10 @@ SLOW = (same_spec_same_bytes, killed_client_reattaches)
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("provider", HARNESSES)
-def test_provider_conforms(provider: str, check: Check, tmp_path: Path) -> None:
-    harness = HARNESSES[provider](tmp_path)
+def test_provider_conforms(
+    provider: str, check: Check, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    harness = HARNESSES[provider](tmp_path, request)
     try:
         check(harness)
     finally:

@@ -7,11 +7,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 
 from tabular.deploy.aws.engine import Parts
 from tabular.deploy.aws.provider import AWSProvider
@@ -20,7 +20,7 @@ from tabular.deploy.aws.stacks import stack_name
 from tabular.deploy.plan import Plan
 from tabular.deploy.provider import Provider, ProviderOptions
 from tabular.deploy.spec import Deployment, canonical
-from tests.testbed.ministack import ACCOUNT, REGION, SECRET, MiniStack, ministack_server
+from tests.testbed.ministack import ACCOUNT, REGION, SECRET, MiniStack
 
 ROOT = Path(__file__).resolve().parents[3]
 PAUSE = 0.05  # seconds; the emulator is fast
@@ -31,8 +31,8 @@ import json, os, signal, sys
 from tabular.deploy.spec import Deployment
 from tests.deploy.aws.harness import provider_at
 
-provider = provider_at(sys.argv[1])
-stack = provider.compile(Deployment.from_canonical(json.loads(sys.argv[2])))
+provider = provider_at(sys.argv[1], sys.argv[2])
+stack = provider.compile(Deployment.from_canonical(json.loads(sys.argv[3])))
 for event in provider.engine.apply(provider.engine.preview(stack)):
     if event.sequence == 20:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -40,11 +40,18 @@ for event in provider.engine.apply(provider.engine.preview(stack)):
 
 
 @functools.cache
+def _models() -> Any:
+    """Reads the models of the services, each once for all sessions."""
+    return botocore.session.Session().get_component("data_loader")
+
+
+@functools.cache
 def credentials(account: str = ACCOUNT) -> boto3.Session:
-    """The root of an account; shared, since each session reads all models of boto3 anew."""
-    return boto3.Session(
-        aws_access_key_id=account, aws_secret_access_key=SECRET, region_name=REGION
-    )
+    """The root of an account."""
+    inner = botocore.session.Session()
+    inner.register_component("data_loader", _models())
+    inner.set_credentials(account, SECRET)
+    return boto3.Session(botocore_session=inner, region_name=REGION)
 
 
 def provider_at(url: str, account: str = ACCOUNT, **options: Any) -> AWSProvider:
@@ -70,33 +77,24 @@ class Offline:
 
 
 class AwsHarness:
-    """An emulator of its own for each check, started when it is first asked."""
+    """An account of its own in an emulator that all checks share."""
 
     maker = "tests.deploy.aws.harness:Offline"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, aws: MiniStack, account: str) -> None:
         self.root = root
-        self._open = ExitStack()
-        self._running: MiniStack | None = None
+        self.aws, self.account = aws, account
         self._clients: dict[str, Any] = {}
-
-    @property
-    def aws(self) -> MiniStack:
-        """The emulator."""
-        if self._running is None:
-            folder = self.root / "ministack"
-            folder.mkdir()
-            self._running = self._open.enter_context(ministack_server(folder))
-        return self._running
 
     def client(self, service: str) -> Any:
         """A client of the emulator."""
         if service not in self._clients:
-            self._clients[service] = credentials().client(service, endpoint_url=self.aws.url)
+            session = credentials(self.account)
+            self._clients[service] = session.client(service, endpoint_url=self.aws.url)
         return self._clients[service]
 
     def provider(self) -> Provider:
-        return provider_at(self.aws.url)
+        return provider_at(self.aws.url, self.account)
 
     def deployment(self, name: str = "conform") -> Deployment:
         return describe(name)
@@ -169,12 +167,14 @@ class AwsHarness:
     def apply_and_die(self, plan: Plan) -> None:
         spec = json.dumps(canonical(Deployment.from_canonical(plan.stack.spec)))
         done = subprocess.run(
-            [sys.executable, "-c", DIE_IN_THE_MIDDLE, self.aws.url, spec], cwd=ROOT, check=False
+            [sys.executable, "-c", DIE_IN_THE_MIDDLE, self.aws.url, self.account, spec],
+            cwd=ROOT,
+            check=False,
         )
         assert done.returncode == -9
 
     def close(self) -> None:
-        self._open.close()
+        """Nothing runs but what everybody shares."""
 
     def _stack(self, deployment: Deployment) -> str | None:
         name = stack_name(self.provider().target(deployment))

@@ -1,11 +1,13 @@
 """What CloudFormation does not keep: templates too large for a call, and the releases before.
 
 One bucket for each account and region, made at the first apply. Its name is known beforehand, so
-every call says whose bucket it must be: another account cannot put one in its place.
+every call says whose bucket it must be: another account cannot put one in its place. A record is
+read back only as it was written: boto3 takes a body that was cut short for a whole one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,13 +16,20 @@ from typing import Any
 from tabular.deploy.aws.document import policy
 from tabular.deploy.aws.session import Session, code_of, explained
 from tabular.deploy.aws.stacks import release_of, stack_name
-from tabular.deploy.stack import Stack, canonical_json
+from tabular.deploy.stack import Stack, canonical_json, fingerprint
 from tabular.deploy.target import Target
-from tabular.errors import NotFoundError, RefusedError
+from tabular.errors import (
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
 
 MAX_BODY = 51_200  # bytes of a template within a call, says the quota page of CloudFormation
 MAX_STORED = 1_000_000  # bytes of a template in a bucket, likewise (1 MB)
 _MISSING = frozenset({"NoSuchKey", "NoSuchBucket", "404", "NotFound"})
+_READS = 3  # tries at a body, of which boto3 itself makes one
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +63,13 @@ class Artifacts:
         """
         s3, name = self._s3(region), self.bucket(region)
         with explained("s3:CreateBucket"):
-            if self._is_there(s3, name):
-                return False
-            where = {} if region == "us-east-1" else {
-                "CreateBucketConfiguration": {"LocationConstraint": region}
-            }  # fmt: skip
-            s3.create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced", **where)
-            self._close(s3, name)
-        return True
+            made = not self._is_there(s3, name) and _create(s3, name, region)
+            # A client may have died between the two.
+            if made or not _is_closed(s3, name, self._session.account):
+                _close(s3, name, self._session.partition(region))
+        return made
 
-    def arguments(self, body: bytes, region: str) -> dict[str, str]:
+    def arguments(self, stack: str, body: bytes, region: str) -> dict[str, str]:
         """How a call of CloudFormation is given a template; put into the bucket if too large.
 
         Raises:
@@ -77,55 +83,123 @@ class Artifacts:
         if len(body) <= MAX_BODY:
             return {"TemplateBody": body.decode()}
         self.ensure(region)
-        import hashlib
-
-        key = f"templates/{hashlib.sha256(body).hexdigest()}.json"
+        key = f"{stack}/templates/{hashlib.sha256(body).hexdigest()}.json"
         self._put(region, key, body)
         endpoint = self._s3(region).meta.endpoint_url
         return {"TemplateURL": f"{endpoint}/{self.bucket(region)}/{key}"}
 
     def remember(self, stack: Stack, previous: str | None) -> None:
         """Keep a release, before it is applied."""
-        record = {"stack": stack.as_dict(), "previous": previous}
-        key = self._key(stack.target, release_of(stack))
-        self._put(stack.target.region or "", key, canonical_json(record))
+        key = _release_key(stack.target, release_of(stack))
+        self._write(stack.target, key, {"stack": stack.as_dict(), "previous": previous})
 
     def release(self, target: Target, release: str) -> Release:
         """A release that was remembered.
 
         Raises:
             NotFoundError: it was not, or it was removed.
+            IntegrityError: it is not as it was written.
         """
+        key = _release_key(target, release)
+        data = self._read(target, key)
+        if data is None:
+            raise NotFoundError(
+                f"the template of release {release} is not kept",
+                where=self._where(target, key),
+                hint="deploy the spec you want",
+                code="not-found.release",
+            )
+        stack = Stack.from_dict(data["stack"])
+        if release_of(stack) != release or stack.target != target:
+            raise self._altered(target, key)
+        return Release(stack, data["previous"])
+
+    def open_rollback(self, target: Target, token: str) -> None:
+        """Note that a rollback begins, whose end nobody has seen yet."""
+        self._write(target, _rollback_key(target), {"token": token})
+
+    def open_rollback_of(self, target: Target) -> str | None:
+        """Token of the rollback whose end nobody has seen; None where there is none."""
+        found = self._read(target, _rollback_key(target))
+        return None if found is None else str(found["token"])
+
+    def close_rollback(self, target: Target) -> None:
+        """Note that its end was seen."""
         region = target.region or ""
-        key, bucket = self._key(target, release), self.bucket(region)
-        with explained("s3:GetObject"):
-            try:
-                answer = self._s3(region).get_object(
-                    Bucket=bucket, Key=key, ExpectedBucketOwner=self._session.account
-                )
-                data: Mapping[str, Any] = json.loads(answer["Body"].read())
-            except self._s3(region).exceptions.ClientError as error:
-                if code_of(error) not in _MISSING:
-                    raise
-                raise NotFoundError(
-                    f"the template of release {release} is not kept",
-                    where=f"s3://{bucket}/{key}",
-                    hint="deploy the spec you want",
-                    code="not-found.release",
-                ) from error
-        return Release(Stack.from_dict(data["stack"]), data["previous"])
+        with explained("s3:DeleteObject"):
+            self._s3(region).delete_object(
+                Bucket=self.bucket(region),
+                Key=_rollback_key(target),
+                ExpectedBucketOwner=self._session.account,
+            )
+
+    def handed_out(self, target: Target, secret: str) -> bool:
+        """Whether this secret was shown to somebody already."""
+        return self._read(target, _shown_key(target, secret)) is not None
+
+    def hand_out(self, target: Target, secret: str) -> None:
+        """Note that it is."""
+        self._write(target, _shown_key(target, secret), {"secret": secret})
 
     def forget(self, target: Target) -> None:
-        """Remove every release of a target; none is no error."""
+        """Remove all that is kept of a target; nothing is no error."""
         region = target.region or ""
         s3, bucket = self._s3(region), self.bucket(region)
         with explained("s3:DeleteObject"):
-            if not self._is_there(s3, bucket):
-                return
-            empty(s3, bucket, f"releases/{stack_name(target)}/", owner=self._session.account)
+            if self._is_there(s3, bucket):
+                empty(s3, bucket, f"{stack_name(target)}/", owner=self._session.account)
 
-    def _key(self, target: Target, release: str) -> str:
-        return f"releases/{stack_name(target)}/{release}.json"
+    def _write(self, target: Target, key: str, record: Mapping[str, Any]) -> None:
+        sealed = {"record": record, "sha256": fingerprint(record)}
+        self._put(target.region or "", key, canonical_json(sealed))
+
+    def _read(self, target: Target, key: str) -> Mapping[str, Any] | None:
+        """A record, as it was written; None where there is none."""
+        for attempt in range(1, _READS + 1):
+            try:
+                body = self._get(target.region or "", key)
+                if body is None:
+                    return None
+                return self._opened(target, key, body)
+            except UnavailableError:
+                if attempt == _READS:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _opened(self, target: Target, key: str, body: bytes) -> Mapping[str, Any]:
+        try:
+            sealed = json.loads(body)
+            record: Mapping[str, Any] = sealed["record"]
+            if sealed["sha256"] == fingerprint(record):
+                return record
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise self._altered(target, key)
+
+    def _altered(self, target: Target, key: str) -> IntegrityError:
+        return IntegrityError(
+            "what is kept of a release is not what was written",
+            where=self._where(target, key),
+            hint="the bucket keeps every version of it: restore the one before, or deploy the "
+            "spec you want",
+        )
+
+    def _where(self, target: Target, key: str) -> str:
+        return f"s3://{self.bucket(target.region or '')}/{key}"
+
+    def _get(self, region: str, key: str) -> bytes | None:
+        s3 = self._s3(region)
+        with explained("s3:GetObject"):
+            try:
+                answer = s3.get_object(
+                    Bucket=self.bucket(region), Key=key, ExpectedBucketOwner=self._session.account
+                )
+            except s3.exceptions.ClientError as error:
+                if code_of(error) in _MISSING:
+                    return None
+                raise
+            body: bytes = answer["Body"].read()
+            return body
 
     def _put(self, region: str, key: str, body: bytes) -> None:
         with explained("s3:PutObject"):
@@ -144,68 +218,121 @@ class Artifacts:
             if code_of(error) in _MISSING:
                 return False
             if code_of(error) in ("403", "AccessDenied"):
-                raise RefusedError(
-                    f"the bucket {name} is another account's, or you may not see it",
-                    hint="`inferloop-tabular aws iam-policy` prints what a deployer needs",
-                    code="refused.bucket",
-                ) from error
+                raise _not_ours(name) from error
             raise
         return True
-
-    @staticmethod
-    def _close(s3: Any, name: str) -> None:
-        """Private, encrypted, TLS only, versioned."""
-        s3.put_public_access_block(
-            Bucket=name,
-            PublicAccessBlockConfiguration={
-                "BlockPublicAcls": True,
-                "IgnorePublicAcls": True,
-                "BlockPublicPolicy": True,
-                "RestrictPublicBuckets": True,
-            },
-        )
-        s3.put_bucket_encryption(
-            Bucket=name,
-            ServerSideEncryptionConfiguration={
-                "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-            },
-        )
-        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        arn = f"arn:aws:s3:::{name}"
-        deny = {
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [arn, f"{arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-        s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy(deny)))
 
     def _s3(self, region: str) -> Any:
         return self._session.client("s3", region)
 
 
-def empty(s3: Any, bucket: str, prefix: str = "", *, owner: str) -> int:
-    """Delete every object below a prefix, all versions of it; the number of versions."""
-    gone = 0
+def _release_key(target: Target, release: str) -> str:
+    return f"{stack_name(target)}/releases/{release}.json"
+
+
+def _rollback_key(target: Target) -> str:
+    return f"{stack_name(target)}/rollback.json"
+
+
+def _shown_key(target: Target, secret: str) -> str:
+    return f"{stack_name(target)}/shown/{fingerprint(secret)[:32]}.json"
+
+
+def _not_ours(name: str) -> RefusedError:
+    return RefusedError(
+        f"the bucket {name} is another account's, or you may not see it",
+        hint="`inferloop-tabular aws iam-policy` prints what a deployer needs",
+        code="refused.bucket",
+    )
+
+
+def _create(s3: Any, name: str, region: str) -> bool:
+    """Make a bucket; False where another client of this account just did."""
+    # The oldest region is the one that must not be named.
+    where = {} if region == "us-east-1" else {
+        "CreateBucketConfiguration": {"LocationConstraint": region}
+    }  # fmt: skip
+    try:
+        s3.create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced", **where)
+    except s3.exceptions.ClientError as error:
+        if code_of(error) == "BucketAlreadyOwnedByYou":
+            return False
+        if code_of(error) == "BucketAlreadyExists":
+            raise _not_ours(name) from error
+        raise
+    return True
+
+
+def _is_closed(s3: Any, name: str, account: str) -> bool:
+    """Whether all of `_close` was done, of which the policy is the last."""
+    try:
+        s3.get_bucket_policy(Bucket=name, ExpectedBucketOwner=account)
+    except s3.exceptions.ClientError as error:
+        if code_of(error) == "NoSuchBucketPolicy":
+            return False
+        raise
+    return True
+
+
+def _close(s3: Any, name: str, partition: str) -> None:
+    """Private, encrypted, TLS only, versioned."""
+    s3.put_public_access_block(
+        Bucket=name,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+    s3.put_bucket_encryption(
+        Bucket=name,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    )
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    arn = f"arn:{partition}:s3:::{name}"
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy(deny)))
+
+
+def empty(s3: Any, bucket: str, prefix: str = "", *, owner: str) -> None:
+    """Delete every object below a prefix, all versions of it; no bucket is no error.
+
+    Raises:
+        ConflictError: an object is locked.
+    """
     pages = s3.get_paginator("list_object_versions").paginate(
         Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=owner
     )
-    for batch in (_versions(page) for page in pages):
-        if batch:
-            answer = s3.delete_objects(
-                Bucket=bucket,
-                Delete={"Objects": batch, "Quiet": True},
-                ExpectedBucketOwner=owner,
-            )
-            for failed in answer.get("Errors", ()):
-                raise RefusedError(
-                    f"{failed['Key']} cannot be deleted: {failed['Code']}",
-                    where=f"s3://{bucket}",
-                    hint="is there an object lock or a legal hold? Lift it, then run again",
-                )
-            gone += len(batch)
-    return gone
+    try:
+        for batch in (_versions(page) for page in pages):
+            if batch:
+                _delete(s3, bucket, batch, owner)
+    except s3.exceptions.ClientError as error:
+        if code_of(error) not in _MISSING:
+            raise
+
+
+def _delete(s3: Any, bucket: str, batch: list[dict[str, str]], owner: str) -> None:
+    answer = s3.delete_objects(
+        Bucket=bucket, Delete={"Objects": batch, "Quiet": True}, ExpectedBucketOwner=owner
+    )
+    for failed in answer.get("Errors", ()):
+        raise ConflictError(
+            f"{failed['Key']} cannot be deleted: {failed['Code']}",
+            where=f"s3://{bucket}",
+            hint="is there an object lock or a legal hold? Lift it, or wait until it has run "
+            "out, then run `inferloop-tabular destroy --delete-data` again; it goes on",
+            code="conflict.locked",
+        )
 
 
 def _versions(page: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from tabular.deploy.aws.artifacts import Artifacts
 from tabular.deploy.aws.names import RELEASE
-from tabular.deploy.aws.session import explained
+from tabular.deploy.aws.session import code_of, explained, said
 from tabular.deploy.aws.stacks import Stacks
-from tabular.errors import EngineError, WaitTimeoutError
+from tabular.deploy.events import utc_now
+from tabular.errors import (
+    BusyError,
+    EngineError,
+    StalePlanError,
+    TabularError,
+    WaitTimeoutError,
+)
 
 PREFIX = "inferloop-"
 LIMIT = 600.0  # seconds; a minute is usual for hundreds of resources
+# No client of ours waits for one longer than LIMIT: what is older is a dead client's.
+_ABANDONED = timedelta(seconds=1.5 * LIMIT)
 _NOTHING = ("didn't contain changes", "No updates are to be performed")
+_UNFIT = frozenset({"InvalidChangeSetStatus", "ChangeSetNotFound", "ChangeSetNotFoundException"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,7 @@ class ChangeSets:
         artifacts: for large templates.
         sleep: waits, seconds.
         clock: monotonic seconds.
+        now: the time, UTC.
         pause: seconds between two questions.
     """
 
@@ -52,12 +64,14 @@ class ChangeSets:
         *,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = utc_now,
         pause: float = 1.0,
     ) -> None:
         self._stacks = stacks
         self._artifacts = artifacts
         self._sleep = sleep
         self._clock = clock
+        self._now = now
         self._pause = pause
 
     def make(
@@ -70,79 +84,174 @@ class ChangeSets:
             region: where.
             body: the template.
             release: value of the parameter; None for the one it has.
-            first: the stack is not there yet.
+            first: nothing of the stack was ever finished.
 
         Raises:
+            BusyError: an operation runs on the stack.
+            StalePlanError: the stack came into being, or went, in the meantime.
             EngineError: CloudFormation refuses the template; with its words.
             WaitTimeoutError: it is not made in time.
         """
-        value = {"UsePreviousValue": True} if release is None else {"ParameterValue": release}
         client = self._stacks.client(region)
-        with explained("cloudformation:CreateChangeSet"):
-            made = client.create_change_set(
-                StackName=name,
-                ChangeSetName=f"{PREFIX}{secrets.token_hex(8)}",
-                ChangeSetType="CREATE" if first else "UPDATE",
-                Capabilities=["CAPABILITY_IAM"],
-                Parameters=[{"ParameterKey": RELEASE, **value}],
-                **self._artifacts.arguments(body, region),
-            )
-        status, reason = self._wait(client, made["Id"])
-        if status == "CREATE_COMPLETE":
-            return ChangeSet(made["Id"], made["StackId"], self._changes(client, made["Id"]))
-        self.drop(made["Id"], region)
+        if not first:
+            self._sweep(client, name)
+        one = f"{PREFIX}{secrets.token_hex(8)}"
+        self._create(client, name, one, body, release, first=first, region=region)
+        page = self._made(client, name, one)
+        if page["Status"] == "CREATE_COMPLETE":
+            changes = tuple(self._changes(client, page))
+            return ChangeSet(page["ChangeSetId"], page["StackId"], changes)
+        self.drop(page["ChangeSetId"], region)
+        reason = page.get("StatusReason") or page["Status"]
         if any(word in reason for word in _NOTHING):
             return None
-        raise EngineError(
-            f"CloudFormation refuses the change: {reason or status}",
-            where=name,
-            hint="nothing was changed; mend the spec or the overrides, and plan again",
-            code="engine.change-set",
-        )
+        raise _refusal(name, reason)
 
-    def execute(self, change_set: ChangeSet, region: str, *, keep_failed: bool = False) -> None:
+    def execute(
+        self, change_set: ChangeSet, region: str, token: str, *, keep_failed: bool = False
+    ) -> None:
         """Start carrying it out.
 
         Args:
             change_set: to be carried out.
             region: where.
+            token: that the events will carry.
             keep_failed: do not roll back a failure, for looking at it.
+
+        Raises:
+            BusyError: an operation runs on the stack.
+            StalePlanError: the stack was changed since it was made.
         """
+        client = self._stacks.client(region)
         with explained("cloudformation:ExecuteChangeSet"):
-            self._stacks.client(region).execute_change_set(
-                ChangeSetName=change_set.id, DisableRollback=keep_failed
-            )
+            try:
+                client.execute_change_set(
+                    ChangeSetName=change_set.id,
+                    DisableRollback=keep_failed,
+                    # What a failed operation made new holds no data yet, and would be an orphan.
+                    RetainExceptOnCreate=True,
+                    ClientRequestToken=token,
+                )
+            except client.exceptions.ClientError as error:
+                if code_of(error) not in _UNFIT and code_of(error) != "ValidationError":
+                    raise
+                # boto3 calls again when an answer is lost; then the first call was heard.
+                if not self._stacks.heard(change_set.stack_id, region, token):
+                    raise _overtaken(change_set.stack_id, error) from error
 
     def drop(self, change_set_id: str, region: str) -> None:
         """Delete it; one that is gone is no error."""
+        client = self._stacks.client(region)
         with explained("cloudformation:DeleteChangeSet"):
-            self._stacks.client(region).delete_change_set(ChangeSetName=change_set_id)
+            try:
+                client.delete_change_set(ChangeSetName=change_set_id)
+            except client.exceptions.ClientError as error:
+                if code_of(error) not in _UNFIT:
+                    raise
 
-    def _wait(self, client: Any, change_set_id: str) -> tuple[str, str]:
+    def _create(
+        self,
+        client: Any,
+        stack: str,
+        name: str,
+        body: bytes,
+        release: str | None,
+        *,
+        first: bool,
+        region: str,
+    ) -> None:
+        value = {"UsePreviousValue": True} if release is None else {"ParameterValue": release}
+        with explained("cloudformation:CreateChangeSet"):
+            try:
+                client.create_change_set(
+                    StackName=stack,
+                    ChangeSetName=name,
+                    ClientToken=name,
+                    ChangeSetType="CREATE" if first else "UPDATE",
+                    Capabilities=["CAPABILITY_IAM"],
+                    Parameters=[{"ParameterKey": RELEASE, **value}],
+                    **self._artifacts.arguments(stack, body, region),
+                )
+            except client.exceptions.ClientError as error:
+                if code_of(error) == "AlreadyExistsException":
+                    return  # nobody else has this name: an answer was lost, and boto3 called again
+                if code_of(error) != "ValidationError":
+                    raise
+                if first and "already exists" in said(error):
+                    raise _overtaken(stack, error) from error
+                if not first and "does not exist" in said(error):
+                    raise _overtaken(stack, error) from error
+                if "_IN_PROGRESS state" in said(error):
+                    raise _busy(stack, error) from error
+                raise _refusal(stack, said(error)) from error
+
+    def _made(self, client: Any, stack: str, name: str) -> Mapping[str, Any]:
+        """The first page of its description, when it is ready or has failed."""
         deadline = self._clock() + LIMIT
         while True:
             with explained("cloudformation:DescribeChangeSet"):
-                found = client.describe_change_set(ChangeSetName=change_set_id)
+                found: Mapping[str, Any] = client.describe_change_set(
+                    StackName=stack, ChangeSetName=name, IncludePropertyValues=True
+                )
             if found["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
-                return found["Status"], found.get("StatusReason", "")
+                return found
             if self._clock() + self._pause > deadline:
                 raise WaitTimeoutError(
                     f"the change set is {found['Status']} after {LIMIT:.0f} s",
-                    where=change_set_id,
+                    where=found["ChangeSetId"],
                     hint="nothing was changed; run the command again",
                 )
             self._sleep(self._pause)
 
     @staticmethod
-    def _changes(client: Any, change_set_id: str) -> tuple[Mapping[str, Any], ...]:
-        found: list[Mapping[str, Any]] = []
-        more: dict[str, str] = {}
+    def _changes(client: Any, page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         while True:
+            for one in page["Changes"]:
+                if "ResourceChange" in one:
+                    yield one["ResourceChange"]
+            if "NextToken" not in page:
+                return
             with explained("cloudformation:DescribeChangeSet"):
                 page = client.describe_change_set(
-                    ChangeSetName=change_set_id, IncludePropertyValues=True, **more
+                    ChangeSetName=page["ChangeSetId"],
+                    IncludePropertyValues=True,
+                    NextToken=page["NextToken"],
                 )
-            found += [one["ResourceChange"] for one in page["Changes"] if "ResourceChange" in one]
-            if "NextToken" not in page:
-                return tuple(found)
-            more = {"NextToken": page["NextToken"]}
+
+    def _sweep(self, client: Any, stack: str) -> None:
+        """Delete what clients left that died while they looked at a change."""
+        before = self._now() - _ABANDONED
+        with explained("cloudformation:ListChangeSets"):
+            pages = client.get_paginator("list_change_sets").paginate(StackName=stack)
+            found = [one for page in pages for one in page["Summaries"]]
+        for one in found:
+            if one["ChangeSetName"].startswith(PREFIX) and one["CreationTime"] < before:
+                with explained("cloudformation:DeleteChangeSet"):
+                    client.delete_change_set(ChangeSetName=one["ChangeSetId"])
+
+
+def _overtaken(stack: str, error: Exception) -> TabularError:
+    if "_IN_PROGRESS" in said(error):
+        return _busy(stack, error)
+    return StalePlanError(
+        f"the stack was changed while this plan was carried out: {said(error)}",
+        where=stack,
+        hint="plan again, look at it, and apply that",
+    )
+
+
+def _busy(stack: str, error: Exception) -> BusyError:
+    return BusyError(
+        f"somebody else was quicker: {said(error)}",
+        where=stack,
+        hint="run the command again: it follows what runs there, then plans anew",
+    )
+
+
+def _refusal(stack: str, reason: str) -> EngineError:
+    return EngineError(
+        f"CloudFormation refuses the change: {reason}",
+        where=stack,
+        hint="nothing was changed; mend the spec or the overrides, and plan again",
+        code="engine.change-set",
+    )

@@ -45,7 +45,7 @@ class Emptier:
         """Delete all objects, with their versions, and all copies of backups.
 
         Raises:
-            RefusedError: an object is locked.
+            ConflictError: an object is locked.
             WaitTimeoutError: copies take too long to go.
         """
         for one in self._stacks.resources(found, region):
@@ -77,8 +77,11 @@ class Emptier:
     def _points(client: Any, vault: str) -> list[str]:
         with explained("backup:ListRecoveryPointsByBackupVault"):
             pages = client.get_paginator("list_recovery_points_by_backup_vault")
-            return [
-                point["RecoveryPointArn"]
-                for page in pages.paginate(BackupVaultName=vault)
-                for point in page.get("RecoveryPoints", ())
-            ]
+            try:
+                return [
+                    point["RecoveryPointArn"]
+                    for page in pages.paginate(BackupVaultName=vault)
+                    for point in page.get("RecoveryPoints", ())
+                ]
+            except client.exceptions.ResourceNotFoundException:
+                return []  # somebody deleted the vault past us

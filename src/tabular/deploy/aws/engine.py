@@ -9,39 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 from tabular.deploy import answers
 from tabular.deploy.aws.artifacts import Artifacts
+from tabular.deploy.aws.batches import BatchService
 from tabular.deploy.aws.changes import all_new, nothing_new, planned
 from tabular.deploy.aws.changeset import ChangeSet, ChangeSets
 from tabular.deploy.aws.destroy import Destroyer
 from tabular.deploy.aws.document import index
 from tabular.deploy.aws.drift import Drifts
-from tabular.deploy.aws.follow import PAUSE, Follower, Heard, ended_well
+from tabular.deploy.aws.emptying import Emptier
+from tabular.deploy.aws.follow import PAUSE, Follower, Heard
+from tabular.deploy.aws.judging import require_applied, require_plannable
 from tabular.deploy.aws.logs import Logs
+from tabular.deploy.aws.operations import Operations
+from tabular.deploy.aws.purposes import Purpose, new_token, purpose_of
 from tabular.deploy.aws.session import Session, explained
-from tabular.deploy.aws.stacks import (
-    STUCK,
-    Found,
-    Stacks,
-    basis_of,
-    release_of,
-    stack_name,
-)
+from tabular.deploy.aws.stacks import Found, Stacks, basis_of, release_of, stack_name
 from tabular.deploy.aws.state import status_of
+from tabular.deploy.aws.wanted import PRODUCTION
 from tabular.deploy.aws.world import World
-from tabular.deploy.events import Event
+from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.plan import Plan
 from tabular.deploy.provider import Drift, LogLine, Status
-from tabular.deploy.stack import Reduction, Stack
+from tabular.deploy.stack import Reduction, Resource, Stack, fingerprint
 from tabular.deploy.target import Target
-from tabular.errors import (
-    ApplyError,
-    BusyError,
-    ConflictError,
-    UnsupportedError,
-)
+from tabular.errors import BusyError, NotFoundError, UnsupportedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +77,14 @@ class CloudFormationEngine:
         self._artifacts = parts.artifacts
         self._change_sets = parts.change_sets
         self._follower = parts.follower
+        self._operations = Operations(parts.stacks, parts.change_sets, parts.follower)
         self._keep_failed = keep_failed
         self._destroyer = Destroyer(
-            parts.session, parts.stacks, parts.artifacts, parts.change_sets, parts.follower
+            parts.stacks,
+            parts.artifacts,
+            parts.change_sets,
+            self._operations,
+            Emptier(parts.session, parts.stacks),
         )
         self._world = World(parts.session)
         self._drifts = Drifts(parts.stacks)
@@ -97,11 +95,11 @@ class CloudFormationEngine:
         self._session.require_account(stack.target.account)
         self._world.require(stack)
         found = self._stacks.find(stack.target)
-        self._require_usable(found)
+        require_plannable(found)
         basis = basis_of(found)
         if found is None or found.unborn:
             return Plan(stack, all_new(stack.resources), basis)
-        if found.release == release_of(stack):
+        if found.release == release_of(stack) and fingerprint(found.template) == stack.fingerprint:
             return Plan(stack, nothing_new(stack.resources), basis)
         change_set = self._made(found, stack)
         if change_set is None:
@@ -112,17 +110,29 @@ class CloudFormationEngine:
     def apply(self, plan: Plan) -> Iterator[Event]:
         """Carry out a plan, and follow it; it goes on if this is dropped."""
         found = self._current(plan)
-        if not plan.is_empty:
-            self._world.require_image(plan.stack)
-            previous = None if found is None else found.release or None
-            yield from self._carry_out(plan.stack, found, previous, remember=True)
+        if plan.is_empty:
+            return
+        self._world.require_image(plan.stack)
+        previous = None if found is None else found.release or None
+        steps = self._apply(plan.stack, found, previous)
+        for number, event in enumerate(steps, start=1):
+            yield replace(event, sequence=number)
 
     def attach(self, target: Target) -> Iterator[Event]:
-        """Events of the operation that runs there, or of the last one."""
-        found = self._existing(target)
+        """Events of the apply that runs there, or of the last operation.
+
+        Raises:
+            BusyError: a destroy runs there. Nothing may be built on what it leaves before somebody
+                has looked at that.
+            ApplyError: it failed.
+        """
+        found, region = self._existing(target), target.region or ""
+        if found.busy:
+            _require_no_destroy(found, purpose_of(self._follower.beginning(found.id, region)))
         heard = Heard()
-        yield from self._follower.operation(found.id, target.region or "", heard, after=None)
-        self._judge(found.id, target, heard)
+        yield from self._operations.follow(found, region, heard)
+        if not heard.gone:
+            require_applied(found.id, heard)
 
     def status(self, target: Target) -> Status:
         """What runs there."""
@@ -144,15 +154,27 @@ class CloudFormationEngine:
         return self._drifts.of(self._existing(target), target.region or "")
 
     def preview_rollback(self, target: Target) -> Plan:
-        """Compare the release before the present one with what runs; touches nothing."""
-        return self.preview(self._before(target))
+        """Compare the release before the present one with what runs; touches nothing.
+
+        Where the last thing that happened is a rollback whose client died, it is that one: the
+        same command again must not go back one more.
+        """
+        found = self._existing(target)
+        require_plannable(found)
+        return self.preview(self._before(found, target))
 
     def rollback(self, plan: Plan) -> Iterator[Event]:
         """Put the release before back, as it was planned."""
+        target = plan.stack.target
         found = self._current(plan)
-        answers.require_same(plan, self._as_planned(plan))
+        before = self._before(self._existing(target), target)
+        answers.require_same(plan, Plan(before, (), plan.basis))
         if not plan.is_empty:
-            yield from self._carry_out(plan.stack, found, None, remember=False)
+            token = new_token(Purpose.ROLLBACK)
+            self._artifacts.ensure(target.region or "")
+            self._artifacts.open_rollback(target, token)
+            yield from self._carry_out(plan.stack, found, token)
+        self._artifacts.close_rollback(target)
 
     def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
         """Remove what the deployment owns; data stores only if asked."""
@@ -176,6 +198,10 @@ class CloudFormationEngine:
         """The last lines of each log group, then new ones if ``follow``."""
         return self._logs.read(self._existing(target), target, follow=follow, tail=tail)
 
+    def batches(self, target: Target) -> BatchService:
+        """Generations by AWS Batch, where the deployment has a queue of it."""
+        return BatchService(self._session, self._stacks, self._existing(target), target)
+
     def issue_api_key(self, target: Target, name: str, *, only_first: bool) -> str | None:
         """The administrator's key that was made with the stack; others are made over REST."""
         found = self._existing(target)
@@ -187,26 +213,39 @@ class CloudFormationEngine:
                 hint="POST /v1/keys with the administrator's key; to read that one: "
                 f"aws secretsmanager get-secret-value --secret-id {secret}",
             )
-        record = self._artifacts.release(target, found.release)
-        if secret is None or record.previous is not None:
+        if secret is None or self._artifacts.handed_out(target, secret):
             return None
         client = self._session.client("secretsmanager", target.region or "")
         with explained("secretsmanager:GetSecretValue"):
             key: str = client.get_secret_value(SecretId=secret)["SecretString"]
+        self._artifacts.hand_out(target, secret)
         return key
 
-    def _as_planned(self, plan: Plan) -> Plan:
-        return Plan(self._before(plan.stack.target), (), plan.basis)
-
-    def _before(self, target: Target) -> Stack:
-        """The release before the one that runs."""
-        found = self._existing(target)
+    def _before(self, found: Found, target: Target) -> Stack:
+        """The release before the one that runs; that one, if a rollback to it was not seen out."""
+        if found.retained:
+            raise NotFoundError(
+                "only data is left here, and no release that could be rolled back",
+                where=target.id,
+                hint="deploy the spec you want; it finds the data",
+                code="not-found.release",
+            )
         if not found.release:
             raise answers.no_release_before(target)
-        previous = self._artifacts.release(target, found.release).previous
-        if previous is None:
+        release = self._artifacts.release(target, found.release)
+        if self._rolled_back_unseen(found, target):
+            return release.stack
+        if release.previous is None:
             raise answers.no_release_before(target)
-        return self._artifacts.release(target, previous).stack
+        return self._artifacts.release(target, release.previous).stack
+
+    def _rolled_back_unseen(self, found: Found, target: Target) -> bool:
+        """Whether the last operation is a rollback that ended well when nobody looked."""
+        token = self._artifacts.open_rollback_of(target)
+        if token is None or found.status != "UPDATE_COMPLETE":
+            return False
+        last = self._follower.beginning(found.id, target.region or "")
+        return bool(last.get("ClientRequestToken") == token)
 
     def _existing(self, target: Target) -> Found:
         found = self._stacks.find(target)
@@ -218,33 +257,34 @@ class CloudFormationEngine:
         """What runs, which must be what the plan was made against."""
         self._session.require_account(plan.stack.target.account)
         found = self._stacks.find(plan.stack.target)
-        self._require_usable(found)
+        require_plannable(found)
         answers.require_fresh(plan, basis_of(found))
         return found
 
-    def _carry_out(
-        self, stack: Stack, found: Found | None, previous: str | None, *, remember: bool
-    ) -> Iterator[Event]:
-        target, region = stack.target, stack.target.region or ""
-        self._artifacts.ensure(region)
-        if remember:
-            self._artifacts.remember(stack, previous)
-        number = 0
-        if found is not None and found.unborn:
-            for event in self._destroyer.clear(found, region):
-                number = event.sequence
-                yield event
-            found = None
+    def _apply(self, stack: Stack, found: Found | None, previous: str | None) -> Iterator[Event]:
+        region = stack.target.region or ""
+        if self._artifacts.ensure(region):
+            bucket = Resource(self._artifacts.bucket(region), "AWS::S3::Bucket", {})
+            words = "keeps templates and releases of this account; no deployment's own"
+            yield EventSequence().next(EventStatus.COMPLETE, bucket, words)
+        self._artifacts.remember(stack, previous)
+        if found is not None and found.unborn and found.status != "REVIEW_IN_PROGRESS":
+            yield from self._destroyer.clear(found, region, Purpose.CLEAR)
+        yield from self._carry_out(stack, found, new_token(Purpose.APPLY))
+
+    def _carry_out(self, stack: Stack, found: Found | None, token: str) -> Iterator[Event]:
+        region = stack.target.region or ""
         change_set = self._made(found, stack)
         if change_set is None:
             return
-        after = self._follower.last_event(change_set.stack_id, region)
-        self._change_sets.execute(change_set, region, keep_failed=self._keep_failed)
+        if stack.target.environment == PRODUCTION:
+            # Now, and not when it is there: a client that dies must not leave it unprotected.
+            self._operations.protect(change_set.stack_id, region, on=True)
         heard = Heard()
-        for event in self._follower.operation(change_set.stack_id, region, heard, after=after):
-            yield replace(event, sequence=number + event.sequence)
-        self._judge(change_set.stack_id, target, heard)
-        self._protect(change_set.stack_id, target)
+        yield from self._operations.carry_out(
+            change_set, region, heard, token, keep_failed=self._keep_failed
+        )
+        require_applied(change_set.stack_id, heard)
 
     def _made(self, found: Found | None, stack: Stack) -> ChangeSet | None:
         return self._change_sets.make(
@@ -252,72 +292,16 @@ class CloudFormationEngine:
             stack.target.region or "",
             stack.to_bytes(),
             release_of(stack),
-            first=found is None,
-        )
-
-    def _protect(self, stack_id: str, target: Target) -> None:
-        """In production nobody deletes the stack by a slip."""
-        from tabular.deploy.aws.wanted import PRODUCTION
-
-        if target.environment == PRODUCTION:
-            with explained("cloudformation:UpdateTerminationProtection"):
-                self._stacks.client(target.region or "").update_termination_protection(
-                    StackName=stack_id, EnableTerminationProtection=True
-                )
-
-    def _require_usable(self, found: Found | None) -> None:
-        """Refuse a stack in whose state nothing can be planned.
-
-        Raises:
-            BusyError: an operation runs.
-            ConflictError: an operation ended in a state that a person has to leave.
-        """
-        if found is None:
-            return
-        if found.busy:
-            raise BusyError(
-                f"the stack is {found.status}",
-                where=found.id,
-                hint="wait for it: `inferloop-tabular status` shows it; deploy again follows it",
-            )
-        if found.status in STUCK:
-            _stuck(found)
-
-    def _judge(self, stack_id: str, target: Target, heard: Heard) -> None:
-        """Say truthfully what an apply came to.
-
-        Raises:
-            ApplyError: it failed; with the cause.
-        """
-        found = self._stacks.named(stack_id, target.region or "")
-        if ended_well(found):
-            return
-        status = "DELETE_COMPLETE" if found is None else found.status
-        undone = status in ("UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE")
-        reason = heard.reason or (found.reason if found else "")
-        outcome = "undone" if undone else f"left as {status}"
-        raise ApplyError(
-            f"the apply failed and was {outcome}: {reason or 'CloudFormation gives no reason'}",
-            rolled_back=undone,
-            where=stack_id,
-            hint="mend that, and deploy again"
-            if undone
-            else "`inferloop-tabular status` shows what is there; deploy again, or destroy",
+            first=found is None or found.unborn,
         )
 
 
-def _stuck(found: Found) -> NoReturn:
-    hints = {
-        "UPDATE_ROLLBACK_FAILED": "mend what the reason names, then `aws cloudformation "
-        f"continue-update-rollback --stack-name {found.name}` (a resource that is gone for good: "
-        "--resources-to-skip ID), wait for UPDATE_ROLLBACK_COMPLETE, and deploy again",
-        "DELETE_FAILED": "mend what the reason names, and run `inferloop-tabular destroy` again",
-        "UPDATE_FAILED": "it was kept for looking at it: `aws cloudformation rollback-stack "
-        f"--stack-name {found.name}`, wait, and deploy again",
-    }
-    raise ConflictError(
-        f"the stack is {found.status}: {found.reason or 'no reason is given'}",
-        where=found.id,
-        hint=hints[found.status],
-        code="conflict.stack",
-    )
+def _require_no_destroy(found: Found, purpose: Purpose) -> None:
+    if purpose is Purpose.DESTROY:
+        raise BusyError(
+            f"a destroy runs there: the stack is {found.status}",
+            where=found.id,
+            hint="`inferloop-tabular destroy` follows it; when it is done, look at what is left "
+            "(`inferloop-tabular status`), and deploy then if you still want to",
+            code="refused.destroying",
+        )

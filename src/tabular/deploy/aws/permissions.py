@@ -23,11 +23,12 @@ _OURS = {"Null": {"aws:ResourceTag/inferloop:deployment": "false"}}
 _STACK = (
     "CreateChangeSet", "DeleteChangeSet", "DeleteStack", "DescribeChangeSet", "DescribeStackEvents",
     "DescribeStackResourceDrifts", "DescribeStacks", "DetectStackDrift", "DetectStackResourceDrift",
-    "ExecuteChangeSet", "GetTemplate", "ListStackResources", "UpdateTerminationProtection",
+    "ExecuteChangeSet", "GetTemplate", "ListChangeSets", "ListStackResources", "RollbackStack",
+    "UpdateTerminationProtection",
 )  # fmt: skip
 _ARTIFACTS = (
-    "CreateBucket", "DeleteObject", "DeleteObjectVersion", "GetObject", "ListBucket",
-    "ListBucketVersions", "PutBucketOwnershipControls", "PutBucketPolicy",
+    "CreateBucket", "DeleteObject", "DeleteObjectVersion", "GetBucketPolicy", "GetObject",
+    "ListBucket", "ListBucketVersions", "PutBucketOwnershipControls", "PutBucketPolicy",
     "PutBucketPublicAccessBlock", "PutBucketVersioning", "PutEncryptionConfiguration", "PutObject",
 )  # fmt: skip
 _LOOKS = (

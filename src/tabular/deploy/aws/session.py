@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from tabular.errors import (
 from tabular.infra.optional import require
 
 _NEEDS = "deployments on AWS"
+_ERRORS = 300  # from this status on an answer is an error, which boto3 looks at itself
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _WRONG = frozenset(
     {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch",
@@ -33,7 +35,8 @@ _DENIED = frozenset(
 )
 _TIRED = frozenset(
     {"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException",
-     "SlowDown", "ServiceUnavailable", "InternalFailure", "InternalError"}
+     "SlowDown", "ServiceUnavailable", "InternalFailure", "InternalError", "RequestTimeout",
+     "ThrottledException", "OperationAborted", "429", "500", "502", "503", "504"}
 )  # fmt: skip
 
 
@@ -103,6 +106,11 @@ class Session:
             )
         return found
 
+    def partition(self, region: str) -> str:
+        """The part of AWS that a region belongs to, as ARNs name it, e.g. ``aws-cn``."""
+        found: str = self._base.get_partition_for_region(region)
+        return found
+
     @functools.cached_property
     def account(self) -> str:
         """Number of the account that the credentials belong to."""
@@ -140,12 +148,14 @@ class Session:
             s3={"addressing_style": "path"} if self._access.endpoint_url else {},
         )
         with explained(service):
-            return self._session.client(
+            client = self._session.client(
                 service,
                 region_name=region,
                 endpoint_url=self._access.endpoint_url,
                 config=config,
             )
+        client.meta.events.register("after-call", _require_whole)
+        return client
 
     @functools.cached_property
     def _base(self) -> Any:
@@ -203,6 +213,7 @@ def explained(doing: str) -> Iterator[None]:
         UsageError: a profile that does not exist.
     """
     errors = require("botocore.exceptions", extra="aws", needed_by=_NEEDS)
+    parsers = require("botocore.parsers", extra="aws", needed_by=_NEEDS)
     try:
         yield
     except errors.ClientError as error:
@@ -229,10 +240,42 @@ def explained(doing: str) -> Iterator[None]:
         raise UnavailableError(
             f"AWS cannot be reached: {error}",
             where=doing,
-            hint="check the network, the proxy and AWS_ENDPOINT_URL; nothing more was done",
+            hint="check the network, the proxy and AWS_ENDPOINT_URL, then run the command again; "
+            "it goes on where it was",
         ) from error
+    except (
+        parsers.ResponseParserError,
+        errors.IncompleteReadError,
+        errors.ChecksumError,
+        errors.FlexibleChecksumError,
+    ) as error:
+        raise _garbled(doing, str(error)) from error
     except errors.BotoCoreError as error:
         raise PreflightError(f"{error}", where=doing, hint="`aws configure list`") from error
+
+
+def _require_whole(http_response: Any, model: Any, **_: Any) -> None:
+    """Refuse JSON that was cut short: boto3 would take it for an answer that says nothing.
+
+    Raises:
+        UnavailableError: it was.
+    """
+    body = b"" if model.has_streaming_output else http_response.content
+    in_json = "json" in model.service_model.metadata["protocol"]
+    if in_json and body and http_response.status_code < _ERRORS:
+        try:
+            json.loads(body)
+        except ValueError as error:
+            doing = f"{model.service_model.service_name}:{model.name}"
+            raise _garbled(doing, str(error)) from error
+
+
+def _garbled(doing: str, why: str) -> UnavailableError:
+    return UnavailableError(
+        f"an answer of AWS came back garbled: {why[:200]}",
+        where=doing,
+        hint="run the command again; it goes on where it was",
+    )
 
 
 def _of_service(error: Exception, doing: str) -> TabularError:
@@ -240,6 +283,13 @@ def _of_service(error: Exception, doing: str) -> TabularError:
     if code in _EXPIRED:
         return PreflightError(
             "the AWS credentials have run out",
+            where=doing,
+            hint="sign in again (`aws sso login`), then run the command again; it goes on",
+            code="preflight.credentials",
+        )
+    if code == "400":  # a HEAD of S3 has no body to say more in
+        return PreflightError(
+            "S3 refuses these credentials: they have run out, mostly",
             where=doing,
             hint="sign in again (`aws sso login`), then run the command again; it goes on",
             code="preflight.credentials",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,9 +12,11 @@ from tabular.deploy.aws.names import METADATA, RELEASE
 from tabular.deploy.aws.session import Session, code_of, explained, said
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
+from tabular.errors import ConflictError
 
 PREFIX = "tabular-"
 RETAINED = "retained"  # a mark in the metadata: what is left is data
+DELETING = "deleting"  # another: and that is to go as well
 
 # Statuses in which a stack has nothing that was ever finished.
 UNBORN = frozenset({"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"})
@@ -92,6 +93,11 @@ class Found:
         return bool(self.described.get(RETAINED))
 
     @property
+    def deleting(self) -> bool:
+        """Whether a destroy with its data was begun, and data may be gone."""
+        return bool(self.described.get(DELETING))
+
+    @property
     def target(self) -> Target:
         """Which deployment it is."""
         return Target(**self.described["target"])
@@ -108,8 +114,20 @@ class Stacks:
         return self._session.client("cloudformation", region)
 
     def find(self, target: Target) -> Found | None:
-        """The stack of a target; None where there is none."""
-        return self.named(stack_name(target), target.region or "")
+        """The stack of a target; None where there is none.
+
+        Raises:
+            ConflictError: a stack of that name is somebody else's.
+        """
+        found = self.named(stack_name(target), target.region or "")
+        if found is not None and found.template and "target" not in found.described:
+            raise ConflictError(
+                f"a stack of the name {found.name} is there, and none of this tool's",
+                where=found.id,
+                hint="choose another --name or --environment",
+                code="conflict.foreign",
+            )
+        return found
 
     def named(self, name: str, region: str) -> Found | None:
         """The stack of a name or ARN; None where there is none, or it is deleted."""
@@ -134,6 +152,12 @@ class Stacks:
             outputs={o["OutputKey"]: o["OutputValue"] for o in one.get("Outputs", ())},
             protected=bool(one.get("EnableTerminationProtection")),
         )
+
+    def heard(self, stack_id: str, region: str, token: str) -> bool:
+        """Whether an operation of this token has begun, lately."""
+        with explained("cloudformation:DescribeStackEvents"):
+            page = self.client(region).describe_stack_events(StackName=stack_id)
+        return any(one.get("ClientRequestToken") == token for one in page["StackEvents"])
 
     def ours(self, region: str) -> Iterator[Found]:
         """Every stack of a region that describes itself as a deployment of ours."""
@@ -172,7 +196,8 @@ class Stacks:
                 if code_of(error) == "ValidationError":
                     return {}
                 raise
-        found: Mapping[str, Any] = json.loads(body) if isinstance(body, str) else body
+        # boto3 reads JSON; what is left as text is YAML, so none of ours.
+        found: Mapping[str, Any] = {"Text": body} if isinstance(body, str) else body
         return found
 
 

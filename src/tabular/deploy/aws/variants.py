@@ -10,7 +10,7 @@ from typing import Any
 
 from tabular.deploy.aws.document import KEPT
 from tabular.deploy.aws.names import DESCRIPTION, METADATA
-from tabular.deploy.aws.stacks import RETAINED
+from tabular.deploy.aws.stacks import DELETING, RETAINED
 
 # Properties by which a resource refuses to be deleted.
 _GUARDS: Mapping[str, Mapping[str, Any]] = {
@@ -50,7 +50,12 @@ def deletable(template: Mapping[str, Any]) -> dict[str, Any]:
     }
     description = {"Type": "AWS::SSM::Parameter",
                    "Properties": {"Type": "String", "Value": "to be deleted"}}  # fmt: skip
-    return {**remaining, "Resources": {**resources, DESCRIPTION: description}}
+    metadata = remaining["Metadata"]
+    return {
+        **remaining,
+        "Metadata": {**metadata, METADATA: {**metadata[METADATA], DELETING: True}},
+        "Resources": {**resources, DESCRIPTION: description},
+    }
 
 
 def referred(value: Any) -> Iterator[str]:

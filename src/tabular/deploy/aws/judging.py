@@ -1,0 +1,92 @@
+"""What a state of CloudFormation means for whoever wants to go on: fit, busy, or to be mended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from tabular.deploy.aws.follow import Heard
+from tabular.deploy.aws.stacks import STUCK, Found
+from tabular.errors import ApplyError, BusyError, ConflictError
+
+_WAYS_OUT: Mapping[str, str] = {
+    "UPDATE_ROLLBACK_FAILED": "mend what the reason names, then `aws cloudformation "
+    "continue-update-rollback --stack-name {name}` (a resource that is gone for good: "
+    "--resources-to-skip ID), wait for UPDATE_ROLLBACK_COMPLETE, and run the command again",
+    "DELETE_FAILED": "mend what the reason names, and run `inferloop-tabular destroy "
+    "--delete-data` again; it goes on",
+    "UPDATE_FAILED": "it was kept for looking at it: `aws cloudformation rollback-stack "
+    "--retain-except-on-create --stack-name {name}`, wait, and deploy again; or destroy it",
+}
+
+
+def require_plannable(found: Found | None) -> None:
+    """Refuse a stack in whose state nothing can be planned.
+
+    Raises:
+        BusyError: an operation runs.
+        ConflictError: an operation ended in a state that a person has to leave.
+    """
+    if found is None:
+        return
+    if found.busy:
+        raise BusyError(
+            f"the stack is {found.status}",
+            where=found.id,
+            hint="wait for it: `inferloop-tabular status` shows it; deploy again follows it",
+        )
+    if found.status in STUCK:
+        refuse_stuck(found)
+    if found.deleting:
+        raise ConflictError(
+            "a destroy with its data was begun here, and some of it may be gone",
+            where=found.id,
+            hint="`inferloop-tabular destroy --delete-data` again goes on; then deploy anew",
+            code="conflict.deleting",
+        )
+
+
+def refuse_stuck(found: Found) -> NoReturn:
+    """Say how to leave a state that a person has to leave.
+
+    Raises:
+        ConflictError: always.
+    """
+    raise ConflictError(
+        f"the stack is {found.status}: {found.reason or 'no reason is given'}",
+        where=found.id,
+        hint=_WAYS_OUT[found.status].format(name=found.name),
+        code="conflict.stack",
+    )
+
+
+def require_applied(stack_id: str, heard: Heard) -> None:
+    """Say truthfully what an apply came to.
+
+    Raises:
+        ApplyError: it failed; with the cause.
+    """
+    if heard.well:
+        return
+    name = stack_id.split("/")[1]
+    outcome = "undone" if heard.undone else f"left as {heard.status}"
+    way_out = "`inferloop-tabular status` shows what is there; deploy again, or destroy"
+    raise ApplyError(
+        f"the apply failed and was {outcome}: {heard.reason or 'CloudFormation gives no reason'}",
+        rolled_back=heard.undone,
+        where=stack_id,
+        hint="mend that, and deploy again"
+        if heard.undone
+        else _WAYS_OUT.get(heard.status, way_out).format(name=name),
+    )
+
+
+def destroy_failed(stack_id: str, heard: Heard) -> ApplyError:
+    """A destroy failed; what it came to."""
+    rest = "everything is as it was" if heard.undone else f"and the stack is {heard.status}"
+    return ApplyError(
+        f"the destroy failed, {rest}: {heard.reason or 'CloudFormation gives no reason'}",
+        rolled_back=heard.undone,
+        where=stack_id,
+        hint="mend that, and run `inferloop-tabular destroy` again; it goes on",
+    )
