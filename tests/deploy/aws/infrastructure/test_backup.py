@@ -158,7 +158,7 @@ def test_once_an_hour_is_as_often_as_aws_backup_copies() -> None:
 
 
 def test_the_output_names_the_vault() -> None:
-    (value, words) = backup.outputs(_wanted())["BackupVaultName"]
+    (value, words) = backup.outputs(_wanted())["backupVault"]
     assert value == {"Ref": "BackupVault"}
     assert words
 

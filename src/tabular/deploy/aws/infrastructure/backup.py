@@ -70,7 +70,7 @@ def outputs(wanted: Wanted) -> Mapping[str, tuple[Any, str]]:
     """The vault, for whoever restores from it."""
     if "BackupVault" not in resources(wanted):
         return {}
-    return {"BackupVaultName": (ref("BackupVault"), "Vault of AWS Backup that has the copies")}
+    return {"backupVault": (ref("BackupVault"), "Vault of AWS Backup that has the copies")}
 
 
 def _copied(wanted: Wanted) -> list[Any]:
