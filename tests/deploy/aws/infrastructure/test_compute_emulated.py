@@ -30,9 +30,7 @@ def deployed(ministack: MiniStack, aws_account: str) -> Callable[..., Ask]:
 
 
 def test_two_services_run_on_fargate(deployed: Callable[..., Ask]) -> None:
-    ask = deployed(
-        min_instances=2, max_instances=4, workers=3, spot={"share": 60, "on_demand_base": 1}
-    )
+    ask = deployed(min_instances=2, workers=3, spot={"share": 60, "on_demand_base": 1})
     ecs = ask("ecs")
     (cluster,) = ecs.list_clusters()["clusterArns"]
     names = ecs.list_services(cluster=cluster)["serviceArns"]

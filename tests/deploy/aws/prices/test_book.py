@@ -251,6 +251,19 @@ def test_tasks_go_to_spot_by_base_and_weight() -> None:
     }
 
 
+def test_a_service_that_is_scaled_starts_with_the_least() -> None:
+    scaled = resource("Service", "ECS::Service", TaskDefinition={"Ref": "Task"})
+    target = resource(
+        "ApiScalingTarget",
+        "ApplicationAutoScaling::ScalableTarget",
+        ResourceId={"Fn::Sub": "service/${Cluster}/${Service.Name}"},
+        MinCapacity=3,
+        MaxCapacity=9,
+    )
+    said = by_words(items(service(3), task(1024, 2048)))
+    assert by_words(items(scaled, task(1024, 2048), target)) == said
+
+
 def test_a_task_pays_for_disk_above_twenty_gigabytes() -> None:
     words = by_words(items(service(1), task(256, 512, EphemeralStorage={"SizeInGiB": 50})))
     assert words["1 task x 30 GB of disk above 20 x 730 h"] == Decimal("2.4309")

@@ -173,11 +173,21 @@ def tasks(resource: Resource, bill: Bill) -> Tasks | None:
     arm = part(task.properties, "RuntimePlatform").get("CpuArchitecture") == "ARM64"
     if arm:
         raise NoPriceError("only tasks of x86-64 have a price here")
-    count = int(number(own, "DesiredCount", 1))
+    count = _count(resource, bill)
     spot = _spot(strategy, count)
     disk = number(part(task.properties, "EphemeralStorage"), "SizeInGiB", _FREE_DISK)
     vcpu = number(task.properties, "Cpu") / _CORE
     return Tasks(count - spot, spot, vcpu, number(task.properties, "Memory") / _CORE, disk)
+
+
+def _count(resource: Resource, bill: Bill) -> int:
+    """How many tasks a service starts with: what it says, or the least that scaling goes to."""
+    own = resource.properties
+    if "DesiredCount" not in own:
+        for target in bill.of_type("AWS::ApplicationAutoScaling::ScalableTarget"):
+            if f"${{{resource.id}.Name}}" in str(target.properties.get("ResourceId")):
+                return int(number(target.properties, "MinCapacity"))
+    return int(number(own, "DesiredCount", 1))
 
 
 def _spot(strategy: Sequence[Mapping[str, Any]], count: int) -> int:

@@ -38,8 +38,16 @@ def resources(wanted: Wanted) -> Part:
 
 
 def reductions(wanted: Wanted) -> Iterator[Reduction]:
-    """Schedules set bounds."""
+    """Schedules set bounds, and scaling begins at the least."""
     yield from schedules.reductions(wanted)
+    if scaling.is_scaled(wanted, "Api") and wanted.api.desired > wanted.api.minimum:
+        yield Reduction(
+            "spec.compute.instances",
+            str(wanted.api.desired),
+            f"{wanted.api.minimum} to start with",
+            "a service of ECS whose number is scaled begins at min_instances, and grows with "
+            "its load",
+        )
 
 
 def _cluster(wanted: Wanted) -> Document:
@@ -194,9 +202,9 @@ def _service(
         {
             "Cluster": ref("Cluster"),
             "TaskDefinition": ref(f"{prefix}Task"),
-            # CloudFormation hands this on only when the template changes it, so an update does
-            # not undo what scaling has done since.
-            "DesiredCount": capacity.desired,
+            # Every update of a service sets this number again, so where scaling or a schedule
+            # changes it, it is left to them: they begin at the least as soon as they are made.
+            "DesiredCount": None if scaling.is_scaled(wanted, prefix) else capacity.desired,
             "CapacityProviderStrategy": list(_strategy(wanted)),
             "PlatformVersion": "LATEST",
             "DeploymentConfiguration": {

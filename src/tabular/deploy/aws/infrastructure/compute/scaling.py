@@ -14,14 +14,13 @@ from tabular.deploy.aws.wanted import Capacity, Wanted
 
 def of_services(wanted: Wanted) -> Part:
     """Targets and policies for the services of ECS whose number may change."""
-    actions = schedules.of_target(wanted)
     found: Part = {}
-    if wanted.api.scales or actions:
-        found["ApiScalingTarget"] = _target("Api", wanted.api, actions)
+    if is_scaled(wanted, "Api"):
+        found["ApiScalingTarget"] = _target("Api", wanted.api, schedules.of_target(wanted))
     if wanted.api.scales:
         for name, (target, metric) in _api_of_service(wanted).items():
             found[f"Api{name}Scaling"] = _service_policy(wanted, f"Api{name}", target, metric)
-    if workers_scale(wanted):
+    if is_scaled(wanted, "Worker"):
         found["WorkerScalingTarget"] = _target("Worker", wanted.workers, [])
         found["WorkerBacklogScaling"] = _service_policy(
             wanted, "WorkerBacklog", metrics.BACKLOG, _customized(metrics.backlog_of_tasks())
@@ -40,6 +39,18 @@ def of_groups(wanted: Wanted) -> Part:
             wanted, "WorkerGroup", metrics.BACKLOG, _customized(metrics.backlog_of_instances())
         )
     return found
+
+
+def is_scaled(wanted: Wanted, prefix: str) -> bool:
+    """Whether the number of a service's tasks changes by itself: by load, or by the clock.
+
+    Args:
+        wanted: what is deployed.
+        prefix: ``Api`` or ``Worker``.
+    """
+    if prefix == "Worker":
+        return workers_scale(wanted)
+    return wanted.api.scales or bool(wanted.spec.compute.schedules)
 
 
 def workers_scale(wanted: Wanted) -> bool:
