@@ -20,6 +20,8 @@ from tabular.deploy.aws.document import index
 from tabular.deploy.aws.drift import Drifts
 from tabular.deploy.aws.emptying import Emptier
 from tabular.deploy.aws.follow import PAUSE, Follower, Heard
+from tabular.deploy.aws.identities import identities
+from tabular.deploy.aws.health import Health
 from tabular.deploy.aws.judging import require_applied, require_plannable
 from tabular.deploy.aws.logs import Logs
 from tabular.deploy.aws.operations import Operations
@@ -88,6 +90,7 @@ class CloudFormationEngine:
         )
         self._world = World(parts.session)
         self._drifts = Drifts(parts.stacks)
+        self._health = Health(parts.session)
         self._logs = Logs(parts.session, parts.stacks)
 
     def preview(self, stack: Stack) -> Plan:
@@ -139,14 +142,12 @@ class CloudFormationEngine:
         found = self._stacks.find(target)
         if found is None or found.status == "REVIEW_IN_PROGRESS":
             raise answers.nothing_at(target)
-        return status_of(found, self._stacks.resources(found, target.region or ""))
+        return self._status_of(found, target.region or "")
 
     def list(self) -> tuple[Status, ...]:
         """Every deployment in the region of these credentials, sorted by target."""
         region = self._session.require_region()
-        found = [
-            status_of(one, self._stacks.resources(one, region)) for one in self._stacks.ours(region)
-        ]
+        found = [self._status_of(one, region) for one in self._stacks.ours(region)]
         return tuple(sorted(found, key=lambda status: status.target.id))
 
     def drift(self, target: Target) -> tuple[Drift, ...]:
@@ -192,6 +193,7 @@ class CloudFormationEngine:
             spec=described.get("spec", {}),
             tags=described.get("tags", {}),
             reductions=tuple(Reduction(**one) for one in described.get("reductions", ())),
+            ids=identities(self._session, self._stacks, found, target.region or ""),
         )
 
     def logs(self, target: Target, *, follow: bool, tail: int) -> Iterator[LogLine]:
@@ -246,6 +248,10 @@ class CloudFormationEngine:
             return False
         last = self._follower.beginning(found.id, target.region or "")
         return bool(last.get("ClientRequestToken") == token)
+
+    def _status_of(self, found: Found, region: str) -> Status:
+        resources = self._stacks.resources(found, region)
+        return status_of(found, resources, self._health.of(found, resources, region))
 
     def _existing(self, target: Target) -> Found:
         found = self._stacks.find(target)
