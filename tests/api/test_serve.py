@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +77,13 @@ def test_small_answers_do_not_wait_for_acknowledgements() -> None:
     with listen("127.0.0.1", free_port()) as listener:
         # asyncio turns Nagle's algorithm off only for sockets that are named as TCP.
         assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_a_connection_outlives_the_pauses_of_a_load_balancer(processes: Processes) -> None:
+    processes.api()
+    host, port = processes.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as kept:
+        for pause in (0, 7):  # seconds; by itself the server would end it after five
+            time.sleep(pause)
+            kept.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert kept.recv(65_536).startswith(b"HTTP/1.1 200 ")

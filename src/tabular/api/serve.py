@@ -27,6 +27,10 @@ from tabular.infra.logs import configure_logging, log_uncaught
 
 BACKLOG = 2048
 DRAIN = 20  # seconds that requests may still take after SIGTERM
+# Seconds that a connection is kept for a next request: longer than load balancers keep theirs, or
+# one would use a connection that is just being closed, and its client would see a 502. Most keep
+# them for 60. Source: "Connection idle timeout" in the guide of AWS's Application Load Balancer.
+KEPT = 75
 LINGER = 1.0  # seconds in which a connection that was just taken may still send its request
 _LOG = logging.getLogger(__name__)
 
@@ -52,6 +56,7 @@ def serve(settings: Settings, inherited: Sequence[int] = ()) -> None:
         access_log=False,  # the gate writes a better one
         server_header=False,
         proxy_headers=False,  # trusted proxies are ours to judge
+        timeout_keep_alive=KEPT,
         timeout_graceful_shutdown=DRAIN,
         ws_max_size=64 * 1024,
         ws_ping_interval=settings.websocket_patience,
