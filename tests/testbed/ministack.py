@@ -35,10 +35,12 @@ STILL_LOST = {
     "times": "everything is ready at once: no database takes minutes, no change set is pending",
     "ApplicationAutoScaling, XRay": "records inside the stack; no such service answers",
     "CloudWatch alarms with Metrics": "watch the first metric only and describe only that one",
-    "Batch, Backup": "records only: no job runs, no copy is made",
+    "Backup": "records only: no copy is made",
+    "Batch": "jobs run as processes here, where a program for them is named: no image is pulled, "
+    "no role is taken on, no machine is too small, and Spot takes none away",
     "nested paths in change sets": "values are those of the whole top-level property",
     "NAT gateways": "are described without their address",
-    "ECS tasks": "count as running without an image; load balancers have no healthy targets",
+    "ECS tasks, instances, targets": "count as running and healthy without an image",
     "HostedRotationLambda": "rotation is switched on, no function is made",
     "CreateStack over ROLLBACK_COMPLETE": "taken; AWS asks for a deletion first",
 }
@@ -91,11 +93,12 @@ class MiniStack:
 
 @contextlib.contextmanager
 def ministack_server(
-    folder: Path, *, auth: bool = False, port: int | None = None
+    folder: Path, *, auth: bool = False, port: int | None = None, jobs: Path | None = None
 ) -> Iterator[MiniStack]:
     """Run the emulator for the time of the block; it keeps nothing.
 
-    With `auth`, signatures, IAM policies and the CAPABILITY_IAM acknowledgement are checked.
+    With `auth`, signatures, IAM policies and the CAPABILITY_IAM acknowledgement are checked. With
+    `jobs`, Batch runs its jobs, and that program is what they call ``python``.
     """
     port = free_port() if port is None else port
     env = {
@@ -106,6 +109,7 @@ def ministack_server(
         "GATEWAY_PORT": str(port),
         "AUTH": str(auth).lower(),
         "LOG_LEVEL": "WARNING",
+        **({} if jobs is None else {"MINISTACK_JOBS": str(jobs)}),
         "AWS_ACCESS_KEY_ID": KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "PYTHONDONTWRITEBYTECODE": "1",

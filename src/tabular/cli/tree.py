@@ -24,6 +24,7 @@ from tabular.cli import (
     generate,
     image,
     init,
+    jobs,
     keys,
     logs,
     profile,
@@ -90,6 +91,7 @@ destroy.register(app)
 keys.register(app)
 backup.register(app)
 doctor.register(app)
+jobs.register(app)
 image.register(app)
 aws.register(app)
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from tabular.deploy.batches import Batches
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
 from tabular.deploy.events import Event
@@ -193,6 +194,20 @@ class DataAccess(Protocol):
 
     def adopt_secret_key(self, target: Target, secret: str) -> None:
         """Give the platform another secret key; returns when nobody goes by the old one."""
+        ...
+
+
+@runtime_checkable
+class RunsBatches(Protocol):
+    """What an engine may offer besides: large generations by the vendor's own batch service."""
+
+    def batches(self, target: Target) -> Batches:
+        """The service of a deployment.
+
+        Raises:
+            NotFoundError: nothing is deployed there.
+            UnsupportedError: it was deployed without one.
+        """
         ...
 
 

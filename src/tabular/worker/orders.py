@@ -80,6 +80,19 @@ def read(blobs: Backend, key: str) -> Order:
         text += chunk
         if len(text) > MAX_ORDER:
             raise InputError(f"an order has at most {MAX_ORDER} bytes", where=key)
+    return parse(text, key)
+
+
+def parse(text: bytes, where: str) -> Order:
+    """The order in a text.
+
+    Args:
+        text: JSON.
+        where: it stands, for the message.
+
+    Raises:
+        InputError: it is none.
+    """
     try:
         return Order.model_validate_json(text)
     except ValidationError as error:
@@ -87,7 +100,7 @@ def read(blobs: Backend, key: str) -> Order:
         place = ".".join(str(part) for part in found["loc"])
         raise InputError(
             f"the order is wrong: {f'{place}: ' if place else ''}{found['msg']}",
-            where=key,
+            where=where,
             hint='such as {"model": "models/sales", "rows": 1000000}',
         ) from None
 

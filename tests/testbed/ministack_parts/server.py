@@ -10,6 +10,8 @@ import compute
 import contexts
 import drifting
 import guard
+import jobs
+import living
 import network
 import offers
 import repairs
@@ -17,7 +19,10 @@ import replacement
 import states
 from ministack.app import main
 
-for part in (network, compute, guard, repairs, replacement, drifting, states, contexts, offers):
+for part in (
+    *(network, compute, guard, repairs, replacement, drifting, states, contexts, offers, living),
+    jobs,
+):
     part.install()
 
 if __name__ == "__main__":

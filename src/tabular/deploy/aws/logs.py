@@ -13,7 +13,12 @@ from tabular.deploy.events import utc_now
 from tabular.deploy.provider import LogLine
 from tabular.deploy.target import Target
 
-_COMPONENTS = {"ApiLogGroup": "api", "WorkerLogGroup": "worker"}
+_COMPONENTS = {
+    "ApiLogGroup": "api",
+    "WorkerLogGroup": "worker",
+    "FunctionLogGroup": "function",
+    "JobLogGroup": "job",
+}
 _PAUSE = 2.0  # seconds
 # Lines come to CloudWatch with a delay and not in order: so much is read once more.
 _OVERLAP = timedelta(seconds=30)
@@ -99,6 +104,21 @@ def _events(client: Any, group: str, since: datetime) -> list[Mapping[str, Any]]
             logGroupName=group, startTime=max(0, int(since.timestamp() * 1000))
         )
         return [event for page in pages for event in page["events"]]
+
+
+def stream_lines(
+    client: Any, component: str, group: str, stream: str, tail: int
+) -> Iterator[LogLine]:
+    """The last lines of one stream; none where there is no such stream yet."""
+    with explained("logs:GetLogEvents"):
+        try:
+            found = client.get_log_events(
+                logGroupName=group, logStreamName=stream, limit=tail, startFromHead=False
+            )
+        except client.exceptions.ResourceNotFoundException:
+            return
+    for raw in found["events"]:
+        yield _line(component, raw)
 
 
 def _line(component: str, raw: Mapping[str, Any]) -> LogLine:
