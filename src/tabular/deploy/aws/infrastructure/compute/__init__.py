@@ -40,6 +40,13 @@ def resources(wanted: Wanted) -> Part:
 
 def reductions(wanted: Wanted) -> Iterator[Reduction]:
     """What it gives only in part."""
+    if wanted.spec.compute.gpu == "optional":
+        yield Reduction(
+            "spec.compute.gpu",
+            "optional",
+            "none",
+            "an instance with one costs several times as much; with type: ec2 say required",
+        )
     yield from container.reductions(wanted)
     yield from _KINDS[wanted.kind].reductions(wanted)
 
