@@ -16,18 +16,18 @@ Handler = dict[str, Any]
 
 def install() -> None:
     """Wrap what is repaired."""
-    _wrap("AWS::S3::Bucket", after=_bucket_rest)
+    wrap("AWS::S3::Bucket", after=_bucket_rest)
     provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = _bucket_delete
     provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
-    _wrap("AWS::AutoScaling::AutoScalingGroup", before=_group_bounds, after=_group_rest)
+    wrap("AWS::AutoScaling::AutoScalingGroup", before=_group_bounds, after=_group_rest)
     autoscaling._ACTION_MAP["DescribeAutoScalingGroups"] = _describe_groups
-    _wrap("AWS::CloudWatch::Alarm", before=_alarm_of_one_metric)
-    _wrap("AWS::ECS::Service", before=_service_numbers, after=_service_rest)
+    wrap("AWS::CloudWatch::Alarm", before=_alarm_of_one_metric)
+    wrap("AWS::ECS::Service", before=_service_numbers, after=_service_rest)
     _always_ask_for_capabilities()
     _refuse_unknown_references()
 
 
-def _wrap(
+def wrap(
     resource_type: str,
     *,
     before: Callable[[Properties], Properties] = lambda props: props,

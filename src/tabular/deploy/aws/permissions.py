@@ -32,10 +32,14 @@ _ARTIFACTS = (
     "PutBucketPublicAccessBlock", "PutBucketVersioning", "PutEncryptionConfiguration", "PutObject",
 )  # fmt: skip
 _LOOKS = (
+    "autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities",
+    "batch:DescribeComputeEnvironments", "batch:DescribeJobQueues",
     "cloudformation:DescribeStackDriftDetectionStatus", "cloudformation:ListStacks",
     "ec2:DescribeAvailabilityZones", "ec2:DescribeInstanceTypeOfferings",
-    "ecr:DescribeImages", "rds:DescribeOrderableDBInstanceOptions",
-    "sts:GetCallerIdentity",
+    "ecr:DescribeImages", "ecs:DescribeServices", "elasticache:DescribeReplicationGroups",
+    "elasticloadbalancing:DescribeTargetHealth", "lambda:GetFunctionConfiguration",
+    "rds:DescribeDBInstances", "rds:DescribeOrderableDBInstanceOptions",
+    "sqs:GetQueueAttributes", "sts:GetCallerIdentity",
 )  # fmt: skip
 
 
