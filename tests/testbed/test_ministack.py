@@ -157,6 +157,17 @@ def test_a_first_change_set_leaves_a_stack_under_review(cloud: Cloud) -> None:
     ]
 
 
+def test_a_second_first_change_set_belongs_to_the_same_stack(cloud: Cloud) -> None:
+    first = cloud.plan("s", body({"Q": queue(DelaySeconds=1)}), ChangeSetType="CREATE")
+    second = cloud.plan("s", body({"Q": queue(DelaySeconds=2)}), ChangeSetType="CREATE")
+    assert second["StackId"] == first["StackId"]
+    cloud.api.execute_change_set(ChangeSetName=second["ChangeSetId"])
+    assert cloud.settled("s") == "CREATE_COMPLETE"
+    cloud.refused(
+        "ChangeSetNotFound", cloud.api.describe_change_set, ChangeSetName=first["ChangeSetId"]
+    )
+
+
 def test_an_update_says_what_is_replaced_and_why(cloud: Cloud) -> None:
     cloud.create("s", body({"Q": queue(DelaySeconds=1), "Old": queue()}))
     planned = cloud.plan(

@@ -115,26 +115,29 @@ class Clock:
         time.sleep(0.01)
 
 
-def deploy(engine: CloudFormationEngine, stack: Stack) -> list[Event]:
+def deploying(engine: CloudFormationEngine, stack: Stack) -> Iterator[Event]:
     """What the command `deploy` does with an engine: follow what runs, plan, apply."""
-    events: list[Event] = []
     try:
         state = engine.status(stack.target).state
     except NotFoundError:
         state = None
     if state is State.APPLYING:
-        events += engine.attach(stack.target)
-    events += engine.apply(engine.preview(stack))
-    return events
+        yield from engine.attach(stack.target)
+    yield from engine.apply(engine.preview(stack))
+
+
+def deploy(engine: CloudFormationEngine, stack: Stack) -> list[Event]:
+    """`deploying` to its end."""
+    return list(deploying(engine, stack))
 
 
 def roll_back(engine: CloudFormationEngine, at: Target) -> list[Event]:
-    """What the command `rollback` does."""
+    """What the command `rollback` does, to its end."""
     return list(engine.rollback(engine.preview_rollback(at)))
 
 
 def destroy(engine: CloudFormationEngine, at: Target, *, data: bool) -> list[Event]:
-    """What the command `destroy` does."""
+    """What the command `destroy` does, to its end."""
     return list(engine.destroy(at, delete_data=data))
 
 

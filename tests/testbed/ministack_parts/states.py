@@ -70,13 +70,26 @@ def _created(create: Action) -> Action:
                 f"the changeSet [{cloudformation._p(params, 'ChangeSetName')}].",
             )
             return refused
+        under_review = bool(stack) and stack["StackStatus"] == "REVIEW_IN_PROGRESS"
         answer = create(params)
         found = re.search(r"<Id>([^<]+)</Id>", _text(answer))
         if answer[0] == 200 and found:
-            _finish(cloudformation._change_sets[found[1]])
+            change_set = cloudformation._change_sets[found[1]]
+            _finish(change_set)
+            if stack and under_review:
+                return _in_same_stack(answer, change_set, stack["StackId"])
         return answer
 
     return created
+
+
+def _in_same_stack(answer: Answer, change_set: Properties, stack_id: str) -> Answer:
+    """A second first change set belongs to the stack under review; the emulator makes another."""
+    made = change_set["StackId"]
+    change_set["StackId"] = stack_id
+    cloudformation._stacks[change_set["StackName"]]["StackId"] = stack_id
+    cloudformation._stack_events.pop(made)
+    return answer[0], answer[1], _text(answer).replace(made, stack_id).encode()
 
 
 def _finish(change_set: Properties) -> None:

@@ -173,17 +173,11 @@ class ChangeSets:
                     **self._artifacts.arguments(stack, body, region),
                 )
             except client.exceptions.ClientError as error:
-                if code_of(error) == "AlreadyExistsException":
+                if code_of(error) == "AlreadyExistsException" and name in said(error):
                     return  # nobody else has this name: an answer was lost, and boto3 called again
-                if code_of(error) != "ValidationError":
+                if code_of(error) not in ("ValidationError", "AlreadyExistsException"):
                     raise
-                if first and "already exists" in said(error):
-                    raise _overtaken(stack, error) from error
-                if not first and "does not exist" in said(error):
-                    raise _overtaken(stack, error) from error
-                if "_IN_PROGRESS state" in said(error):
-                    raise _busy(stack, error) from error
-                raise _refusal(stack, said(error)) from error
+                raise _not_made(stack, error) from error
 
     def _made(self, client: Any, stack: str, name: str) -> Mapping[str, Any]:
         """The first page of its description, when it is ready or has failed."""
@@ -228,6 +222,13 @@ class ChangeSets:
             if one["ChangeSetName"].startswith(PREFIX) and one["CreationTime"] < before:
                 with explained("cloudformation:DeleteChangeSet"):
                     client.delete_change_set(ChangeSetName=one["ChangeSetId"])
+
+
+def _not_made(stack: str, error: Exception) -> TabularError:
+    words = said(error)
+    if any(sign in words for sign in (f"[{stack}] already exists", f"[{stack}] does not exist")):
+        return _overtaken(stack, error)
+    return _busy(stack, error) if "_IN_PROGRESS state" in words else _refusal(stack, words)
 
 
 def _overtaken(stack: str, error: Exception) -> TabularError:
