@@ -12,13 +12,14 @@ from typing import Any
 
 from tabular.deploy.aws.export.terraform.configuration import Configuration, configure
 from tabular.deploy.aws.export.terraform.hcl import Attribute, Block, Call, Expression, document
-from tabular.deploy.aws.export.terraform.readme import readme
+from tabular.deploy.aws.export.terraform.readme import HANDOVER, readme
 from tabular.deploy.aws.export.terraform.references import References
+from tabular.deploy.aws.names import DESCRIPTION
 from tabular.deploy.aws.stacks import release_of, stack_name
-from tabular.deploy.stack import Stack
+from tabular.deploy.stack import Stack, canonical_json
 
 TERRAFORM = ">= 1.11"  # since when a secret can be handed on without being remembered
-PROVIDER = "~> 6.0"
+PROVIDER = ">= 6.69, < 7.0"  # the one whose schema this is tested with, and later
 
 
 def terraform(stack: Stack) -> dict[str, bytes]:
@@ -30,7 +31,7 @@ def terraform(stack: Stack) -> dict[str, bytes]:
     """
     made = configure(stack)
     outputs = [*_outputs(stack, made.references)]
-    local = _locals(stack, made.references)
+    local = _locals(stack, made)
     files = {
         "versions.tf": [_versions(), _provider(stack)],
         "variables.tf": [*_variables(stack, made)],
@@ -41,7 +42,22 @@ def terraform(stack: Stack) -> dict[str, bytes]:
         "imports.tf": [*_imports(made)],
     }
     found = {name: document(blocks) for name, blocks in files.items() if blocks}
+    if stack.ids:
+        found[HANDOVER] = canonical_json(_let_go(stack.template)) + b"\n"
     return {"README.md": readme(stack, made), **found}
+
+
+def _let_go(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The template whose stack can be deleted without deleting anything.
+
+    CloudFormation takes no change of policies alone, so the description changes as well.
+    """
+    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+    resources = {name: {**one, **kept} for name, one in template["Resources"].items()}
+    description = resources[DESCRIPTION]
+    words = {**description["Properties"], "Description": "Handed over to Terraform."}
+    resources[DESCRIPTION] = {**description, "Properties": words}
+    return {**template, "Resources": resources}
 
 
 def _versions() -> Block:
@@ -69,7 +85,7 @@ def _variables(stack: Stack, made: Configuration) -> Iterator[Block]:
             yield _variable("image", words, image)
         else:
             yield _variable("image", f"{words[:-1]}; of the account's registry if null.", None)
-    if any("secrets_version" in str(one) for found in made.pieces.values() for one in found):
+    if _mentioned(made, "var.secrets_version"):
         words = "Raise it to hand the secrets anew to database and cache after they were changed."
         yield _variable("secrets_version", words, 1)
 
@@ -88,12 +104,18 @@ def _variable(name: str, words: str, default: Any) -> Block:
     )
 
 
-def _locals(stack: Stack, references: References) -> Block:
-    short = Expression('"tabular-${substr(sha256(var.name), 0, 8)}"')
-    items = [Attribute("short_name", short), Attribute("tags", dict(sorted(stack.tags.items())))]
-    if references.image is not None:
-        items.insert(0, Attribute("image", _image(references)))
+def _locals(stack: Stack, made: Configuration) -> Block:
+    items = [Attribute("tags", dict(sorted(stack.tags.items())))]
+    if _mentioned(made, "local.short_name"):
+        short = Expression('"tabular-${substr(sha256(var.name), 0, 8)}"')
+        items.insert(0, Attribute("short_name", short))
+    if made.references.image is not None:
+        items.insert(0, Attribute("image", _image(made.references)))
     return Block("locals", (), tuple(items))
+
+
+def _mentioned(made: Configuration, name: str) -> bool:
+    return any(name in str(piece.items) for pieces in made.pieces.values() for piece in pieces)
 
 
 def _image(references: References) -> Any:

@@ -16,6 +16,7 @@ from tabular.deploy.aws.export.terraform.hcl import (
     identifier,
 )
 from tabular.deploy.aws.export.terraform.kinds import FILES, KINDS
+from tabular.deploy.aws.export.terraform.kinds.security import rights
 from tabular.deploy.aws.export.terraform.references import References, Target
 from tabular.deploy.aws.export.terraform.rules import Item, Kind, Piece, Place, body, settled
 from tabular.deploy.aws.infrastructure.compute.collector import IMAGE as COLLECTOR
@@ -62,7 +63,7 @@ def configure(stack: Stack) -> Configuration:
         file: tuple(
             piece
             for name in _in_order(resources, kinds)
-            for piece in _pieces(_place(name, stack, references, name in scaled), resources[name])
+            for piece in _pieces(_place(name, stack, references, name in scaled), resources)
         )
         for file, kinds in FILES.items()
     }
@@ -163,11 +164,11 @@ def _nested(kind: Kind, document: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _pieces(place: Place, document: Mapping[str, Any]) -> Iterator[Piece]:
+def _pieces(place: Place, resources: Mapping[str, Any]) -> Iterator[Piece]:
     kind = KINDS[place.type]
     items = [*_name(kind, place), *kind.constant, *body(kind.rules, place.properties, place)]
     if kind.type:
-        items += _kept(document, place)
+        items += _life(place, resources)
         yield Piece(kind.type, place.label, _settled(items), _running(kind, place))
     for name, beside in kind.beside.items():
         if name in place.properties:
@@ -182,15 +183,24 @@ def _name(kind: Kind, place: Place) -> Iterator[Attribute]:
         yield Attribute(kind.named, kind.name_of(place))
     else:
         before = Expression("local.short_name" if kind.short else "var.name")
-        yield Attribute(kind.named, Text((before, f"-{place.label.replace('_', '-')}")))
+        words = f"-{place.label.replace('_', '-')}"
+        if kind.ahead:  # two of them are there for a while
+            yield Attribute(f"{kind.named}_prefix", Text((before, f"{words}-")))
+        else:
+            yield Attribute(kind.named, Text((before, words)))
 
 
-def _kept(document: Mapping[str, Any], place: Place) -> Iterator[Item]:
-    """What it waits for, and that it is not deleted by a slip."""
+def _life(place: Place, resources: Mapping[str, Any]) -> Iterator[Item]:
+    """What it waits for, what is not deleted by a slip, and what is made before it goes."""
+    document = resources[place.id]
     targets = place.references.targets
     after = [targets[one].address for one in document.get("DependsOn", ()) if one in targets]
+    if KINDS[place.type].served:
+        after += rights(place.id, resources)
     if after:
-        yield Attribute("depends_on", [Expression(one) for one in sorted(after)])
+        yield Attribute("depends_on", [Expression(one) for one in sorted(set(after))])
+    if KINDS[place.type].ahead:
+        yield Block("lifecycle", (), (Attribute("create_before_destroy", True),))
     if document.get("DeletionPolicy", "Delete") != "Delete":
         yield Block("lifecycle", (), (Attribute("prevent_destroy", True),))
 

@@ -360,6 +360,8 @@ class Kind:
         attributes: attribute that each one of ``Fn::GetAtt`` stands for; with a text behind it.
         named: attribute in which Terraform wants a name.
         short: that name may have few characters only.
+        ahead: the next one has to be there before the last one goes.
+        served: it runs programs, for which their roles should have got their rights.
         nested: properties that Terraform puts into one block, by the name that `rules` has for it.
         constant: what Terraform has to be told besides.
         running: what the resource is imported by.
@@ -374,6 +376,8 @@ class Kind:
     attributes: Mapping[str, str | tuple[str, str]] = field(default_factory=dict)
     named: str = ""
     short: bool = False
+    ahead: bool = False
+    served: bool = False
     nested: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     constant: tuple[Attribute | Block, ...] = ()
     running: Callable[[Place], Value] = physical

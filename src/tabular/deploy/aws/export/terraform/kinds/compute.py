@@ -194,5 +194,6 @@ KINDS: Mapping[str, Kind] = {
         beside={"LifecycleHookSpecificationList": _hooks_beside},
         ref="name",
         named="name",
+        served=True,
     ),
 }

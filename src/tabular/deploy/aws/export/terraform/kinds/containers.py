@@ -214,6 +214,7 @@ KINDS: Mapping[str, Kind] = {
         ref="id",
         attributes={"Name": "name", "ServiceArn": "id"},
         named="name",
+        served=True,
         running=_service,
         name_of=last_part,
     ),
@@ -239,6 +240,7 @@ KINDS: Mapping[str, Kind] = {
         ref="function_name",
         attributes={"Arn": "arn"},
         named="function_name",
+        served=True,
         short=True,
     ),
     "AWS::Lambda::Permission": Kind(
@@ -295,6 +297,8 @@ KINDS: Mapping[str, Kind] = {
         ref="arn",
         running=last_part,
         named="name",
+        ahead=True,
+        served=True,
         name_of=last_part,
     ),
     "AWS::Batch::JobQueue": Kind(

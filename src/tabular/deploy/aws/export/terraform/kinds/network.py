@@ -339,6 +339,7 @@ KINDS: Mapping[str, Kind] = {
         nested={"HealthCheck": tuple(_HEALTH)},
         ref="arn",
         attributes={"TargetGroupFullName": "arn_suffix"},
+        ahead=True,
     ),
     "AWS::ElasticLoadBalancingV2::Listener": Kind(
         "aws_lb_listener",
@@ -363,6 +364,7 @@ KINDS: Mapping[str, Kind] = {
         },
         beside={"DomainValidationOptions": _validation},
         ref="arn",
+        ahead=True,
         replaced_ref="aws_acm_certificate_validation.{label}.certificate_arn",
     ),
     "AWS::Route53::RecordSet": Kind(

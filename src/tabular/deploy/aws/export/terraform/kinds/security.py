@@ -22,7 +22,14 @@ from tabular.deploy.aws.export.terraform.rules import (
     tags,
     unsaid,
 )
+from tabular.deploy.aws.variants import referred
 
+_BETWEEN = (
+    "AWS::ECS::TaskDefinition",
+    "AWS::EC2::LaunchTemplate",
+    "AWS::IAM::InstanceProfile",
+    "AWS::IAM::Role",
+)
 # What Terraform makes a password with: no value of it is kept in a plan or a state.
 _PASSWORD: Rules = {
     "PasswordLength": "password_length",
@@ -63,19 +70,55 @@ def _generated(place: Place, value: Any) -> Iterator[Piece]:
 def _policies(place: Place, value: Any) -> Iterator[Piece]:
     for number, one in enumerate(value):
         inner = place.within(str(number))
-        label = identifier(f"{place.id}{one['PolicyName'].capitalize()}") if number else place.label
+        label = _policy_label(place.id, one["PolicyName"], number)
         items = body({"PolicyName": "name", "PolicyDocument": json("policy")}, one, inner)
         role = Attribute("role", place.itself("name"))
         running = f"{place.adopted}:{one['PolicyName']}"
         yield Piece("aws_iam_role_policy", label, settled([role, *items]), running)
 
 
+def _policy_label(role: str, name: str, number: int) -> str:
+    """The first one is called as its role is."""
+    return identifier(f"{role}{name.capitalize()}" if number else role)
+
+
+def _managed_label(role: str, arn: Any) -> str:
+    said = arn["Fn::Sub"] if isinstance(arn, Mapping) else arn
+    return f"{identifier(role)}_{identifier(said.rpartition('/')[2]).replace('-', '_')}"
+
+
+def rights(name: str, resources: Mapping[str, Any]) -> Iterator[str]:
+    """Addresses of what gives their rights to the roles that something runs with.
+
+    In a template they are part of the role. Here they are not, and a program that starts without
+    them fails.
+    """
+    for found in sorted(_behind(name, resources)):
+        properties = resources[found]["Properties"]
+        if resources[found]["Type"] == "AWS::IAM::Role":
+            for number, one in enumerate(properties.get("Policies", ())):
+                label = _policy_label(found, one["PolicyName"], number)
+                yield f"aws_iam_role_policy.{label}"
+            for arn in properties.get("ManagedPolicyArns", ()):
+                yield f"aws_iam_role_policy_attachment.{_managed_label(found, arn)}"
+
+
+def _behind(name: str, resources: Mapping[str, Any]) -> set[str]:
+    """What it runs by: its task or launch template, and their roles."""
+    found = {
+        one
+        for one in referred(resources[name]["Properties"])
+        # A container's own DependsOn names no resource.
+        if isinstance(one, str) and one in resources and resources[one]["Type"] in _BETWEEN
+    }
+    return found.union(*(_behind(one, resources) for one in found))
+
+
 def _managed(place: Place, value: Any) -> Iterator[Piece]:
     """One for each policy, named after it."""
     for number, one in enumerate(value):
         arn = place.within(str(number)).value(one)
-        said = one["Fn::Sub"] if isinstance(one, Mapping) else one
-        label = f"{place.label}_{identifier(said.rpartition('/')[2]).replace('-', '_')}"
+        label = _managed_label(place.id, one)
         items = (Attribute("role", place.itself("name")), Attribute("policy_arn", arn))
         known = arn.pieces if isinstance(arn, Text) else (arn,)
         running = Text((f"{place.adopted}/", *known))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import Attribute, Block
+from tabular.deploy.aws.export.terraform.hcl import Attribute, Block, Expression
 from tabular.deploy.aws.export.terraform.rules import (
     Beside,
     Item,
@@ -23,16 +23,29 @@ from tabular.deploy.aws.export.terraform.rules import (
     unsaid,
 )
 
+_OF_VERSIONS = (
+    "aws_s3_bucket_lifecycle_configuration",
+    "aws_s3_bucket_replication_configuration",
+)
+
 
 def _beside(type_: str, rules: Rules) -> Beside:
     """Settings of the bucket that are a resource of their own, imported by the bucket's name."""
 
     def write(place: Place, value: Any) -> Iterator[Piece]:
         own = Attribute("bucket", place.itself("id"))
-        items = settled([own, *body(rules, value, place)])
+        items = settled([own, *body(rules, value, place), *_after(place, type_)])
         yield Piece(type_, place.label, items, place.adopted)
 
     return write
+
+
+def _after(place: Place, type_: str) -> Iterator[Attribute]:
+    """S3 copies, and ends old versions of, no bucket before it keeps them."""
+    versioned = "VersioningConfiguration" in place.properties
+    if versioned and type_ in _OF_VERSIONS:
+        versions = Expression(f"aws_s3_bucket_versioning.{place.label}")
+        yield Attribute("depends_on", [versions])
 
 
 def _whole_bucket(place: Place, value: Any) -> Iterator[Item]:
