@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from tabular.cli.export import NAMES
-from tabular.deploy.export import FORMATS
+from tabular.deploy.aws.export import FORMATS as of_aws
+from tabular.deploy.export import FORMATS, VENDOR_FORMATS
 
 HEAVY = ("boto3", "botocore", "azure", "google.cloud", "kubernetes", "pandas", "polars", "sklearn")
 # Ours, and needed by some command, but by no help text.
@@ -48,4 +49,5 @@ def test_a_help_text_waits_for_nothing_heavy(arguments: tuple[str, ...]) -> None
 
 
 def test_formats_of_export_are_named_without_importing_them() -> None:
-    assert tuple(found.name for found in FORMATS) == NAMES
+    assert (*(found.name for found in FORMATS), *VENDOR_FORMATS) == NAMES
+    assert [name for name, whose in VENDOR_FORMATS.items() if "aws" in whose] == list(of_aws)

@@ -175,7 +175,7 @@ def test_overrides_are_looked_at_before_anything_is_planned(
 
 def test_overrides_that_are_right_pass(tmp_path: Path) -> None:
     settings = "{job_timeout: 90, result_retention: 30d, plans: /not/on/this/machine.yaml}"
-    block = f"{{standalone: {{port: 8123, settings: {settings}}}, aws: {{anything: 1}}}}"
+    block = f"{{standalone: {{port: 8123, settings: {settings}}}, gcp: {{anything: 1}}}}"
     (tmp_path / "d.yaml").write_text(f"{SPEC}  overrides: {block}\n", encoding="utf-8")
     checked = run("validate", "d.yaml", home=tmp_path, cwd=tmp_path)
     assert checked.code == 0, checked.err

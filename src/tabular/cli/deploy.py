@@ -197,6 +197,8 @@ def _show_result(status: Status, key: str | None, *, as_json: bool) -> None:
     stdout.print(f"[{style}]{escape(status.target.id)} is {status.state.value}[/]")
     if url:
         stdout.print(f"  API   {url}\n  docs  {url}/docs")
+    elif inside := status.outputs.get("internalUrl"):
+        stdout.print(f"  API   {escape(inside)}, from within its network")
     if key:
         stdout.print(f"  key   {escape(key)}")
         tell("  Keep the key now: it is not shown again.", style="dim")

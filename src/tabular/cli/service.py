@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -18,6 +18,9 @@ from tabular.errors import (
     UnavailableError,
     UsageError,
 )
+
+if TYPE_CHECKING:  # what deploys is imported by the command that does
+    from tabular.deploy.provider import Status
 
 KEY = "INFERLOOP_TABULAR_API_KEY"
 _TIMEOUT = 30.0  # seconds
@@ -41,8 +44,7 @@ def ask(place: Place, method: str, path: str, **query: str) -> Any:
             hint=f"export {KEY}=…; `inferloop-tabular keys create` makes one",
             code="usage.no-key",
         )
-    status = place.find()
-    url = f"{status.outputs.get('url', '')}{path}"
+    url = f"{_address(place.find())}{path}"
     try:
         with httpx.Client(timeout=_TIMEOUT, mounts=DIRECT) as client:
             answer = client.request(
@@ -57,6 +59,22 @@ def ask(place: Place, method: str, path: str, **query: str) -> Any:
     if answer.is_success:
         return answer.json() if answer.content else None
     raise _told(answer, url)
+
+
+def _address(status: Status) -> str:
+    """Where the API is; from within its network, if it has no address outside.
+
+    Raises:
+        UnavailableError: it has none at all.
+    """
+    found = status.outputs.get("url") or status.outputs.get("internalUrl")
+    if not found:
+        raise UnavailableError(
+            "no API runs there",
+            where=status.target.id,
+            hint="`inferloop-tabular status` shows what runs",
+        )
+    return found
 
 
 def _told(answer: httpx.Response, url: str) -> TabularError:

@@ -58,7 +58,8 @@ class Status:
         updated: when the last apply ended or the running one began, UTC.
         spec: the embedded spec, canonical form.
         resources: one for each resource the deployment owns.
-        outputs: addresses and names, never secrets; ``url`` where there is an API.
+        outputs: addresses and names, never secrets; ``url`` where there is an API, or
+            ``internalUrl`` where it answers only within its network.
         detail: why it is degraded or failed, and what is being waited for.
     """
 

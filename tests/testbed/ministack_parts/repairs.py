@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import string
 from collections.abc import Callable
 from typing import Any
 from xml.sax.saxutils import escape
@@ -23,6 +24,7 @@ def install() -> None:
     autoscaling._ACTION_MAP["DescribeAutoScalingGroups"] = _describe_groups
     wrap("AWS::CloudWatch::Alarm", before=_alarm_of_one_metric)
     wrap("AWS::ECS::Service", before=_service_numbers, after=_service_rest)
+    wrap("AWS::SecretsManager::Secret", before=_generated)
     _always_ask_for_capabilities()
     _refuse_unknown_references()
 
@@ -262,6 +264,17 @@ def _service_rest(physical_id: str, old: Properties, new: Properties) -> None:
     if rest and not old:
         where = {"cluster": new.get("Cluster", "default"), "service": physical_id}
         done(ecs._update_service({**where, **camel(rest)}))
+
+
+# --- AWS::SecretsManager::Secret: what a generated password leaves out
+
+
+def _generated(props: Properties) -> Properties:
+    made = props.get("GenerateSecretString")
+    if not made or not made.get("ExcludePunctuation"):
+        return props
+    without = made.get("ExcludeCharacters", "") + string.punctuation
+    return {**props, "GenerateSecretString": {**made, "ExcludeCharacters": without}}
 
 
 # --- The template: capabilities and references are always checked
