@@ -340,14 +340,30 @@ def _modern(listener: Mapping[str, Any]) -> bool:
     return policy.startswith(("ELBSecurityPolicy-TLS13-1-2-", "ELBSecurityPolicy-TLS13-1-3-"))
 
 
+# What data stands on, which AWS deletes only once the data is gone.
+BASES = frozenset(
+    {"AWS::EC2::SecurityGroup", "AWS::EC2::Subnet", "AWS::EC2::VPC", "AWS::RDS::DBParameterGroup",
+     "AWS::RDS::DBSubnetGroup", "AWS::SecretsManager::SecretTargetAttachment"}
+)  # fmt: skip
+# How data outlives the loss of its resource, by what loses it. What stays of a resource that was
+# only just made, when its deployment fails, is an orphan: so "Retain" is no answer for it.
+_OUTLIVING = {
+    "DeletionPolicy": {"RetainExceptOnCreate", "Snapshot"},
+    "UpdateReplacePolicy": {"Retain", "Snapshot"},
+}
+
+
 def kept_data(template: Template) -> Iterator[str]:
     """What holds data outlives its stack and its replacement, however it is deleted."""
     for name, resource in template["Resources"].items():
+        type_ = resource["Type"]
         copy = "SourceDBInstanceIdentifier" in resource["Properties"]
-        marked = resource.get("Metadata", {}).get("InferloopKept")
-        if (resource["Type"] in DATA and not copy) or marked:
-            for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
-                if resource.get(policy) not in ("Retain", "Snapshot"):
+        marked = resource.get("Metadata", {}).get("InferloopKept") and type_ not in BASES
+        if type_ == "AWS::SecretsManager::RotationSchedule":
+            continue  # it cannot be deleted, and goes with its secret
+        if (type_ in DATA and not copy) or marked:
+            for policy, words in _OUTLIVING.items():
+                if resource.get(policy) not in words:
                     yield f"{name}: {policy} is {resource.get(policy)}"
 
 

@@ -136,7 +136,7 @@ def test_a_rule_sees_what_it_is_there_for(
 
 
 @pytest.mark.parametrize("policy", ["DeletionPolicy", "UpdateReplacePolicy"])
-@pytest.mark.parametrize("resource", ["Bucket", "Database", "Key", "BackupVault", "PrivateSubnet1"])
+@pytest.mark.parametrize("resource", ["Bucket", "Database", "Key", "BackupVault", "SecretKey"])
 def test_data_without_a_guard_is_seen(resource: str, policy: str) -> None:
     template = copy.deepcopy(dict(matrix.stack("fargate").template))
     template["Resources"][resource][policy] = "Delete"

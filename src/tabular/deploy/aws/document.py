@@ -16,6 +16,11 @@ Part = dict[str, Document]
 
 # Marks a resource that holds data, or that data stands on; see `resource`.
 KEPT = "InferloopKept"
+# Of what CloudFormation does when a resource leaves its stack: what was only just made when its own
+# deployment failed is no data yet and goes, or every failed attempt would leave a bucket and a key
+# that nobody owns. For a replaced one there is no such word.
+_LEAVING = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
+_SNAPSHOT = {"DeletionPolicy": "Snapshot", "UpdateReplacePolicy": "Snapshot"}
 
 
 def resource(
@@ -25,6 +30,7 @@ def resource(
     depends_on: Sequence[str] = (),
     kept: bool = False,
     snapshot: bool = False,
+    base: bool = False,
     **attributes: Any,
 ) -> Document:
     """One resource.
@@ -33,9 +39,11 @@ def resource(
         type_: e.g. ``AWS::S3::Bucket``.
         properties: as the vendor names them; entries that are None are left out.
         depends_on: logical ids that must be there first and that no property refers to.
-        kept: it holds data, or data stands on it: a destroy without ``--delete-data`` leaves it,
-            and so does whoever deletes the stack or the resource past us.
+        kept: it holds data: a destroy without ``--delete-data`` leaves it, and so does whoever
+            deletes the stack or the resource past us.
         snapshot: as ``kept``, for types of which AWS makes a last snapshot instead.
+        base: data stands on it: a destroy without ``--delete-data`` leaves it. AWS itself refuses
+            to delete it as long as the data is there, and afterwards it is only in the way.
         attributes: further ones, e.g. ``UpdatePolicy``.
     """
     document: Document = {
@@ -45,8 +53,8 @@ def resource(
     if depends_on:
         document["DependsOn"] = sorted(depends_on)
     if kept or snapshot:
-        policy = "Snapshot" if snapshot else "Retain"
-        document |= {"DeletionPolicy": policy, "UpdateReplacePolicy": policy}
+        document |= _SNAPSHOT if snapshot else _LEAVING
+    if kept or snapshot or base:
         document["Metadata"] = {KEPT: True}
     return document | attributes
 

@@ -17,6 +17,9 @@ _GUARDS: Mapping[str, Mapping[str, Any]] = {
     "AWS::RDS::DBInstance": {"DeletionProtection": False},
 }
 _DELETE = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+# What cannot be deleted by itself and goes with what it belongs to: of a secret that RDS made
+# nobody may turn off the rotation.
+_ATTACHED = frozenset({"AWS::SecretsManager::RotationSchedule"})
 
 
 def kept(template: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def deletable(template: Mapping[str, Any]) -> dict[str, Any]:
     """
     remaining = kept(template)
     resources = {
-        name: {**one, **_DELETE, "Properties": {**one["Properties"], **_guards(one)}}
+        name: {**one, **_policies(one), "Properties": {**one["Properties"], **_guards(one)}}
         for name, one in remaining["Resources"].items()
     }
     description = {"Type": "AWS::SSM::Parameter",
@@ -88,6 +91,10 @@ def _in_text(item: Any) -> Iterator[str]:
 
 def _is_kept(resource: Mapping[str, Any]) -> bool:
     return bool(resource.get("Metadata", {}).get(KEPT))
+
+
+def _policies(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {} if resource["Type"] in _ATTACHED else _DELETE
 
 
 def _guards(resource: Mapping[str, Any]) -> Mapping[str, Any]:

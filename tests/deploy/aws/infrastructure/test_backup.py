@@ -71,7 +71,7 @@ def test_the_vault_is_encrypted_with_the_deployments_key_and_outlives_it() -> No
     assert vault["Properties"]["EncryptionKeyArn"] == {"Fn::GetAtt": ["Key", "Arn"]}
     kept = {name for name, one in made.items() if one.get("Metadata", {}).get(KEPT)}
     assert kept == {"BackupVault", "BackupRole"}
-    assert {made[name]["DeletionPolicy"] for name in kept} == {"Retain"}
+    assert {made[name]["DeletionPolicy"] for name in kept} == {"RetainExceptOnCreate"}
 
 
 @pytest.mark.parametrize(

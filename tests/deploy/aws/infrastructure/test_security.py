@@ -65,7 +65,7 @@ def test_the_key_rotates_and_a_deletion_can_be_taken_back_for_longer_in_producti
     key = made(environment="production")["Key"]
     assert key["Properties"]["EnableKeyRotation"] is True
     assert key["Properties"]["PendingWindowInDays"] == 30
-    assert key["DeletionPolicy"] == "Retain"
+    assert key["DeletionPolicy"] == "RetainExceptOnCreate"
     assert made()["Key"]["Properties"]["PendingWindowInDays"] == 7
 
 
@@ -146,7 +146,7 @@ def test_generated_secrets_need_no_escape_anywhere_and_are_encrypted_with_the_ke
             "ExcludePunctuation": True,
         }
         assert properties["KmsKeyId"] == {"Fn::GetAtt": ["Key", "Arn"]}
-    assert found["SecretKey"]["DeletionPolicy"] == "Retain"
+    assert found["SecretKey"]["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 @pytest.mark.parametrize("name", ["lambda", "batch"])

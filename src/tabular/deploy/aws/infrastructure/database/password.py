@@ -47,7 +47,7 @@ def resources(wanted: Wanted) -> Part:
                 "TargetId": ref("Database"),
                 "TargetType": "AWS::RDS::DBInstance",
             },
-            kept=True,
+            base=True,
         ),
     }
 
@@ -85,7 +85,8 @@ def _rotation(wanted: Wanted) -> Document:
             where="spec.database.password_rotation",
             hint="leave out this, or spec.database.read_replicas",
         )
-    # Kept with the database: RDS lets nobody turn off the changing of a password that it made.
+    # It stays as long as the database, and is never deleted before: RDS lets nobody turn off the
+    # changing of a password that it made, and takes the secret away with the database.
     return resource(
         "AWS::SecretsManager::RotationSchedule",
         {
@@ -93,7 +94,9 @@ def _rotation(wanted: Wanted) -> Document:
             "RotationRules": {"AutomaticallyAfterDays": _days(database.password_rotation)},
             "RotateImmediatelyOnUpdate": False,
         },
-        kept=True,
+        base=True,
+        DeletionPolicy="Retain",
+        UpdateReplacePolicy="Retain",
     )
 
 

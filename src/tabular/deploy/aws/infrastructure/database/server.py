@@ -23,7 +23,7 @@ def resources(wanted: Wanted, engine: str) -> Part:
                 "DBSubnetGroupDescription": "Private subnets.",
                 "SubnetIds": wanted.private_subnets,
             },
-            kept=True,
+            base=True,
         ),
         "DatabaseParameterGroup": resource(
             "AWS::RDS::DBParameterGroup",
@@ -32,7 +32,7 @@ def resources(wanted: Wanted, engine: str) -> Part:
                 "Family": words.family(wanted, engine),
                 "Parameters": words.ENGINES[engine].tls,
             },
-            kept=True,
+            base=True,
         ),
         "Database": _server(wanted, engine),
         **{name: _replica(wanted) for name in replica_names(wanted)},

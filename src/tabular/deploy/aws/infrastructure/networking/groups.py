@@ -31,7 +31,7 @@ def groups(wanted: Wanted) -> Part:
         part |= _load_balancer(wanted)
     if wanted.database_engine is not None:
         part["DatabaseSecurityGroup"] = _group(
-            wanted, "The database; lets in the service.", [_NOWHERE], kept=True
+            wanted, "The database; lets in the service.", [_NOWHERE], base=True
         )
         part |= _way("Database", DATABASE_PORTS[wanted.database_engine])
     if wanted.cache_engine is not None:
@@ -156,7 +156,7 @@ def _group(
     egress: list[Any],
     *,
     ingress: list[Any] | None = None,
-    kept: bool = False,
+    base: bool = False,
 ) -> Document:
     return resource(
         "AWS::EC2::SecurityGroup",
@@ -166,7 +166,7 @@ def _group(
             "SecurityGroupIngress": ingress,
             "SecurityGroupEgress": egress,
         },
-        kept=kept,
+        base=base,
     )
 
 

@@ -40,7 +40,7 @@ def vpc(wanted: Wanted) -> Part:
                 "EnableDnsSupport": True,
                 "EnableDnsHostnames": True,
             },
-            kept=_kept(wanted),
+            base=_base(wanted),
         ),
         "InternetGateway": resource("AWS::EC2::InternetGateway", {}),
         "VpcGatewayAttachment": resource(
@@ -104,7 +104,7 @@ def _larger(zones: int) -> str:
     return f"a /{_SMALLEST_SUBNET - bits} or larger, such as {DEFAULT_CIDR}"
 
 
-def _kept(wanted: Wanted) -> bool:
+def _base(wanted: Wanted) -> bool:
     """Whether a database stands in it, which outlives a destroy."""
     return wanted.database_engine is not None
 
@@ -113,12 +113,12 @@ def _subnets(wanted: Wanted) -> Part:
     private, public = subnet_cidrs(wanted)
     part: Part = {}
     for number in wanted.zone_numbers:
-        part[f"PublicSubnet{number}"] = _subnet(number, public[number - 1], kept=False)
-        part[f"PrivateSubnet{number}"] = _subnet(number, private[number - 1], kept=_kept(wanted))
+        part[f"PublicSubnet{number}"] = _subnet(number, public[number - 1], base=False)
+        part[f"PrivateSubnet{number}"] = _subnet(number, private[number - 1], base=_base(wanted))
     return part
 
 
-def _subnet(number: int, addresses: str, *, kept: bool) -> Document:
+def _subnet(number: int, addresses: str, *, base: bool) -> Document:
     return resource(
         "AWS::EC2::Subnet",
         {
@@ -127,7 +127,7 @@ def _subnet(number: int, addresses: str, *, kept: bool) -> Document:
             "AvailabilityZone": zone(number - 1),
             "MapPublicIpOnLaunch": False,
         },
-        kept=kept,
+        base=base,
     )
 
 
