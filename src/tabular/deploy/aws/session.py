@@ -15,6 +15,7 @@ from typing import Any
 
 from tabular.errors import (
     ForbiddenError,
+    IntegrityError,
     PreflightError,
     TabularError,
     UnavailableError,
@@ -210,10 +211,12 @@ def explained(doing: str) -> Iterator[None]:
         PreflightError: no credentials, expired or wrong ones.
         ForbiddenError: right ones without the permission.
         UnavailableError: AWS throttles, is down, or cannot be reached.
+        IntegrityError: an answer came back garbled or cut short.
         UsageError: a profile that does not exist.
     """
     errors = require("botocore.exceptions", extra="aws", needed_by=_NEEDS)
     parsers = require("botocore.parsers", extra="aws", needed_by=_NEEDS)
+    streams = require("urllib3.exceptions", extra="aws", needed_by=_NEEDS)
     try:
         yield
     except errors.ClientError as error:
@@ -248,6 +251,7 @@ def explained(doing: str) -> Iterator[None]:
         errors.IncompleteReadError,
         errors.ChecksumError,
         errors.FlexibleChecksumError,
+        streams.HTTPError,  # of a body that is read piece by piece, which boto3 lets through
     ) as error:
         raise _garbled(doing, str(error)) from error
     except errors.BotoCoreError as error:
@@ -258,7 +262,7 @@ def _require_whole(http_response: Any, model: Any, **_: Any) -> None:
     """Refuse JSON that was cut short: boto3 would take it for an answer that says nothing.
 
     Raises:
-        UnavailableError: it was.
+        IntegrityError: it was.
     """
     body = b"" if model.has_streaming_output else http_response.content
     in_json = "json" in model.service_model.metadata["protocol"]
@@ -270,8 +274,8 @@ def _require_whole(http_response: Any, model: Any, **_: Any) -> None:
             raise _garbled(doing, str(error)) from error
 
 
-def _garbled(doing: str, why: str) -> UnavailableError:
-    return UnavailableError(
+def _garbled(doing: str, why: str) -> IntegrityError:
+    return IntegrityError(
         f"an answer of AWS came back garbled: {why[:200]}",
         where=doing,
         hint="run the command again; it goes on where it was",
