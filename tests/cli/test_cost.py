@@ -52,15 +52,17 @@ def test_the_table_ends_with_the_sum(file: Path, tmp_path: Path) -> None:
 def test_what_has_no_price_is_named_and_the_sum_is_a_lower_bound(
     file: Path, tmp_path: Path
 ) -> None:
-    flags = ("--region", "eu-central-1", "--set", "spec.database.instance_class=db.m5.large")
+    flags = ("--region", "eu-central-1", "--set", "spec.database.instance_class=db.x2g.large")
     answer = run("cost", "estimate", str(file), *flags, home=tmp_path)
     assert answer.code == 0, answer.err
-    assert "Database: no database class postgres/db.m5.large is known in eu-central-1" in answer.out
+    assert (
+        "Database: no database class postgres/db.x2g.large is known in eu-central-1" in answer.out
+    )
     assert "at least $" in answer.out
     assert "--live-prices" in answer.err
     told = run("cost", "estimate", str(file), *flags, "--json", home=tmp_path).json
     assert "Database" in told["monthly_cost"]["unpriced"]
-    assert "db.m5.large" in told["monthly_cost"]["reasons"]["Database"]
+    assert "db.x2g.large" in told["monthly_cost"]["reasons"]["Database"]
 
 
 def test_hardware_of_ones_own_has_no_price_list(tmp_path: Path) -> None:

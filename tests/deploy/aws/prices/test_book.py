@@ -169,17 +169,7 @@ def test_without_a_price_list_nothing_is_zero(type_: str) -> None:
 def test_each_kind_of_thing_has_a_price_in_each_region(type_: str, region: str) -> None:
     resources = EXAMPLES[type_]
     found = AwsPrices().price(resources[0], stack(*resources, region=region))
-    gaps = {
-        # Known gaps of the shipped list: `--live-prices` fills the first, the second is ours.
-        ("AWS::ElastiCache::ReplicationGroup", "eu-west-1"),
-        ("AWS::ElastiCache::ReplicationGroup", "eu-central-1"),
-        ("AWS::ElastiCache::ReplicationGroup", "ap-southeast-1"),
-        ("AWS::ElastiCache::ReplicationGroup", "ap-south-1"),
-        ("AWS::Backup::BackupVault", "eu-central-1"),
-        ("AWS::Backup::BackupVault", "ap-northeast-1"),
-        ("AWS::Backup::BackupVault", "ap-south-1"),
-    }
-    assert isinstance(found, Unpriced) == ((type_, region) in gaps)
+    assert not isinstance(found, Unpriced), found
 
 
 def by_words(found: list[LineItem]) -> dict[str, Decimal]:

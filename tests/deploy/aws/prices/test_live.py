@@ -192,6 +192,13 @@ def test_fargate_is_told_from_spot_arm_and_windows_over_pages(api: Api, tmp_path
         ("ebs", "gp3_mibps", "AmazonEC2",
          {"volumeApiName": "gp3", "productFamily": "Provisioned Throughput"},
          "EU-EBS:VolumeP-Throughput.gp3", ["45.056"], "0.044"),
+        ("fargate", "disk_gb", "AmazonECS", {"productFamily": "Compute"},
+         "EU-Fargate-EphemeralStorage-GB-Hours", ["0.000122"], "0.000122"),
+        ("rds_storage", "backup_gb", "AmazonRDS",
+         {"productFamily": "Storage Snapshot", "databaseEngine": "PostgreSQL"},
+         "EU-RDS:ChargedBackupUsage", ["0.095"], "0.095"),
+        ("s3", "backup_gb", "AWSBackup", {"productFamily": "AWS Backup Storage"},
+         "EU-WarmStorage-ByteHrs-S3", ["0.05"], "0.05"),
     ],
 )  # fmt: skip
 def test_each_kind_is_asked_for_by_its_own_names(

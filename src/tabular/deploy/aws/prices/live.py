@@ -1,8 +1,8 @@
 """Unit prices as AWS's own price list has them today: the Pricing API, remembered for some days.
 
 Only what makes most of a bill is asked for: instances, disks, Fargate, databases, caches, load
-balancers, NAT gateways. The rest comes from the shipped list. The API answers in one region for all
-of them and needs credentials, but no right except ``pricing:GetProducts``.
+balancers, NAT gateways, and copies of data. The rest comes from the shipped list. The API answers
+in one region for all of them and needs credentials, but no right except ``pricing:GetProducts``.
 """
 
 from __future__ import annotations
@@ -107,6 +107,9 @@ _FIXED: Mapping[tuple[str, str], Query] = {
         "AmazonECS", {"productFamily": "Compute"}, r"Fargate-vCPU-Hours:perCPU"
     ),
     ("fargate", "gb"): Query("AmazonECS", {"productFamily": "Compute"}, r"Fargate-GB-Hours"),
+    ("fargate", "disk_gb"): Query(
+        "AmazonECS", {"productFamily": "Compute"}, r"Fargate-EphemeralStorage-GB-Hours"
+    ),
     ("alb", "hour"): _balancer(r"LoadBalancerUsage"),
     ("alb", "lcu"): _balancer(r"LCUUsage"),
     ("nat", "hour"): Query("AmazonEC2", {"productFamily": "NAT Gateway"}, r"NatGateway-Hours"),
@@ -120,6 +123,14 @@ _FIXED: Mapping[tuple[str, str], Query] = {
             "deploymentOption": "Single-AZ",
         },
         r"RDS:GP3-Storage",
+    ),
+    ("rds_storage", "backup_gb"): Query(
+        "AmazonRDS",
+        {"productFamily": "Storage Snapshot", "databaseEngine": "PostgreSQL"},
+        r"RDS:ChargedBackupUsage",
+    ),
+    ("s3", "backup_gb"): Query(
+        "AWSBackup", {"productFamily": "AWS Backup Storage"}, r"WarmStorage-ByteHrs-S3"
     ),
 }
 
