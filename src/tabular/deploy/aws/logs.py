@@ -12,6 +12,7 @@ from tabular.deploy.aws.stacks import Found, Stacks
 from tabular.deploy.events import utc_now
 from tabular.deploy.provider import LogLine
 from tabular.deploy.target import Target
+from tabular.errors import NotFoundError
 
 _COMPONENTS = {
     "ApiLogGroup": "api",
@@ -23,7 +24,10 @@ _PAUSE = 2.0  # seconds
 # Lines come to CloudWatch with a delay and not in order: so much is read once more.
 _OVERLAP = timedelta(seconds=30)
 _REMEMBERED = 100_000  # ids of lines that were shown
-_WINDOWS = (timedelta(minutes=10), timedelta(hours=2), timedelta(days=1), timedelta(days=14))
+# How far back the last lines are looked for; the first holds what a follower reads once more.
+_WINDOWS = (
+    _OVERLAP, timedelta(minutes=10), timedelta(hours=2), timedelta(days=1), timedelta(days=14),
+)  # fmt: skip
 
 
 class Logs:
@@ -50,28 +54,34 @@ class Logs:
         self._clock = clock
 
     def read(self, found: Found, target: Target, *, follow: bool, tail: int) -> Iterator[LogLine]:
-        """The last ``tail`` lines of each log group, then new ones if ``follow``."""
+        """The last ``tail`` lines of each log group, then new ones if ``follow``.
+
+        Raises:
+            NotFoundError: there are no logs, or somebody deleted a log group.
+        """
         region = target.region or ""
         client = self._session.client("logs", region)
         groups = self._groups(found, region)
         begun = self._clock()
-        lines = [
-            line
-            for name, group in groups.items()
-            for line in _last(client, name, group, begun, tail)
-        ]
+        lines: list[LogLine] = []
+        seen: dict[str, None] = {}
+        for name, group in groups.items():
+            events = _last(client, group, begun, tail)
+            seen |= {event["eventId"]: None for event in events}
+            lines += [_line(name, event) for event in events[max(0, len(events) - tail) :]]
         yield from sorted(lines, key=lambda line: (line.time or begun, line.component))
         if follow:
-            yield from self._new(client, groups, begun)
+            yield from self._new(client, groups, begun, seen)
 
-    def _new(self, client: Any, groups: Mapping[str, str], begun: datetime) -> Iterator[LogLine]:
+    def _new(
+        self, client: Any, groups: Mapping[str, str], since: datetime, seen: dict[str, None]
+    ) -> Iterator[LogLine]:
         """Lines from a moment on, each once, whenever it arrives within the overlap."""
-        since, seen = begun, dict[str, None]()
         while True:
             self._sleep(_PAUSE)
             now = self._clock()
             for name, group in groups.items():
-                for raw in _events(client, group, max(begun, since - _OVERLAP)):
+                for raw in _events(client, group, since - _OVERLAP):
                     if raw["eventId"] not in seen:
                         seen[raw["eventId"]] = None
                         yield _line(name, raw)
@@ -81,29 +91,46 @@ class Logs:
 
     def _groups(self, found: Found, region: str) -> dict[str, str]:
         """Names of the log groups, by component."""
-        return {
+        groups = {
             _COMPONENTS[one["LogicalResourceId"]]: one["PhysicalResourceId"]
             for one in self._stacks.resources(found, region)
             if one["LogicalResourceId"] in _COMPONENTS and one.get("PhysicalResourceId")
         }
+        if not groups:
+            raise NotFoundError(
+                f"nothing that writes logs is there: the stack is {found.status}",
+                where=found.id,
+                hint="`inferloop-tabular status` shows what is there",
+                code="not-found.logs",
+            )
+        return groups
 
 
-def _last(client: Any, name: str, group: str, now: datetime, tail: int) -> list[LogLine]:
-    """The last lines; CloudWatch can only be asked from a time on, so ever longer ago."""
-    found: list[LogLine] = []
+def _last(client: Any, group: str, now: datetime, tail: int) -> list[Mapping[str, Any]]:
+    """At least the last lines; CloudWatch can be asked from a time on, so ever longer ago."""
+    found: list[Mapping[str, Any]] = []
     for window in _WINDOWS:
-        found = [_line(name, raw) for raw in _events(client, group, now - window)]
+        found = _events(client, group, now - window)
         if len(found) >= tail:
             break
-    return found[-tail:] if tail else []
+    return found
 
 
 def _events(client: Any, group: str, since: datetime) -> list[Mapping[str, Any]]:
+    """Events from a time on, in the order of time."""
     with explained("logs:FilterLogEvents"):
         pages = client.get_paginator("filter_log_events").paginate(
             logGroupName=group, startTime=max(0, int(since.timestamp() * 1000))
         )
-        return [event for page in pages for event in page["events"]]
+        try:
+            found = [event for page in pages for event in page["events"]]
+        except client.exceptions.ResourceNotFoundException as error:
+            raise NotFoundError(
+                f"the log group {group} is gone",
+                hint="somebody deleted it: `inferloop-tabular drift` shows what else is missing",
+                code="not-found.logs",
+            ) from error
+    return sorted(found, key=lambda event: event["timestamp"])
 
 
 def stream_lines(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +155,7 @@ class Session:
                 endpoint_url=self._access.endpoint_url,
                 config=config,
             )
-        client.meta.events.register("after-call", _require_whole)
+        client.meta.events.register("before-parse", _require_whole)
         return client
 
     @functools.cached_property
@@ -258,20 +258,19 @@ def explained(doing: str) -> Iterator[None]:
         raise PreflightError(f"{error}", where=doing, hint="`aws configure list`") from error
 
 
-def _require_whole(http_response: Any, model: Any, **_: Any) -> None:
+def _require_whole(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
     """Refuse JSON that was cut short: boto3 would take it for an answer that says nothing.
 
     Raises:
         IntegrityError: it was.
     """
-    body = b"" if model.has_streaming_output else http_response.content
-    in_json = "json" in model.service_model.metadata["protocol"]
-    if in_json and body and http_response.status_code < _ERRORS:
+    service = operation_model.service_model
+    in_json = "json" in service.resolved_protocol and not operation_model.has_streaming_output
+    if in_json and response_dict["body"] and response_dict["status_code"] < _ERRORS:
         try:
-            json.loads(body)
+            json.loads(response_dict["body"])
         except ValueError as error:
-            doing = f"{model.service_model.service_name}:{model.name}"
-            raise _garbled(doing, str(error)) from error
+            raise _garbled(f"{service.service_name}:{operation_model.name}", str(error)) from error
 
 
 def _garbled(doing: str, why: str) -> IntegrityError:
