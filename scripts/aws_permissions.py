@@ -9,7 +9,9 @@ linter brings them. Run it after a new type or a new release of the linter:
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cfnlint
 
@@ -17,27 +19,52 @@ from tabular.deploy.aws.tags import KNOWN
 
 REGION = "us-east-1"
 OUT = Path(__file__).resolve().parents[1] / "src/tabular/deploy/aws/permissions.json"
+DATA = Path(cfnlint.__file__).parent / "data"
 # What the handlers name for properties that none of our resources has.
 UNUSED = frozenset(
-    {"s3tables", "vpc-lattice", "managed-fleets", "firehose", "cognito-idp", "kafka", "redshift"}
-)
+    {"acm-pca", "amplify", "apigateway", "apprunner", "appsync", "bedrock-agentcore", "cognito-idp",
+     "docdb-elastic", "eks", "elasticfilesystem", "firehose", "kafka", "managed-fleets", "payments",
+     "redshift", "redshift-serverless", "route53-recovery-control-config", "s3files", "s3tables",
+     "vpc-lattice"}
+)  # fmt: skip
+# What they name too widely: this is what a launch template's image and instance types are read by.
+NARROWED = {
+    "ec2:Get*": ("ec2:GetInstanceTypesFromInstanceRequirements", "ec2:GetLaunchTemplateData"),
+    "ssm:Get*": ("ssm:GetParameter", "ssm:GetParameters"),
+}
 
 
 def permissions() -> dict[str, list[str]]:
     """Actions of making, reading, changing and deleting, by type."""
-    schemas = Path(cfnlint.__file__).parent / "data" / "schemas"
-    index = json.loads((schemas / "providers" / f"{REGION}.json").read_text("utf-8"))
-    found: dict[str, list[str]] = {}
+    index = _read("schemas", "providers", f"{REGION}.json")
+    known = _read("AdditionalSpecs", "Policies.json")
+    found: dict[str, set[str]] = {}
     for type_ in sorted(KNOWN):
-        schema = json.loads((schemas / "resources" / f"{index[type_]}.json").read_text("utf-8"))
-        actions = {
+        schema = _read("schemas", "resources", f"{index[type_]}.json")
+        said = {
             action
             for verb, handler in schema["handlers"].items()
             if verb != "list"
             for action in handler.get("permissions", ())
-            if action.partition(":")[0] not in UNUSED
         }
-        found[type_] = sorted(actions)
+        found[type_] = set(_usable(said, known))
+    # IAM makes no difference between small letters and capitals, but a policy has little room.
+    spelled = {one.lower(): one for one in sorted(set().union(*found.values()))}
+    return {type_: sorted({spelled[one.lower()] for one in some}) for type_, some in found.items()}
+
+
+def _usable(said: Iterable[str], known: Mapping[str, Any]) -> Iterator[str]:
+    """The actions that IAM knows, of services that we make use of."""
+    for action in said:
+        for one in NARROWED.get(action, (action,)):
+            service, _, name = one.partition(":")
+            actions = known.get(service.lower(), {}).get("Actions", {})
+            if service.lower() not in UNUSED and (name.endswith("*") or name.lower() in actions):
+                yield f"{service.lower()}:{name}"
+
+
+def _read(*path: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(DATA.joinpath(*path).read_text("utf-8"))
     return found
 
 

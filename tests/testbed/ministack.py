@@ -54,10 +54,13 @@ class MiniStack:
     port: int
     pid: int
     folder: Path
+    certificate: Path | None = None
 
     @property
     def url(self) -> str:
         """The endpoint of every service."""
+        if self.certificate is not None:
+            return f"https://localhost:{self.port}"
         return f"http://127.0.0.1:{self.port}"
 
     def environment(self, account: str = ACCOUNT, region: str = REGION) -> dict[str, str]:
@@ -82,6 +85,7 @@ class MiniStack:
             endpoint_url=self.url,
             aws_access_key_id=account,
             aws_secret_access_key=SECRET,
+            verify=None if self.certificate is None else str(self.certificate),
         )
 
     def reset(self) -> None:
@@ -93,11 +97,17 @@ class MiniStack:
 
 @contextlib.contextmanager
 def ministack_server(
-    folder: Path, *, auth: bool = False, port: int | None = None, jobs: Path | None = None
+    folder: Path,
+    *,
+    auth: bool = False,
+    port: int | None = None,
+    jobs: Path | None = None,
+    tls: tuple[Path, Path] | None = None,
 ) -> Iterator[MiniStack]:
     """Run the emulator for the time of the block; it keeps nothing.
 
-    With `auth`, signatures, IAM policies and the CAPABILITY_IAM acknowledgement are checked. With
+    With `auth`, signatures, IAM policies and the CAPABILITY_IAM acknowledgement are checked; a
+    bucket that takes nothing without TLS then needs `tls`, a certificate and its key. With
     `jobs`, Batch runs its jobs, and that program is what they call ``python``.
     """
     port = free_port() if port is None else port
@@ -114,7 +124,9 @@ def ministack_server(
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    if tls is not None:
+        env |= {"USE_SSL": "1", "MINISTACK_SSL_CERT": str(tls[0]), "MINISTACK_SSL_KEY": str(tls[1])}
     command = [venv(PINNED) / "python", _SERVER]
     with running(command, log=folder / "ministack.log", env=env) as process:
         wait_for_port(port)
-        yield MiniStack(port=port, pid=process.pid, folder=folder)
+        yield MiniStack(port, process.pid, folder, None if tls is None else tls[0])

@@ -101,7 +101,7 @@ class ChangeSets:
         if page["Status"] == "CREATE_COMPLETE":
             changes = tuple(self._changes(client, page))
             return ChangeSet(page["ChangeSetId"], page["StackId"], changes)
-        self.drop(page["ChangeSetId"], region)
+        self.drop(page["StackId"], page["ChangeSetId"], region)
         reason = page.get("StatusReason") or page["Status"]
         if any(word in reason for word in _NOTHING):
             return None
@@ -126,6 +126,8 @@ class ChangeSets:
         with explained("cloudformation:ExecuteChangeSet"):
             try:
                 client.execute_change_set(
+                    # Rights are about the stack, so it is named beside its change set.
+                    StackName=change_set.stack_id,
                     ChangeSetName=change_set.id,
                     DisableRollback=keep_failed,
                     # What a failed operation made new holds no data yet, and would be an orphan.
@@ -139,12 +141,12 @@ class ChangeSets:
                 if not self._stacks.heard(change_set.stack_id, region, token):
                     raise _overtaken(change_set.stack_id, error) from error
 
-    def drop(self, change_set_id: str, region: str) -> None:
+    def drop(self, stack_id: str, change_set_id: str, region: str) -> None:
         """Delete it; one that is gone is no error."""
         client = self._stacks.client(region)
         with explained("cloudformation:DeleteChangeSet"):
             try:
-                client.delete_change_set(ChangeSetName=change_set_id)
+                client.delete_change_set(StackName=stack_id, ChangeSetName=change_set_id)
             except client.exceptions.ClientError as error:
                 if code_of(error) not in _UNFIT:
                     raise
@@ -207,6 +209,7 @@ class ChangeSets:
                 return
             with explained("cloudformation:DescribeChangeSet"):
                 page = client.describe_change_set(
+                    StackName=page["StackId"],
                     ChangeSetName=page["ChangeSetId"],
                     IncludePropertyValues=True,
                     NextToken=page["NextToken"],
@@ -221,7 +224,7 @@ class ChangeSets:
         for one in found:
             if one["ChangeSetName"].startswith(PREFIX) and one["CreationTime"] < before:
                 with explained("cloudformation:DeleteChangeSet"):
-                    client.delete_change_set(ChangeSetName=one["ChangeSetId"])
+                    client.delete_change_set(StackName=stack, ChangeSetName=one["ChangeSetId"])
 
 
 def _not_made(stack: str, error: Exception) -> TabularError:

@@ -20,8 +20,8 @@ from tabular.deploy.aws.document import index
 from tabular.deploy.aws.drift import Drifts
 from tabular.deploy.aws.emptying import Emptier
 from tabular.deploy.aws.follow import PAUSE, Follower, Heard
-from tabular.deploy.aws.identities import identities
 from tabular.deploy.aws.health import Health
+from tabular.deploy.aws.identities import identities
 from tabular.deploy.aws.judging import require_applied, require_plannable
 from tabular.deploy.aws.logs import Logs
 from tabular.deploy.aws.operations import Operations
@@ -107,7 +107,7 @@ class CloudFormationEngine:
         change_set = self._made(found, stack)
         if change_set is None:
             return Plan(stack, nothing_new(stack.resources), basis)
-        self._change_sets.drop(change_set.id, stack.target.region or "")
+        self._change_sets.drop(change_set.stack_id, change_set.id, stack.target.region or "")
         return Plan(stack, planned(found.template, stack.resources, change_set.changes), basis)
 
     def apply(self, plan: Plan) -> Iterator[Event]:

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from tabular.deploy.aws.compile import REPOSITORY
 from tabular.deploy.aws.document import policy
 from tabular.deploy.aws.stacks import PREFIX
 
@@ -36,11 +37,18 @@ _LOOKS = (
     "batch:DescribeComputeEnvironments", "batch:DescribeJobQueues",
     "cloudformation:DescribeStackDriftDetectionStatus", "cloudformation:ListStacks",
     "ec2:DescribeAvailabilityZones", "ec2:DescribeInstanceTypeOfferings",
-    "ecr:DescribeImages", "ecs:DescribeServices", "elasticache:DescribeReplicationGroups",
-    "elasticloadbalancing:DescribeTargetHealth", "lambda:GetFunctionConfiguration",
-    "rds:DescribeDBInstances", "rds:DescribeOrderableDBInstanceOptions",
-    "sqs:GetQueueAttributes", "sts:GetCallerIdentity",
+    "ec2:DescribeSecurityGroupRules", "ecr:GetAuthorizationToken", "ecs:DescribeServices",
+    "elasticache:DescribeReplicationGroups", "elasticloadbalancing:DescribeTargetHealth",
+    "lambda:GetFunctionConfiguration", "pricing:GetProducts", "rds:DescribeDBInstances",
+    "rds:DescribeOrderableDBInstanceOptions", "sqs:GetQueueAttributes", "sts:GetCallerIdentity",
 )  # fmt: skip
+# Reading and pushing the image; a function of Lambda has its repository opened to Lambda.
+_IMAGE = (
+    "BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "CreateRepository",
+    "DescribeImages", "DescribeRepositories", "GetDownloadUrlForLayer", "GetRepositoryPolicy",
+    "InitiateLayerUpload", "PutImage", "SetRepositoryPolicy", "UploadLayerPart",
+)  # fmt: skip
+_JOB_QUEUE = "AWS::Batch::JobQueue"
 
 
 @cache
@@ -55,11 +63,11 @@ def policies(types: Collection[str]) -> list[dict[str, Any]]:
 
     Each is small enough for a managed policy of IAM.
     """
-    statements = [*_direct(), *_on_behalf({a for type_ in types for a in handlers()[type_]})]
+    statements = [*_direct(types), *_on_behalf({a for type_ in types for a in handlers()[type_]})]
     return [policy(*some) for some in _packed(statements)]
 
 
-def _direct() -> Iterator[dict[str, Any]]:
+def _direct(types: Collection[str]) -> Iterator[dict[str, Any]]:
     """What this tool asks AWS itself."""
     stacks = f"arn:aws:cloudformation:*:*:stack/{PREFIX}*/*"
     yield _allow("Stacks", (f"cloudformation:{one}" for one in _STACK), stacks)
@@ -70,11 +78,24 @@ def _direct() -> Iterator[dict[str, Any]]:
     data = f"arn:aws:s3:::{PREFIX}*"
     emptying = ("DeleteObject", "DeleteObjectVersion", "ListBucketVersions")
     yield _allow("DeleteData", (f"s3:{one}" for one in emptying), [data, f"{data}/*"])
-    copies = ("backup:ListRecoveryPointsByBackupVault", "backup:DeleteRecoveryPoint")
-    yield _allow("DeleteCopies", copies, "*", Condition=_OURS)
+    vaults = f"arn:aws:backup:*:*:backup-vault:{PREFIX}*"
+    yield _allow("Copies", ["backup:ListRecoveryPointsByBackupVault"], vaults)
+    # A copy has the name of no deployment, but the tags of what it was made of.
+    yield _allow("DeleteCopies", ["backup:DeleteRecoveryPoint"], "*", Condition=_OURS)
     yield _allow("Logs", ["logs:FilterLogEvents"], "*", Condition=_OURS)
     yield _allow("FirstKey", ["secretsmanager:GetSecretValue"], "*", Condition=_OURS)
     yield _allow("ReadFirstKey", ["kms:Decrypt"], "*", Condition=_OURS)
+    repository = f"arn:aws:ecr:*:*:repository/{REPOSITORY}"
+    yield _allow("Image", (f"ecr:{one}" for one in _IMAGE), repository)
+    if _JOB_QUEUE in types:
+        yield from _jobs()
+
+
+def _jobs() -> Iterator[dict[str, Any]]:
+    """What `jobs` asks of Batch."""
+    changing = ("batch:SubmitJob", "batch:TerminateJob", "logs:GetLogEvents")
+    yield _allow("Jobs", changing, "*", Condition=_OURS)
+    yield _allow("JobLooks", ("batch:DescribeJobs", "batch:ListJobs"), "*")
 
 
 def _on_behalf(actions: set[str]) -> Iterator[dict[str, Any]]:
