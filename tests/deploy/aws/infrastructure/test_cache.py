@@ -28,6 +28,13 @@ def test_everything_in_it_and_on_its_way_is_encrypted_and_asks_for_a_token() -> 
     assert found["AuthToken"] == {"Fn::Sub": "{{resolve:secretsmanager:${CacheSecret}}}"}
 
 
+def test_redis_before_7_is_not_told_a_mode_which_it_refuses() -> None:
+    found = group(type="redis", version="6.2")
+    assert found["TransitEncryptionEnabled"] is True  # which then takes nothing else
+    assert "TransitEncryptionMode" not in found
+    assert group(type="redis")["TransitEncryptionMode"] == "required"
+
+
 def test_the_token_is_made_of_letters_and_digits() -> None:
     parts = cache.resources(wanted_of({"cache": VALKEY}))
     assert parts["CacheSecret"]["Properties"]["GenerateSecretString"] == {

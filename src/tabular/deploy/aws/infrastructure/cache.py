@@ -21,6 +21,7 @@ from tabular.errors import UnsupportedError, UsageError
 PORT = 6379
 TOKEN_LENGTH = 48  # ElastiCache takes 16 to 128 characters
 _DEFAULTS = {"valkey": "8.0", "redis": "7.1"}
+_STRICT = ("3.", "4.", "5.", "6.")
 _NODE = re.compile(r"cache\.[a-z][0-9][a-z0-9]*\.[a-z0-9]+")
 _VERSION = re.compile(r"([0-9])\.([0-9]{1,2})(\.[0-9]{1,2})?")
 # GiB of memory, from small to large. Source: "Supported node types" in the user guide of
@@ -98,6 +99,7 @@ def outputs(wanted: Wanted) -> Mapping[str, tuple[Any, str]]:
 
 def _cache(wanted: Wanted, engine: str) -> Document:
     asked = wanted.spec.cache or Cache()
+    version = _version(asked.version, engine)
     servers = 1 + asked.replicas
     if asked.ha or wanted.ha:
         servers = max(2, servers)
@@ -106,13 +108,14 @@ def _cache(wanted: Wanted, engine: str) -> Document:
         {
             "ReplicationGroupDescription": "What the processes of the API count together.",
             "Engine": engine,
-            "EngineVersion": _version(asked.version, engine),
+            "EngineVersion": version,
             "CacheNodeType": _node_type(asked, production=wanted.production),
             "NumCacheClusters": servers,
             "AutomaticFailoverEnabled": servers > 1,
             "MultiAZEnabled": servers > 1,
             "TransitEncryptionEnabled": True,
-            "TransitEncryptionMode": "required",
+            # Redis before 7 knows no other way than this one, and refuses to be told.
+            "TransitEncryptionMode": None if version.startswith(_STRICT) else "required",
             "AtRestEncryptionEnabled": True,
             "KmsKeyId": wanted.key_arn,
             "AuthToken": sub("{{resolve:secretsmanager:${CacheSecret}}}"),
