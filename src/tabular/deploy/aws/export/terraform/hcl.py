@@ -34,7 +34,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function and its arguments, such as ``jsonencode``."""
+    """A function and its arguments, such as ``jsonencode``; all but the last take one line."""
 
     function: str
     arguments: tuple[Value, ...]
@@ -148,7 +148,7 @@ def _value(value: Value, depth: int) -> list[str]:
     match value:
         case Call(function, arguments):
             *first, last = (_value(one, depth) for one in arguments)
-            before = "".join(f"{one[0]}, " for one in first)
+            before = "".join(f"{one}, " for (one,) in first)
             return _wrapped(f"{function}({before}", last, ")", depth)
         case Script(text):
             return _script(text)
