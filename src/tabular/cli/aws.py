@@ -57,10 +57,12 @@ def _policies(config: Path | None, flags: Overrides) -> list[dict[str, Any]]:
     from tabular.deploy.aws.compile import PROVIDER, compile_stack
     from tabular.deploy.aws.permissions import handlers, policies
 
-    if config is None and flags.values is None and not flags.sets:
-        return policies(handlers())
     if flags.provider not in (None, PROVIDER):
-        raise UsageError("these are policies of aws", hint="leave --provider out")
+        raise UsageError(
+            "these are policies of aws", where="--provider", hint="leave --provider out"
+        )
+    if config is None and flags.values is None and not any(flags.said()):
+        return policies(handlers())
     loaded = read_spec(config, replace(flags, provider=PROVIDER))
     stack = compile_stack(loaded.deployment, "us-east-1")
     return policies({resource.type for resource in stack.resources})
