@@ -89,7 +89,7 @@ def _differences(stack: Stack, made: Configuration) -> Iterator[str]:
         for pieces in made.pieces.values():
             for piece in pieces:
                 if piece.running is None:
-                    yield f"`{piece.address}` cannot be imported, and is made over what is there."
+                    yield f"`{piece.address}` has no id to import it by; a plan shows it as new."
     else:
         yield "Names that nobody has to give are made up by the provider, as they were by AWS."
     resources = stack.template["Resources"]
