@@ -501,10 +501,14 @@ def test_the_firewall_stands_before_the_load_balancer_and_lets_tables_through() 
         if "ManagedRuleGroupStatement" in one["Statement"]
     }
     assert groups.keys() == {"AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"}
-    common = groups["AWSManagedRulesCommonRuleSet"]["ManagedRuleGroupStatement"]
-    counted = {one["Name"] for one in common["RuleActionOverrides"]}
-    assert "SizeRestrictions_BODY" in counted
-    assert all(one.endswith("_BODY") for one in counted)
+    counted = {
+        name: {one["Name"] for one in group["ManagedRuleGroupStatement"]["RuleActionOverrides"]}
+        for name, group in groups.items()
+    }
+    assert "SizeRestrictions_BODY" in counted["AWSManagedRulesCommonRuleSet"]
+    # It refuses whatever has "${" in it, which is an ordinary cell of a table.
+    assert "Log4JRCE_BODY" in counted["AWSManagedRulesKnownBadInputsRuleSet"]
+    assert all(one.endswith("_BODY") for names in counted.values() for one in names)
 
 
 # --- Existing networks, and kinds that serve nobody

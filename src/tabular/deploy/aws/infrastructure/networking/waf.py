@@ -12,19 +12,20 @@ from tabular.deploy.aws.document import Document, Part, att, ref, resource
 
 # Requests from one address in five minutes. The service itself limits each key; this is for floods.
 FLOOD = 10_000
-# Of "AWSManagedRulesCommonRuleSet" in AWS's list of managed rules.
-_BODY_RULES = (
+# Of bodies, in AWS's list of managed rules.
+_COMMON = (
     "CrossSiteScripting_BODY", "EC2MetaDataSSRF_BODY", "GenericLFI_BODY", "GenericRFI_BODY",
     "SizeRestrictions_BODY",
 )  # fmt: skip
+_KNOWN = ("JavaDeserializationRCE_BODY", "Log4JRCE_BODY")
 
 
 def waf() -> Part:
     """The firewall and its place."""
     rules = [
         _flood(0),
-        _managed(1, "AWSManagedRulesCommonRuleSet", counted=_BODY_RULES),
-        _managed(2, "AWSManagedRulesKnownBadInputsRuleSet"),
+        _managed(1, "AWSManagedRulesCommonRuleSet", counted=_COMMON),
+        _managed(2, "AWSManagedRulesKnownBadInputsRuleSet", counted=_KNOWN),
     ]
     return {
         "WebAcl": resource(
@@ -43,11 +44,9 @@ def waf() -> Part:
     }
 
 
-def _managed(priority: int, name: str, *, counted: Sequence[str] = ()) -> Document:
+def _managed(priority: int, name: str, *, counted: Sequence[str]) -> Document:
     overridden = [{"Name": one, "ActionToUse": {"Count": {}}} for one in counted]
-    group: Document = {"VendorName": "AWS", "Name": name}
-    if overridden:
-        group["RuleActionOverrides"] = overridden
+    group: Document = {"VendorName": "AWS", "Name": name, "RuleActionOverrides": overridden}
     return {
         "Name": name,
         "Priority": priority,
