@@ -73,6 +73,11 @@ def test_nobody_gets_in_without_tls(
     assert server(**said)["DBParameterGroupName"] == {"Ref": "DatabaseParameterGroup"}
 
 
+def test_only_a_version_that_is_named_is_gone_to() -> None:
+    assert server(version="16")["AllowMajorVersionUpgrade"] is True
+    assert "AllowMajorVersionUpgrade" not in server()
+
+
 def test_it_leaves_a_snapshot_and_what_it_stands_on_stays() -> None:
     parts = made()
     assert parts["Database"]["DeletionPolicy"] == "Snapshot"

@@ -72,6 +72,9 @@ def _described(wanted: Wanted, engine: str) -> Document:
         {
             "Engine": engine,
             "EngineVersion": words.version(wanted, engine),
+            # RDS goes to another major version only where this is said. Somebody who names a
+            # version means it; that a later release of ours has another usual one is no wish.
+            "AllowMajorVersionUpgrade": True if wanted.spec.database.version else None,
             "AllocatedStorage": str(disk),
             "MaxAllocatedStorage": min(LARGEST, 2 * disk) if disk < LARGEST else None,
             "StorageEncrypted": True,
