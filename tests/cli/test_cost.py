@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import run
+from tests.deploy.aws.prices.price_list import CORE, price_list
 
 AWS = """\
 apiVersion: synthdata.inferloop.io/v1
@@ -79,3 +80,31 @@ def test_live_prices_need_credentials_and_say_how_to_get_some(file: Path, tmp_pa
     assert answer.code == 1
     assert "there are no AWS credentials" in answer.err
     assert "aws configure" in answer.err
+
+
+def test_live_prices_are_the_vendors_and_are_remembered(file: Path, tmp_path: Path) -> None:
+    flags = ("cost", "estimate", str(file), "--region", "eu-west-1", "--json", "--live-prices")
+    with price_list() as prices:
+        answer = run(*flags, home=tmp_path, extra=prices.environment())
+        assert answer.code == 0, answer.err
+        first = len(prices.asked)
+        assert {filters["regionCode"] for _, filters in prices.asked} == {"eu-west-1"}
+        again = run(*flags, home=tmp_path, extra=prices.environment())
+        assert again.json == answer.json
+        assert len(prices.asked) == first > 0
+    items = answer.json["monthly_cost"]["items"]
+    cores = [one for one in items if "vCPU" in one["basis"]]
+    assert cores
+    assert all(f"at ${CORE}" in one["basis"] for one in cores)
+    assert all(one["source"].startswith("AWS Pricing API, asked 20") for one in cores)
+    # What is not asked for is of the list that ships.
+    assert any("checked 20" in one["source"] for one in items)
+
+
+@pytest.mark.parametrize("command", ["plan", "deploy"])
+def test_a_plan_without_live_prices_refuses_before_it_looks(command: str, tmp_path: Path) -> None:
+    answer = run(command, "--live-prices", "--home", str(tmp_path / "place"), home=tmp_path)
+    assert answer.code == 3
+    assert "standalone has no live prices" in answer.err
+    assert "leave out --live-prices" in answer.err
+    assert not (tmp_path / "place").exists()

@@ -8,7 +8,14 @@ from decimal import Decimal
 
 import pytest
 
-from tabular.deploy.cost import CostEstimate, LineItem, Unpriced, check_budget, estimate
+from tabular.deploy.cost import (
+    Alternative,
+    CostEstimate,
+    LineItem,
+    Unpriced,
+    check_budget,
+    estimate,
+)
 from tabular.deploy.stack import Resource, Stack
 from tabular.deploy.target import Target
 from tabular.errors import BudgetError
@@ -65,6 +72,23 @@ def test_an_unknown_price_never_fits_a_budget() -> None:
     assert cost.total == Decimal("10.00")
     with pytest.raises(BudgetError, match=r"gpu \(there is no price of Accelerator\)"):
         check_budget(cost, Decimal(1_000_000))
+
+
+class Renting(Prices):
+    """Disks may be rented by the year as well."""
+
+    def alternatives(self, resource: Resource, stack: Stack) -> tuple[Alternative, ...]:
+        if resource.type != "Disk":
+            return ()
+        listed = Decimal("0.10") * int(resource.properties["gb"])
+        return (Alternative(resource.id, "commitment", listed / 2, listed, "GB", "a list"),)
+
+
+def test_other_ways_to_buy_stand_beside_the_sum() -> None:
+    cost = estimate(_stack(DISK, NETWORK), Renting())
+    assert cost.total == Decimal("10.00")
+    assert [(one.resource, one.amount) for one in cost.alternatives] == [("data", Decimal(5))]
+    assert estimate(_stack(DISK), Prices()).alternatives == ()
 
 
 def test_no_price_list_never_fits_a_budget() -> None:

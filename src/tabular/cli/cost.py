@@ -17,13 +17,10 @@ from tabular.cli.render.cost import (
     print_alternatives,
     print_cost,
 )
-from tabular.cli.spec_flags import read_spec, spec_flags
+from tabular.cli.spec_flags import LivePricesFlag, read_spec, spec_flags
 from tabular.deploy.names import DEFAULT_PROVIDER
-from tabular.errors import UnsupportedError
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
-    from tabular.deploy.cost import Alternative, PriceBook
-    from tabular.deploy.provider import Provider
     from tabular.deploy.spec import Overrides
 
 cost = typer.Typer(help="What a deployment costs.", no_args_is_help=True)
@@ -44,10 +41,7 @@ def estimate(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="The deployment file; defaults if none.")
     ] = None,
-    live_prices: Annotated[
-        bool,
-        typer.Option("--live-prices", help="Ask the vendor; needs credentials. The list if not."),
-    ] = False,
+    live_prices: LivePricesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a deployment would cost a month, line by line, and what is assumed of its use.
@@ -56,19 +50,18 @@ def estimate(
     has no price is named, not counted as nothing. With --json stdout carries {"target",
     "monthly_cost", "alternatives"}; "monthly_cost" is null for hardware of your own.
     """
-    from tabular.deploy.cost import KnowsAlternatives
     from tabular.deploy.cost import estimate as add_up
     from tabular.deploy.located import located
 
     loaded = read_spec(file, flags)
     with located(loaded):
-        provider = reach.connect(loaded.deployment.spec.provider or DEFAULT_PROVIDER).provider
-        stack = provider.compile(loaded.deployment)
-    prices = _prices(provider, live=live_prices)
+        orchestrator = reach.connect(loaded.deployment.spec.provider or DEFAULT_PROVIDER)
+        if live_prices:
+            orchestrator.use_live_prices()
+        stack = orchestrator.provider.compile(loaded.deployment)
+    prices = orchestrator.prices
     found = None if prices is None else add_up(stack, prices)
-    others: list[Alternative] = []
-    if isinstance(prices, KnowsAlternatives):
-        others = [one for r in stack.resources for one in prices.alternatives(r, stack)]
+    others = () if found is None else found.alternatives
     if as_json:
         print_json(
             {
@@ -86,15 +79,3 @@ def estimate(
     print_alternatives(others)
     if found.unknown and not live_prices:
         tell("--live-prices asks the vendor for what the list does not have", style="dim")
-
-
-def _prices(provider: Provider, *, live: bool) -> PriceBook | None:
-    from tabular.deploy.cost import AsksPrices
-
-    if not live:
-        return provider.prices
-    if not isinstance(provider, AsksPrices):
-        raise UnsupportedError(
-            f"{provider.name} has no live prices", hint="leave out --live-prices"
-        )
-    return provider.live_prices()

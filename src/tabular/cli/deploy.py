@@ -15,7 +15,7 @@ from tabular.cli.place import Reach, RuntimeFlag, TimeoutFlag, YesFlag, reach_fl
 from tabular.cli.render.events import show_events
 from tabular.cli.render.plan import plan_as_dict, print_plan
 from tabular.cli.render.status import STATE_STYLES, status_as_dict
-from tabular.cli.spec_flags import ConfigFlag, read_spec, spec_flags
+from tabular.cli.spec_flags import ConfigFlag, LivePricesFlag, read_spec, spec_flags
 from tabular.deploy.names import DEFAULT_PROVIDER
 from tabular.errors import RefusedError, UsageError
 
@@ -56,6 +56,7 @@ def plan(
     config: ConfigFlag = None,
     strict: StrictFlag = False,
     max_monthly_cost: BudgetFlag = None,
+    live_prices: LivePricesFlag = False,
     allow_data_loss: DataLossFlag = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit code 2 if there is something to do.")
@@ -73,7 +74,8 @@ def plan(
 
     loaded = read_spec(config, flags)
     with located(loaded):
-        made = _connect(loaded, replace(reach, runtime=runtime)).plan(loaded.deployment)
+        orchestrator = _connect(loaded, replace(reach, runtime=runtime), live_prices=live_prices)
+        made = orchestrator.plan(loaded.deployment)
     _judge(made, _gate(strict, max_monthly_cost, allow_data_loss), as_json=as_json)
     if detailed_exitcode and not made.is_empty:
         raise typer.Exit(2)
@@ -88,6 +90,7 @@ def deploy(
     config: ConfigFlag = None,
     strict: StrictFlag = False,
     max_monthly_cost: BudgetFlag = None,
+    live_prices: LivePricesFlag = False,
     allow_data_loss: DataLossFlag = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
     yes: YesFlag = False,
@@ -109,7 +112,7 @@ def deploy(
     loaded = read_spec(config, flags)
     with located(loaded):
         reach = replace(reach, runtime=runtime, timeout=timeout, keep_failed=disable_rollback)
-        orchestrator = _connect(loaded, reach)
+        orchestrator = _connect(loaded, reach, live_prices=live_prices)
         gate = _gate(strict, max_monthly_cost, allow_data_loss)
         go(orchestrator, loaded.deployment, gate, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -140,13 +143,16 @@ def go(
     _report(orchestrator, made, as_json=as_json)
 
 
-def _connect(loaded: Loaded, reach: Reach) -> Orchestrator:
+def _connect(loaded: Loaded, reach: Reach, *, live_prices: bool) -> Orchestrator:
     try:
-        return reach.connect(loaded.deployment.spec.provider or DEFAULT_PROVIDER)
+        found = reach.connect(loaded.deployment.spec.provider or DEFAULT_PROVIDER)
     except UsageError as error:
         if error.code == "usage.unknown-provider":
             error.where = loaded.place("spec.provider")
         raise
+    if live_prices:
+        found.use_live_prices()
+    return found
 
 
 def _gate(strict: bool, max_monthly_cost: float | None, allow_data_loss: bool) -> Gate:

@@ -21,6 +21,13 @@ ConfigFlag = Annotated[
     Path | None, typer.Option("--config", "-c", help="The deployment file; defaults if none.")
 ]
 
+LivePricesFlag = Annotated[
+    bool,
+    typer.Option(
+        "--live-prices", help="Ask the vendor's prices; needs credentials. Those we ship if not."
+    ),
+]
+
 _FLAGS: dict[str, Any] = {
     "provider": Annotated[str | None, typer.Option("--provider", help=PROVIDER_HELP)],
     "environment": Annotated[

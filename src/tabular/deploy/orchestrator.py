@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from tabular.deploy.audit import AuditLog
-from tabular.deploy.cost import check_budget, estimate
+from tabular.deploy.cost import AsksPrices, PriceBook, check_budget, estimate
 from tabular.deploy.events import Event
 from tabular.deploy.plan import Action, Plan
 from tabular.deploy.policy import Finding, Severity, check, require_allowed
@@ -131,11 +131,29 @@ class Orchestrator:
         ready_timeout: float = READY_TIMEOUT,
     ) -> None:
         self.provider = provider
+        self._live: PriceBook | None = None
         self._audit = audit
         self._http = http or httpx.Client(timeout=5.0, mounts=DIRECT)
         self._sleep = sleep
         self._clock = clock
         self._ready_timeout = ready_timeout
+
+    def use_live_prices(self) -> None:
+        """Go by what the vendor asks today from now on, instead of by the list.
+
+        Raises:
+            UnsupportedError: the provider has no live prices.
+        """
+        if not isinstance(self.provider, AsksPrices):
+            raise UnsupportedError(
+                f"{self.provider.name} has no live prices", hint="leave out --live-prices"
+            )
+        self._live = self.provider.live_prices()
+
+    @property
+    def prices(self) -> PriceBook | None:
+        """What plans are priced by; None where no price list applies."""
+        return self.provider.prices if self._live is None else self._live
 
     def plan(self, deployment: Deployment) -> Plan:
         """What a deploy would change, cost and break. Touches nothing."""
@@ -158,7 +176,7 @@ class Orchestrator:
             return replace(made, findings=(unread,))
 
     def _judged(self, made: Plan, deployment: Deployment) -> Plan:
-        prices = self.provider.prices
+        prices = self.prices
         return replace(
             made,
             cost=None if prices is None else estimate(made.stack, prices),

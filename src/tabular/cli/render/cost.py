@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -70,7 +72,20 @@ def print_cost(cost: CostEstimate) -> None:
         stdout.print(f"  {escape(source)}", style="dim")
 
 
-def print_alternatives(found: list[Alternative]) -> None:
+def print_ways(found: Sequence[Alternative]) -> None:
+    """In one line what other ways to buy come to; nothing where there are none."""
+    words = {"commitment": "with a commitment of one year", "spot": "on spot"}
+    ways = []
+    for kind, how in words.items():
+        listed = sum((one.instead_of for one in found if one.kind == kind), Decimal(0))
+        paid = sum((one.amount for one in found if one.kind == kind), Decimal(0))
+        if listed:
+            ways.append(f"{how} ${paid:,.2f} instead of ${listed:,.2f}")
+    if ways:
+        stdout.print(f"    machines, estimated: {'; '.join(ways)}", style="dim")
+
+
+def print_alternatives(found: Sequence[Alternative]) -> None:
     """Other ways to buy, beside what each is instead of."""
     if not found:
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from tabular.cli.output import stdout
-from tabular.cli.render.cost import OWN_HARDWARE, cost_as_dict, print_unpriced
+from tabular.cli.render.cost import OWN_HARDWARE, cost_as_dict, print_unpriced, print_ways
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.plan import Change, Plan
@@ -103,6 +103,7 @@ def _print_cost(plan: Plan) -> None:
         stdout.print(f"  cost: {OWN_HARDWARE}", style="dim")
         return
     stdout.print(f"  cost: ${plan.cost.total:,.2f} a month")
+    print_ways(plan.cost.alternatives)
     print_unpriced(plan.cost)
 
 

@@ -6,7 +6,7 @@ Providers bring a :class:`PriceBook`; this module only adds up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
@@ -85,10 +85,12 @@ class CostEstimate:
     Attributes:
         items: one or more for each priced resource that is not free.
         unknown: the resources whose price nobody knows, with the reason.
+        alternatives: other ways to buy the same, where the price book knows any.
     """
 
     items: tuple[LineItem, ...]
     unknown: tuple[Unpriced, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
     @property
     def total(self) -> Decimal:
@@ -142,7 +144,13 @@ def estimate(stack: Stack, prices: PriceBook) -> CostEstimate:
             unknown.append(found)
         else:
             items.extend(found)
-    return CostEstimate(tuple(items), tuple(unknown))
+    return CostEstimate(tuple(items), tuple(unknown), tuple(_alternatives(stack, prices)))
+
+
+def _alternatives(stack: Stack, prices: PriceBook) -> Iterator[Alternative]:
+    if isinstance(prices, KnowsAlternatives):
+        for resource in stack.resources:
+            yield from prices.alternatives(resource, stack)
 
 
 def check_budget(cost: CostEstimate | None, limit: Decimal) -> None:
@@ -160,7 +168,8 @@ def check_budget(cost: CostEstimate | None, limit: Decimal) -> None:
         reasons = "; ".join(f"{one.resource} ({one.reason})" for one in cost.unknown)
         raise BudgetError(
             f"no price is known for {reasons}",
-            hint="leave out --max-monthly-cost, or choose sizes the price list knows",
+            hint="try --live-prices, choose sizes the price list knows, "
+            "or leave out --max-monthly-cost",
         )
     if cost.total > limit:
         raise BudgetError(

@@ -14,10 +14,14 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
+from tabular.deploy import AuditLog, Orchestrator, ProviderOptions
+from tabular.deploy.aws.engine import Parts
 from tabular.deploy.aws.prices import AwsPrices
 from tabular.deploy.aws.prices.live import REGION, LiveRates
 from tabular.deploy.aws.prices.table import Rate, shipped
-from tabular.deploy.cost import Unpriced
+from tabular.deploy.aws.provider import AWSProvider
+from tabular.deploy.aws.session import Session
+from tabular.deploy.cost import Unpriced, estimate
 from tabular.errors import ForbiddenError, PreflightError, UnavailableError
 from tests.deploy.aws.prices.priced import group, launch_template, stack
 
@@ -140,6 +144,33 @@ def test_the_plan_shows_the_live_price_and_the_day(api: Api, tmp_path: Path) -> 
     assert [(i.amount, i.source) for i in found] == [
         (Decimal("162.0600"), "AWS Pricing API, asked 2026-11-30, eu-west-1")
     ]
+
+
+def test_the_provider_asks_with_its_own_credentials(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    session = Session(base=boto3.Session("000000000000", "test", region_name="eu-west-1"))
+    provider = AWSProvider(ProviderOptions(), parts=Parts.of(session))
+    api.stub = Stubber(session.client("pricing", REGION))
+    api.stub.activate()
+    api.answers(
+        product("EU-BoxUsage:m6i.large", "0.1110000000"), service="AmazonEC2", filters=INSTANCE
+    )
+    made = stack(group(2), launch_template("m6i.large"), region="eu-west-1")
+    orchestrator = Orchestrator(provider, AuditLog(tmp_path / "audit.jsonl"))
+    listed = orchestrator.prices
+    assert listed is not None
+    assert estimate(made, listed).total == Decimal("156.22")
+    orchestrator.use_live_prices()
+    live = orchestrator.prices
+    assert live is not None
+    found = estimate(made, live)
+    assert found.total == Decimal("162.06")
+    # The other ways to buy go by the live price too.
+    assert {one.instead_of for one in found.alternatives} == {Decimal("162.06")}
+    api.stub.assert_no_pending_responses()
+    assert list(tmp_path.rglob("aws-prices-eu-west-1.json"))
 
 
 def test_fargate_is_told_from_spot_arm_and_windows_over_pages(api: Api, tmp_path: Path) -> None:
