@@ -61,7 +61,7 @@ def _policies(config: Path | None, flags: Overrides) -> list[dict[str, Any]]:
         raise UsageError(
             "these are policies of aws", where="--provider", hint="leave --provider out"
         )
-    if config is None and flags.values is None and not any(flags.said()):
+    if config is None and flags.values is None and not any(replace(flags, provider=None).said()):
         return policies(handlers())
     loaded = read_spec(config, replace(flags, provider=PROVIDER))
     stack = compile_stack(loaded.deployment, "us-east-1")

@@ -46,6 +46,16 @@ class Scripted:
         self._stubs.append(stub)
         return client
 
+    def get_available_partitions(self) -> list[str]:
+        """As boto3 knows them."""
+        found: list[str] = credentials(ACCOUNT).get_available_partitions()
+        return found
+
+    def get_available_regions(self, service: str, partition: str) -> list[str]:
+        """As boto3 knows them."""
+        found: list[str] = credentials(ACCOUNT).get_available_regions(service, partition)
+        return found
+
     def require_all(self) -> None:
         """Everything that was to be asked was asked."""
         for stub in self._stubs:

@@ -17,6 +17,9 @@ _WAYS_OUT: Mapping[str, str] = {
     "--delete-data` again; it goes on",
     "UPDATE_FAILED": "it was kept for looking at it: `aws cloudformation rollback-stack "
     "--retain-except-on-create --stack-name {name}`, wait, and deploy again; or destroy it",
+    "IMPORT_ROLLBACK_FAILED": "somebody's import into the stack failed, and so did taking it back: "
+    "mend what the reason names, then `aws cloudformation continue-update-rollback --stack-name "
+    "{name}`, and run the command again",
 }
 
 

@@ -154,6 +154,8 @@ def _instance_types(resources: Mapping[str, Mapping[str, Any]]) -> Iterator[str]
             found = resource["Properties"]["LaunchTemplateData"].get("InstanceType")
             if isinstance(found, str):
                 yield found
+        elif resource["Type"] == "AWS::Batch::ComputeEnvironment":
+            yield from resource["Properties"]["ComputeResources"].get("InstanceTypes", ())
 
 
 def _own_images(value: Any) -> Iterator[tuple[str, str]]:
