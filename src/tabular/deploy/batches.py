@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from tabular.deploy.provider import LogLine
 
-PAUSE = 5.0  # seconds between two questions; a container takes about a minute to start
+SOON, PAUSE = 0.5, 5.0  # seconds between two questions, at first and later
 FIT, DRAW, JOIN = "fit", "draw", "join"
 STEPS = (FIT, DRAW, JOIN)
 
@@ -157,23 +157,24 @@ class Batches(Protocol):
 
 
 def follow(
-    batches: Batches, id: str, *, pause: float = PAUSE, sleep: Callable[[float], None] = time.sleep
+    batches: Batches, id: str, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Job]:
     """A job whenever something of it has changed, until it has ended.
 
     Args:
         batches: the service.
         id: of the job.
-        pause: seconds between two questions.
         sleep: waits, seconds.
 
     Raises:
         NotFoundError: there is none.
     """
     last: Job | None = None
+    pause = SOON
     while last is None or not last.state.ended:
         if last is not None:
             sleep(pause)
+            pause = min(2 * pause, PAUSE)
         job = batches.job(id)
         if job != last:
             yield job

@@ -203,7 +203,6 @@ def _environment(job: Job, properties: dict[str, Any], number: int) -> dict[str,
         "AWS_SECRET_ACCESS_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
         "AWS_REGION": get_region(),
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
-        "AWS_ALLOW_HTTP": "true",
     }
 
 

@@ -40,11 +40,14 @@ class Queue:
         region: where.
         arn: of the queue.
         definition: ARN of the definition of its jobs.
+        tags: of its jobs; rights to end them go by these.
     """
 
-    def __init__(self, session: Session, region: str, arn: str, definition: str) -> None:
+    def __init__(
+        self, session: Session, region: str, arn: str, definition: str, tags: Mapping[str, str]
+    ) -> None:
         self._batch = session.client("batch", region)
-        self._arn, self._definition = arn, definition
+        self._arn, self._definition, self._tags = arn, definition, dict(tags)
 
     def submit(self, id: str, step: str, order: str, *, containers: int, after: str | None) -> str:
         """Have a step done, after another one if there is one; id of the job."""
@@ -57,6 +60,7 @@ class Queue:
                 jobQueue=self._arn,
                 jobDefinition=self._definition,
                 parameters={"step": step, "order": order},
+                tags=self._tags,
                 **more,
             )
         found: str = answer["jobId"]

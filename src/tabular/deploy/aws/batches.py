@@ -44,7 +44,13 @@ class BatchService:
         if "jobQueue" not in outputs:
             raise _no_queue(found, target)
         self._session, self._stacks, self._found, self._region = session, stacks, found, region
-        self._queue = Queue(session, region, outputs["jobQueue"], outputs["jobDefinition"])
+        self._queue = Queue(
+            session,
+            region,
+            outputs["jobQueue"],
+            outputs["jobDefinition"],
+            found.described.get("tags", {}),
+        )
         self._bucket = OrderBucket(session, region, outputs["bucket"])
 
     def submit(self, order: Order) -> Job:

@@ -24,6 +24,7 @@ _PAUSE = 2.0  # seconds
 # Lines come to CloudWatch with a delay and not in order: so much is read once more.
 _OVERLAP = timedelta(seconds=30)
 _REMEMBERED = 100_000  # ids of lines that were shown
+_BEGINNING = datetime.fromtimestamp(0, UTC)
 # How far back the last lines are looked for; the first holds what a follower reads once more.
 _WINDOWS = (
     _OVERLAP, timedelta(minutes=10), timedelta(hours=2), timedelta(days=1), timedelta(days=14),
@@ -116,11 +117,11 @@ def _last(client: Any, group: str, now: datetime, tail: int) -> list[Mapping[str
     return found
 
 
-def _events(client: Any, group: str, since: datetime) -> list[Mapping[str, Any]]:
+def _events(client: Any, group: str, since: datetime, **more: Any) -> list[Mapping[str, Any]]:
     """Events from a time on, in the order of time."""
     with explained("logs:FilterLogEvents"):
         pages = client.get_paginator("filter_log_events").paginate(
-            logGroupName=group, startTime=max(0, int(since.timestamp() * 1000))
+            logGroupName=group, startTime=max(0, int(since.timestamp() * 1000)), **more
         )
         try:
             found = [event for page in pages for event in page["events"]]
@@ -136,15 +137,12 @@ def _events(client: Any, group: str, since: datetime) -> list[Mapping[str, Any]]
 def stream_lines(
     client: Any, component: str, group: str, stream: str, tail: int
 ) -> Iterator[LogLine]:
-    """The last lines of one stream; none where there is no such stream yet."""
-    with explained("logs:GetLogEvents"):
-        try:
-            found = client.get_log_events(
-                logGroupName=group, logStreamName=stream, limit=tail, startFromHead=False
-            )
-        except client.exceptions.ResourceNotFoundException:
-            return
-    for raw in found["events"]:
+    """The last lines of one stream, which is one container's; none where there is none yet."""
+    try:
+        found = _events(client, group, _BEGINNING, logStreamNames=[stream])
+    except NotFoundError:
+        return  # a container that has not begun to write
+    for raw in found[-tail:]:
         yield _line(component, raw)
 
 

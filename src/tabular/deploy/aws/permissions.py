@@ -88,14 +88,18 @@ def _direct(types: Collection[str]) -> Iterator[dict[str, Any]]:
     repository = f"arn:aws:ecr:*:*:repository/{REPOSITORY}"
     yield _allow("Image", (f"ecr:{one}" for one in _IMAGE), repository)
     if _JOB_QUEUE in types:
-        yield from _jobs()
+        yield from _jobs(data)
 
 
-def _jobs() -> Iterator[dict[str, Any]]:
-    """What `jobs` asks of Batch."""
-    changing = ("batch:SubmitJob", "batch:TerminateJob", "logs:GetLogEvents")
-    yield _allow("Jobs", changing, "*", Condition=_OURS)
+def _jobs(data: str) -> Iterator[dict[str, Any]]:
+    """What `jobs` asks of Batch, and of the bucket that orders go into."""
+    yield _allow("Jobs", ("batch:SubmitJob", "batch:TerminateJob"), "*", Condition=_OURS)
+    # Of a job that is not there yet.
+    yield _allow("JobTags", ["batch:TagResource"], "arn:aws:batch:*:*:job/*")
     yield _allow("JobLooks", ("batch:DescribeJobs", "batch:ListJobs"), "*")
+    orders = ("s3:GetObject", "s3:ListBucket", "s3:PutObject")
+    yield _allow("JobOrders", orders, [data, f"{data}/tabular/*"])
+    yield _allow("JobKey", ["kms:GenerateDataKey"], "*", Condition=_OURS)
 
 
 def _on_behalf(actions: set[str]) -> Iterator[dict[str, Any]]:
