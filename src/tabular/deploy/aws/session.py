@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -163,7 +164,9 @@ class Session:
         if self._given is not None:
             return self._given
         boto3 = require("boto3", extra="aws", needed_by=_NEEDS)
-        return boto3.Session(profile_name=self._access.profile)
+        # boto3 reads AWS_DEFAULT_REGION alone; AWS's command line and other SDKs go by this first.
+        region = os.environ.get("AWS_REGION") or None
+        return boto3.Session(profile_name=self._access.profile, region_name=region)
 
     @functools.cached_property
     def _session(self) -> Any:
