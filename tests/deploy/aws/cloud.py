@@ -263,7 +263,7 @@ class Cloud:
 
     def await_wait(self, at: Target) -> None:
         """Return when the stack has come to its wait."""
-        self.until(lambda: ",".join(self._waits(at)), lambda found: "CREATE_IN_PROGRESS" in found)
+        self.until(lambda: ",".join(self._waits(at)), lambda found: "_IN_PROGRESS" in found)
 
     def _waits(self, at: Target) -> Iterator[str]:
         pages = self.api.get_paginator("describe_stack_events").paginate(StackName=stack_name(at))

@@ -143,11 +143,19 @@ class Artifacts:
 
     def forget(self, target: Target) -> None:
         """Remove all that is kept of a target; nothing is no error."""
+        self._remove(target, "")
+
+    def forget_shown(self, target: Target) -> None:
+        """Remove the notes of secrets that were shown: they go, and others will be made."""
+        self._remove(target, "shown/")
+
+    def _remove(self, target: Target, what: str) -> None:
         region = target.region or ""
         s3, bucket = self._s3(region), self.bucket(region)
         with explained("s3:DeleteObject"):
             if self._is_there(s3, bucket):
-                empty(s3, bucket, f"{stack_name(target)}/", owner=self._session.account)
+                prefix = f"{stack_name(target)}/{what}"
+                empty(s3, bucket, prefix, owner=self._session.account)
 
     def _write(self, target: Target, key: str, record: Mapping[str, Any]) -> None:
         sealed = {"record": record, "sha256": fingerprint(record)}

@@ -87,9 +87,9 @@ class Destroyer:
         elif delete_data:
             yield from self._with_data(found, target)
         else:
-            yield from self._without_data(found, region)
+            yield from self._without_data(found, target)
 
-    def _without_data(self, found: Found, region: str) -> Iterator[Event]:
+    def _without_data(self, found: Found, target: Target) -> Iterator[Event]:
         if found.deleting:
             raise RefusedError(
                 "a destroy with its data was begun here, and some of it may be gone",
@@ -99,7 +99,8 @@ class Destroyer:
             )
         remaining = kept(found.template)
         if not found.retained:
-            yield from self._update(found, region, remaining)
+            self._artifacts.forget_shown(target)
+            yield from self._update(found, target.region or "", remaining)
         numbered = EventSequence()
         for resource in index(remaining):
             yield numbered.next(EventStatus.KEPT, resource, "holds data, or data stands on it")
