@@ -328,6 +328,7 @@ KINDS: Mapping[str, Kind] = {
     "AWS::ElasticLoadBalancingV2::TargetGroup": Kind(
         "aws_lb_target_group",
         {
+            "Name": unsaid,  # Terraform ends the old load balancer before it makes the new one.
             "TargetType": "target_type",
             "VpcId": "vpc_id",
             "Port": "port",
