@@ -80,7 +80,6 @@ NAMES: Mapping[str, str] = {
     "AWS::ECS::TaskDefinition": "Family",
     "AWS::ElastiCache::ReplicationGroup": "ReplicationGroupId",
     "AWS::ElasticLoadBalancingV2::LoadBalancer": "Name",
-    "AWS::ElasticLoadBalancingV2::TargetGroup": "Name",
     "AWS::Events::Rule": "Name",
     "AWS::IAM::InstanceProfile": "InstanceProfileName",
     "AWS::IAM::Role": "RoleName",

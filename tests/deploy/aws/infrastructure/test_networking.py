@@ -399,6 +399,15 @@ def test_no_listener_but_one_and_headers_that_are_wrong_are_dropped() -> None:
 @pytest.mark.parametrize(("kind", "target"), [("ecs-fargate", "ip"), ("ec2", "instance")])
 def test_targets_are_asked_whether_they_are_ready(kind: str, target: str) -> None:
     group = made(compute={"type": kind})["TargetGroup"]
+    # Made anew with the load balancer, since it may stand behind one only: the end of its ARN.
+    arn = (
+        "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a-b/50dc6c495c0c9188"
+    )
+    part_, of = group["Name"]["Fn::Join"][1]
+    number, (separator, whole) = of["Fn::Select"][0], of["Fn::Select"][1]["Fn::Split"]
+    assert (part_, whole) == (target, {"Ref": "LoadBalancer"})
+    assert len(f"{part_}-{arn.split(separator)[number]}") <= 32
+    assert arn.split(separator)[number] == "50dc6c495c0c9188"
     assert (group["TargetType"], group["Port"], group["Protocol"]) == (target, 8000, "HTTP")
     assert group["HealthCheckPath"] == "/ready"
     # RDS changes to the other zone within two minutes, in which no instance is to be ended.

@@ -77,10 +77,16 @@ def _balancer(wanted: Wanted) -> Document:
 
 
 def _targets(wanted: Wanted) -> Document:
+    type_ = "ip" if wanted.kind == "ecs-fargate" else "instance"
+    # A group stands behind one load balancer only, and CloudFormation makes the new one before the
+    # old one goes. So the group has a name of the load balancer's own number, and of its own type:
+    # when one of these changes, as when an internal service is published, both are made anew.
+    number = {"Fn::Select": [3, {"Fn::Split": ["/", ref("LoadBalancer")]}]}
     return resource(
         "AWS::ElasticLoadBalancingV2::TargetGroup",
         {
-            "TargetType": "ip" if wanted.kind == "ecs-fargate" else "instance",
+            "Name": {"Fn::Join": ["-", [type_, number]]},
+            "TargetType": type_,
             "VpcId": wanted.vpc,
             "Port": PORT,
             "Protocol": "HTTP",

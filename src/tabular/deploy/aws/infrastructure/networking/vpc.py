@@ -220,7 +220,9 @@ def _flow_log(wanted: Wanted) -> Part:
                 "LogDestinationType": "cloud-watch-logs",
                 "LogGroupName": ref("FlowLogGroup"),
                 "DeliverLogsPermissionArn": att("FlowLogRole", "Arn"),
-                "MaxAggregationInterval": 60 if wanted.spec.monitoring.detailed else 600,
+                # The same whatever else is asked: a change would make it anew, and AWS takes no
+                # second flow log to the same place beside the first.
+                "MaxAggregationInterval": 600,
             },
         ),
     }
