@@ -20,7 +20,7 @@ from tests.cli.command import Answer, run
 from tests.deploy.aws.harness import describe, provider_at
 from tests.testbed.ministack import ACCOUNT, REGION, MiniStack, ministack_server
 
-ROWS = 2 * Settings.model_fields["part_rows"].default + 1000  # three parts
+ROWS = Settings.model_fields["part_rows"].default + 1000  # two parts
 PATIENCE = 60.0  # seconds
 SHOPS = ("--model", "models/shops", "--rows", "5", "--out", "a.csv")
 # What a container runs, where S3 has another address; files beside it say what goes wrong.
@@ -117,7 +117,7 @@ def hold(cloud: Cloud) -> Iterator[Path]:
 @pytest.mark.slow
 def test_any_number_of_containers_makes_the_same_file(cloud: Cloud) -> None:
     files = []
-    for containers in (1, 3):
+    for containers in (1, 2):
         name = f"results/of-{containers}.csv"
         answer = cloud.submit(name, "--rows", str(ROWS), "--parts", str(containers), "--json")
         assert answer.code == 0, answer.err
@@ -257,7 +257,7 @@ def test_an_order_that_cannot_be_done_says_why_with_the_log(cloud: Cloud) -> Non
     assert watched.code == 1
     assert "model.invalid" in watched.err
     assert "2 of 2 containers failed" in watched.err
-    assert "draw/0 | " in watched.err
+    assert "draw/0 | " in watched.err, watched.err
     as_json = cloud.jobs("watch", "bad", "--json")
     assert as_json.code == 1
     *_, state, error = (json.loads(line) for line in as_json.out.splitlines())

@@ -111,18 +111,14 @@ class BatchService:
 
     def logs(self, id: str, *, tail: int) -> Iterator[LogLine]:
         """The last lines of each container, failed ones first, up to fifty of them."""
-        group, shown = self._log_group(), 0
         self.job(id)
+        client, group, shown = self._session.client("logs", self._region), self._log_group(), 0
         for step, job in self._queue.of(id).items():
             for one in self._containers_of(job):
-                index = one.get("arrayProperties", {}).get("index")
-                for component, stream in _streams(
-                    step if index is None else f"{step}/{index}", one
-                ):
+                for component, stream in _streams(step, one):
                     if shown == _LOGS:
                         return
                     shown += 1
-                    client = self._session.client("logs", self._region)
                     yield from stream_lines(client, component, group, stream, tail)
 
     def _containers(self, order: Order) -> int:
