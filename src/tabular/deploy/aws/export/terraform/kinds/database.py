@@ -166,6 +166,7 @@ KINDS: Mapping[str, Kind] = {
             "Port": "port",
             "TransitEncryptionEnabled": "transit_encryption_enabled",
             "TransitEncryptionMode": "transit_encryption_mode",
+            "NetworkType": "network_type",
             "AuthToken": _secret("auth_token"),
             "AtRestEncryptionEnabled": "at_rest_encryption_enabled",
             "KmsKeyId": "kms_key_id",
