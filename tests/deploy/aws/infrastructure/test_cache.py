@@ -69,6 +69,8 @@ def test_more_than_one_server_takes_over_by_itself_from_another_zone(
     found = group(spec, **said)
     assert found["NumCacheClusters"] == servers
     assert found["AutomaticFailoverEnabled"] is found["MultiAZEnabled"] is (servers > 1)
+    # From one server to more it is made anew, by a property that only a new one takes.
+    assert found.get("NetworkType") == ("ipv4" if servers > 1 else None)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,10 @@ def _cache(wanted: Wanted, engine: str) -> Document:
             "NumCacheClusters": servers,
             "AutomaticFailoverEnabled": servers > 1,
             "MultiAZEnabled": servers > 1,
+            # What it is anyway, and said only of more servers than one: a group of one cannot be
+            # made such a group, since CloudFormation turns the failover on before there is a
+            # second server. Saying this has the group made anew, and nothing in it is missed.
+            "NetworkType": "ipv4" if servers > 1 else None,
             "TransitEncryptionEnabled": True,
             # Redis before 7 knows no other way than this one, and refuses to be told.
             "TransitEncryptionMode": None if version.startswith(_STRICT) else "required",
