@@ -287,6 +287,7 @@ def test_the_settings_are_a_file_of_references_that_root_alone_reads(tmp_path: P
     assert lines["TABULAR_SECRET_KEY"] == "aws-sm:the-SecretKey"
     assert "{aws-sm:the-DatabaseSecret#password}" in lines["TABULAR_DATABASE_URL"]
     assert lines["TABULAR_HOST"] == "0.0.0.0"
+    assert lines["AWS_REGION"] == "eu-west-1"  # Docker on an instance says none
     assert lines["TABULAR_TRUSTED_PROXIES"] == "10.0.0.0/20,10.0.0.0/20"
     assert not boot.called("docker run")[0].count("aws-sm")
 

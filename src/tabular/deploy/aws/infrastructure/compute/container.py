@@ -40,6 +40,10 @@ def settings(wanted: Wanted, program: str) -> dict[str, Any]:
         found.pop(variable("admin_key"), None)  # nobody else has, or needs, the right to read it
     if not wanted.served:
         found.pop(variable("database_url"), None)  # generation alone knows no database
+    if wanted.on_instances:
+        # Fargate and Lambda say it themselves; without it a secret that is named, and not by its
+        # ARN, is looked for nowhere.
+        found["AWS_REGION"] = ref("AWS::Region")
     if program in _READY and collector.runs(wanted):
         found |= collector.SENDING
     if program in _READY:
