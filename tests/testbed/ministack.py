@@ -42,6 +42,8 @@ STILL_LOST = {
     "NAT gateways": "are described without their address",
     "ECS tasks, instances, targets": "count as running and healthy without an image",
     "HostedRotationLambda": "rotation is switched on, no function is made",
+    "ROLLBACK_FAILED": "what could not be deleted is forgotten; AWS keeps it in the stack",
+    "FilterLogEvents": "at most 10,000 lines and no token for more",
     "CreateStack over ROLLBACK_COMPLETE": "taken; AWS asks for a deletion first",
 }
 _SERVER = Path(__file__).parent / "ministack_parts" / "server.py"

@@ -9,7 +9,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from kit import Made, Properties, camel, done
-from ministack.services import autoscaling, ecs, s3
+from ministack.services import autoscaling, ecs, rds, s3
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners
 
 Handler = dict[str, Any]
@@ -20,6 +20,8 @@ def install() -> None:
     wrap("AWS::S3::Bucket", after=_bucket_rest)
     provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = _bucket_delete
     provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
+    database = provisioners._RESOURCE_HANDLERS["AWS::RDS::DBInstance"]
+    database["delete"] = _unless_protected(database["delete"])
     wrap("AWS::AutoScaling::AutoScalingGroup", before=_group_bounds, after=_group_rest)
     autoscaling._ACTION_MAP["DescribeAutoScalingGroups"] = _describe_groups
     wrap("AWS::CloudWatch::Alarm", before=_alarm_of_one_metric)
@@ -193,6 +195,23 @@ def _bucket_delete(physical_id: str, props: Properties) -> None:
     """As S3 does: a bucket that holds anything is not deleted."""
     if physical_id in s3._buckets:
         done(s3._delete_bucket(physical_id))
+
+
+# --- AWS::RDS::DBInstance: deletion protection
+
+
+def _unless_protected(
+    delete: Callable[[str, Properties], None],
+) -> Callable[[str, Properties], None]:
+    def deleted(physical_id: str, props: Properties) -> None:
+        if rds._instances.get(physical_id, {}).get("DeletionProtection"):
+            raise ValueError(
+                "Cannot delete protected DB Instance, please disable deletion protection and "
+                "try again."
+            )
+        delete(physical_id, props)
+
+    return deleted
 
 
 # --- AWS::AutoScaling::AutoScalingGroup: mixed instances, target groups, and their description

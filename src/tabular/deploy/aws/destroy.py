@@ -58,6 +58,7 @@ class Destroyer:
         Raises:
             ApplyError: something of it cannot be removed.
         """
+        self._emptier.unguard(found, region)
         if found.status == "CREATE_FAILED":
             # A deletion would leave behind what is marked as kept, though it is new and empty.
             heard = Heard()

@@ -1,6 +1,7 @@
-"""What AWS deletes only when it is empty: buckets, and vaults of backups.
+"""What AWS does not delete as it is: buckets and vaults that hold something, guarded databases.
 
-CloudFormation empties neither. Nothing here is asked for but by ``--delete-data``.
+CloudFormation empties neither. Nothing is emptied but by ``--delete-data``, and no guard is taken
+off but from what was never finished.
 """
 
 from __future__ import annotations
@@ -55,6 +56,25 @@ class Emptier:
                     empty(self._session.client("s3", region), name, owner=self._session.account)
             elif name and one["ResourceType"] == "AWS::Backup::BackupVault":
                 self._empty_vault(self._session.client("backup", region), name)
+
+    def unguard(self, found: Found, region: str) -> None:
+        """Turn off what keeps the databases of a stack from being deleted.
+
+        For a stack that takes no update any more, in which CloudFormation would do it.
+        """
+        for one in self._stacks.resources(found, region):
+            name = one.get("PhysicalResourceId")
+            if name and one["ResourceType"] == "AWS::RDS::DBInstance":
+                client = self._session.client("rds", region)
+                with explained("rds:ModifyDBInstance"):
+                    try:
+                        client.modify_db_instance(
+                            DBInstanceIdentifier=name,
+                            DeletionProtection=False,
+                            ApplyImmediately=True,
+                        )
+                    except client.exceptions.DBInstanceNotFoundFault:
+                        continue  # it was never made, or is gone
 
     def _empty_vault(self, client: Any, vault: str) -> None:
         deadline = self._clock() + LIMIT

@@ -82,6 +82,7 @@ def _direct(types: Collection[str]) -> Iterator[dict[str, Any]]:
     yield _allow("Copies", ["backup:ListRecoveryPointsByBackupVault"], vaults)
     # A copy has the name of no deployment, but the tags of what it was made of.
     yield _allow("DeleteCopies", ["backup:DeleteRecoveryPoint"], "*", Condition=_OURS)
+    yield _allow("Unguard", ["rds:ModifyDBInstance"], "*", Condition=_OURS)
     yield _allow("Logs", ["logs:FilterLogEvents"], "*", Condition=_OURS)
     yield _allow("FirstKey", ["secretsmanager:GetSecretValue"], "*", Condition=_OURS)
     yield _allow("ReadFirstKey", ["kms:Decrypt"], "*", Condition=_OURS)
