@@ -121,10 +121,15 @@ def _providers(place: Place, value: Any) -> Iterator[Piece]:
     yield Piece("aws_ecs_cluster_capacity_providers", place.label, items, place.adopted or None)
 
 
-def _desired(place: Place, value: Any) -> Iterator[Item]:
-    """How many to start with, where their number is scaled."""
-    yield Attribute("desired_count", place.value(value))
+def _cluster(place: Place, value: Any) -> Iterator[Item]:
+    """The cluster, which the provider remembers by its ARN; and a number, where none is said.
+
+    CloudFormation is told no number of tasks where it is scaled, and starts with one. The provider
+    would take none for nought, and go back to it each time.
+    """
+    yield from by("cluster", "Arn")(place, value)
     if place.scaled:
+        yield Attribute("desired_count", 1)
         yield Ignored("desired_count")
 
 
@@ -169,10 +174,9 @@ KINDS: Mapping[str, Kind] = {
     "AWS::ECS::Service": Kind(
         "aws_ecs_service",
         {
-            # The provider remembers a cluster by its ARN.
-            "Cluster": by("cluster", "Arn"),
+            "Cluster": _cluster,
             "TaskDefinition": "task_definition",
-            "DesiredCount": _desired,
+            "DesiredCount": "desired_count",
             "PlatformVersion": "platform_version",
             "HealthCheckGracePeriodSeconds": "health_check_grace_period_seconds",
             "AvailabilityZoneRebalancing": "availability_zone_rebalancing",
