@@ -190,7 +190,8 @@ class Settings(SignInSettings):
     job_max_attempts: Annotated[int, Field(ge=1, le=100)] = setting(
         3,
         "How often a job is tried before it ends as failed. Tries that a store or database ended "
-        "which did not answer are not counted; see TABULAR_OUTAGE_LIMIT.",
+        "which did not answer, or a disk that others had filled, are not counted; see "
+        "TABULAR_OUTAGE_LIMIT. A job that fills the disk itself uses one up.",
     )
     job_timeout: Annotated[float, Field(ge=1, le=7 * 86_400)] = setting(
         21_600.0,
@@ -210,7 +211,8 @@ class Settings(SignInSettings):
     outage_limit: Annotated[float, Field(ge=1, le=30 * 86_400)] = setting(
         86_400.0,
         "Seconds in all that a job is tried again while the store or the database does not answer, "
-        "before it has failed with `unavailable.outage`.",
+        "or waits while the disks of the workers are full, before it has failed with "
+        "`unavailable.outage`.",
     )
     result_retention: timedelta | None = setting(
         None,

@@ -83,8 +83,14 @@ class Spec(Block):
     compute: Compute = key(Compute(), "What the API and the workers run on.")
     storage: Storage = key(Storage(), "Where datasets, models and results are kept.")
     database: Database = key(Database(), "Where users, jobs and metadata are kept.")
-    cache: Cache | None = key(None, "A cache shared by all instances; none if unset.")
-    queue: Queue | None = key(None, "A queue server; the database alone if unset.")
+    cache: Cache | None = key(
+        None,
+        "A cache shared by all instances; if unset, on a cloud a small one where several "
+        "instances of the API share it, else none.",
+    )
+    queue: Queue | None = key(
+        None, "A queue server; if unset, a cloud's own, else the database alone."
+    )
     monitoring: Monitoring = key(Monitoring(), "What is measured and who is told.")
     networking: Networking = key(Networking(), "How the service is reached.")
     backup: Backup = key(Backup(), "Regular copies of database and objects.")
