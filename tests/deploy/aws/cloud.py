@@ -99,8 +99,13 @@ def waiting(seconds: int = 60, after: str = "Queue") -> dict[str, Any]:
 
 @dataclass
 class Clock:
-    """A clock that goes only when somebody sleeps."""
+    """A clock that goes only when somebody sleeps.
 
+    Attributes:
+        real: seconds that a sleep really takes, in which the emulator works.
+    """
+
+    real: float = 0.01
     time: float = 0.0
     slept: list[float] = field(default_factory=list)
 
@@ -109,10 +114,10 @@ class Clock:
         return self.time
 
     def sleep(self, seconds: float) -> None:
-        """Let the time go by, and the emulator work a moment."""
+        """Let the time go by."""
         self.slept.append(seconds)
         self.time += seconds
-        time.sleep(0.01)
+        time.sleep(self.real)
 
 
 def deploying(engine: CloudFormationEngine, stack: Stack) -> Iterator[Event]:

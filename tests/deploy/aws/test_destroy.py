@@ -329,7 +329,7 @@ def gone_point(name: str) -> tuple[str, Any, Any]:
 def test_copies_are_deleted_once_each_and_waited_for() -> None:
     in_vault = {"BackupVaultName": "vault"}
     base = emptied(
-        Clock(),
+        Clock(real=0),
         (LISTED, in_vault, {**points("one"), "NextToken": "t"}),
         (LISTED, {**in_vault, "NextToken": "t"}, points("two")),
         gone_point("one"),
@@ -343,9 +343,9 @@ def test_copies_are_deleted_once_each_and_waited_for() -> None:
 def test_copies_that_do_not_go_are_told() -> None:
     stays = [(LISTED, None, points("one"))] * 400
     with pytest.raises(WaitTimeoutError, match="1 copies are still in the vault after 30 min") as e:
-        emptied(Clock(), stays[0], gone_point("one"), *stays)
+        emptied(Clock(real=0), stays[0], gone_point("one"), *stays)
     assert "destroy --delete-data" in str(e.value.hint)
 
 
 def test_a_vault_that_somebody_deleted_is_no_error() -> None:
-    emptied(Clock(), (LISTED, None, {"Error": "ResourceNotFoundException"})).require_all()
+    emptied(Clock(real=0), (LISTED, None, {"Error": "ResourceNotFoundException"})).require_all()

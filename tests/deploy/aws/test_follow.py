@@ -106,7 +106,7 @@ def followed(
     after: str | None = None,
     clock: Clock | None = None,
 ) -> tuple[list[Event], Heard]:
-    base, clock, heard = Scripted(cloudformation=calls), clock or Clock(), Heard()
+    base, clock, heard = Scripted(cloudformation=calls), clock or Clock(real=0), Heard()
     reader = Stacks(Session(Access(), base=base))
     follower = Follower(reader, sleep=clock.sleep, clock=clock.now)
     told = list(follower.operation(STACK, REGION, heard, after=after))
@@ -210,7 +210,7 @@ def test_what_a_deletion_leaves_is_told_as_kept() -> None:
 
 def test_aws_that_stays_away_is_waited_for_some_minutes() -> None:
     away = ("describe_stacks", None, {"Error": "ServiceUnavailable", "Status": 503})
-    clock = Clock()
+    clock = Clock(real=0)
     # boto3's own tries are behind each of these.
     told, heard = followed(
         stacks("UPDATE_IN_PROGRESS"), events(START), *[away] * 50,
