@@ -1,4 +1,4 @@
-"""What is left in an account of a deployment that was never finished: nothing."""
+"""What is left in an account: nothing of what was never finished, and nothing in the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import WaiterError
 
 from tabular.deploy.aws.compile import compile_stack
-from tests.deploy.aws.harness import describe
+from tests.deploy.aws.harness import describe, provider_at
 from tests.testbed.ministack import REGION, MiniStack
 
 _LAST = ("Bucket", "BackupVault", "Database", "SecretKey")
@@ -55,3 +55,15 @@ def test_a_first_deployment_that_fails_leaves_no_orphans(
     keys = [one["KeyId"] for one in ask("kms").list_keys()["Keys"]]
     states = {ask("kms").describe_key(KeyId=one)["KeyMetadata"]["KeyState"] for one in keys}
     assert states <= {"PendingDeletion"}
+
+
+def test_backups_may_be_turned_off_and_on_again(ministack: MiniStack, aws_account: str) -> None:
+    """The vault of before stays with its copies, under a name that is not asked for again."""
+    engine = (provider := provider_at(ministack.url, aws_account)).engine
+    vaults = []
+    for enabled in (True, False, True):
+        stack = provider.compile(describe(backup={"enabled": enabled}))
+        list(engine.apply(engine.preview(stack)))
+        backup = ministack.client("backup", account=aws_account)
+        vaults.append(len(backup.list_backup_vaults()["BackupVaultList"]))
+    assert vaults == [1, 1, 2]

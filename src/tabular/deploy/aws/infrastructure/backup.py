@@ -84,8 +84,10 @@ def _copied(wanted: Wanted) -> list[Any]:
 
 
 def _vault(wanted: Wanted) -> Document:
-    # A vault has to be given a name, and no other stack has this one's number.
-    number = {"Fn::Select": [2, {"Fn::Split": ["/", ref("AWS::StackId")]}]}
+    # A vault has to be given a name. Its role's number is nobody else's, and another one when
+    # backups that were turned off are turned on again: the vault of before, which stays with its
+    # copies, is not in the way then.
+    number = att("BackupRole", "RoleId")
     return resource(
         "AWS::Backup::BackupVault",
         {
