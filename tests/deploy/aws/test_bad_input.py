@@ -226,7 +226,7 @@ def ask(cloud: Cloud, stack: Stack) -> None:
             {"database": {"instance_class": "db.m9z.large"}},
             "spec.database.instance_class",
             "db.m9z.large",
-            "db.m7g.large",
+            "db.m6i.large",
         ),
     ],
 )
@@ -371,12 +371,17 @@ def test_what_aws_says_of_credentials_is_said_with_what_to_do(
     assert SECRET not in str(caught.value)
 
 
-def test_an_answer_that_nobody_foresaw_keeps_its_words() -> None:
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [("OptInRequired", "aws account enable-region"), ("TeapotException", "AWS's own")],
+)
+def test_an_answer_that_nobody_foresaw_keeps_its_words(code: str, hint: str) -> None:
     cloud = Cloud("http://127.0.0.1:9", "")
-    with pytest.raises(TabularError, match="as AWS says it") as caught:
-        cloud.engine(answering("OptInRequired", 403)).status(small().target)
-    assert "OptInRequired" in caught.value.code
+    with pytest.raises(PreflightError, match=f"{code}: as AWS says it") as caught:
+        cloud.engine(answering(code, 403)).status(small().target)
+    assert caught.value.code == f"aws.{code}"
     assert caught.value.where == "cloudformation:DescribeStacks"
+    assert hint in str(caught.value.hint)
 
 
 def test_where_nothing_listens_it_says_so(aws_account: str) -> None:

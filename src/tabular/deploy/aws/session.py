@@ -304,7 +304,8 @@ def _of_service(error: Exception, doing: str) -> TabularError:
         return PreflightError(
             f"AWS does not know these credentials: {text}",
             where=doing,
-            hint="`aws sts get-caller-identity` with the same profile shows who you are",
+            hint="`aws sts get-caller-identity` with the same profile shows who you are; a region "
+            "that the account has not enabled gives the same answer",
             code="preflight.credentials",
         )
     if code in _DENIED:
@@ -319,4 +320,10 @@ def _of_service(error: Exception, doing: str) -> TabularError:
             where=doing,
             hint="wait a minute and run the command again; it goes on where it was",
         )
-    return PreflightError(f"{code}: {text}", where=doing, code=f"aws.{code or 'unknown'}")
+    if code == "OptInRequired":
+        hint = "enable the region (`aws account enable-region`) or the service, and run it again"
+    else:
+        hint = "the words are AWS's own: mend what they name, and run the command again"
+    return PreflightError(
+        f"{code}: {text}", where=doing, hint=hint, code=f"aws.{code or 'unknown'}"
+    )

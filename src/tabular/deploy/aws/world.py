@@ -90,7 +90,8 @@ class World:
             raise UsageError(
                 f"{region} has no database of class {class_} for {engine}",
                 where="spec.database.instance_class",
-                hint="such as db.m7g.large; or leave it out",
+                hint="db.m6i.large is sold nearly everywhere; all of them: aws rds "
+                f"describe-orderable-db-instance-options --engine {engine} --region {region}",
             )
         if not any(one == version or one.startswith(f"{version}.") for one in options):
             majors = sorted({one.partition(".")[0] for one in options}, key=_numbers)
