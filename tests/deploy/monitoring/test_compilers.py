@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.export import FORMATS, format_named
+from tabular.deploy.export import FORMATS, Format, Source, files_of
 from tabular.deploy.monitoring import alerts, collector, grafana, promql, scrape
+from tabular.deploy.provider import ProviderOptions
 from tabular.deploy.spec import Deployment, load, load_text
+from tabular.deploy.standalone.provider import StandaloneProvider
 from tabular.errors import NotFoundError, SpecError, UnsupportedError, UsageError
 from tabular.infra.metrics import CATALOGUE
 
@@ -185,14 +187,14 @@ def test_a_provider_without_an_exporter_is_refused() -> None:
         collector.collector(deployment("  provider: nowhere\n"))
 
 
-@pytest.mark.parametrize("name", [found.name for found in FORMATS])
-def test_the_same_spec_gives_the_same_bytes(name: str, example: Deployment) -> None:
-    build = format_named(name).build
-    assert build(example) == build(load(EXAMPLE).deployment)
-    assert all(content.endswith(b"\n") for content in build(example).values())
+@pytest.mark.parametrize("kind", FORMATS, ids=[found.name for found in FORMATS])
+def test_the_same_spec_gives_the_same_bytes(kind: Format, example: Deployment) -> None:
+    assert kind.build(example) == kind.build(load(EXAMPLE).deployment)
+    assert all(content.endswith(b"\n") for content in kind.build(example).values())
 
 
-def test_an_unknown_format_is_refused_with_the_nearest() -> None:
+def test_an_unknown_format_is_refused_with_the_nearest(example: Deployment) -> None:
+    source = Source("standalone", example, lambda: StandaloneProvider(ProviderOptions()))
     with pytest.raises(UsageError) as caught:
-        format_named("grafanna")
+        files_of(source, "grafanna")
     assert "grafana" in str(caught.value.hint)

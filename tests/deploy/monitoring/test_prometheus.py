@@ -8,7 +8,7 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from tabular.deploy.export import format_named
+from tabular.deploy.export import monitoring
 from tabular.deploy.export.monitoring import as_yaml
 from tabular.deploy.monitoring import alerts, grafana, promql, scrape
 from tabular.deploy.spec import Deployment, load, load_text
@@ -35,7 +35,7 @@ def example() -> Deployment:
 @pytest.mark.parametrize("name", SPECS)
 def test_promtool_finds_the_files_right(name: str, tmp_path: Path) -> None:
     deployment = load_text(SPECS[name], "x.yaml").deployment
-    for file, content in format_named("prometheus").build(deployment).items():
+    for file, content in monitoring.prometheus(deployment).items():
         (tmp_path / file).write_bytes(content)
     assert "SUCCESS" in promtool("check", "config", str(tmp_path / "prometheus.yml"))
     assert "SUCCESS" in promtool("check", "rules", str(tmp_path / scrape.RULES))
@@ -179,7 +179,7 @@ def test_prometheus_scrapes_a_platform_and_the_dashboard_shows_it(
 
 
 def test_the_file_reads_back_as_what_was_compiled(example: Deployment) -> None:
-    content = format_named("alerts").build(example)[scrape.RULES]
+    content = monitoring.alerts(example)[scrape.RULES]
     assert YAML(typ="safe").load(content.decode()) == alerts.rules(example)
 
 
