@@ -299,6 +299,14 @@ def test_the_registrys_token_is_in_no_argument_and_forgotten_once_used(tmp_path:
     assert "PASS" not in " ".join(boot.calls)
 
 
+def test_a_role_that_is_not_known_yet_is_tried_again(tmp_path: Path) -> None:
+    mark = tmp_path / "asked"
+    once = f'case "$1" in login) test -e {mark} || {{ touch {mark}; exit 1; }};; esac'
+    boot = _boot(tmp_path, {"docker": once})
+    assert boot.code == 0, boot.errors
+    assert len(boot.called("docker login")) == 2
+
+
 @pytest.mark.parametrize(
     ("repository", "private"),
     [

@@ -173,9 +173,12 @@ def _log_in(wanted: Wanted) -> Iterator[Any]:
     private = isinstance(image, dict) or _ECR.fullmatch(host) is not None
     if private:
         yield "registry=${image%%/*}\n"
+        # A role that was only just made is not known everywhere at once.
         yield (
-            'aws ecr get-login-password --region "$region" |\n'
-            '  docker login --username AWS --password-stdin "$registry"\n'
+            "log_in() {\n"
+            '  aws ecr get-login-password --region "$region" |\n'
+            '    docker login --username AWS --password-stdin "$registry"\n'
+            "}\nagain log_in\n"
         )
     yield 'again docker pull -q "$image"\n'
     if private:
