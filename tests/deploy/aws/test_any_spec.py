@@ -19,8 +19,6 @@ from tests.deploy.aws.made import deployment_of, stack_of
 
 # CloudFormation's quotas, in its user guide.
 MOST_RESOURCES, MOST_OUTPUTS, MOST_BYTES = 500, 200, 1_000_000
-# What `AWS` has no handbook for: regions that are closed to the public.
-OPEN = [one for one in schemas.REGIONS if "iso" not in one and not one.startswith("eusc")]
 
 
 def compiled(spec: dict[str, Any], name: str = "demo", region: str = "eu-west-1") -> Stack | None:
@@ -102,7 +100,7 @@ def test_the_linter_does_find_what_is_wrong() -> None:
     assert "MemorySze" in found
 
 
-@pytest.mark.parametrize("region", OPEN)
+@pytest.mark.parametrize("region", schemas.OPEN)
 def test_every_type_is_there_in_every_region_or_is_refused(region: str) -> None:
     for name, spec in matrix.SPECS.items():
         elsewhere = json.loads(json.dumps(spec).replace("eu-west-1", region))

@@ -13,7 +13,7 @@ from tabular.deploy.aws.compile import compile_stack
 from tabular.deploy.aws.session import Access, Session
 from tabular.deploy.aws.stacks import stack_name
 from tabular.deploy.aws.support import CAPABILITIES
-from tabular.deploy.aws.world import World
+from tabular.deploy.aws.world import EVERYWHERE, World
 from tabular.deploy.policy import Severity, check
 from tabular.deploy.spec import load_text
 from tabular.deploy.spec.problems import ProblemsError
@@ -28,7 +28,7 @@ from tabular.errors import (
     UnsupportedError,
     UsageError,
 )
-from tests.deploy.aws import matrix
+from tests.deploy.aws import matrix, schemas
 from tests.deploy.aws.cloud import Cloud, small
 from tests.deploy.aws.harness import credentials, provider_at
 from tests.deploy.aws.made import deployment_of, stack_of
@@ -226,7 +226,7 @@ def ask(cloud: Cloud, stack: Stack) -> None:
             {"database": {"instance_class": "db.m9z.large"}},
             "spec.database.instance_class",
             "db.m9z.large",
-            "db.m6i.large",
+            "db.m6g.large",
         ),
     ],
 )
@@ -244,6 +244,13 @@ def test_what_the_region_does_not_sell_is_refused_before_anything_is_made(
 @pytest.mark.parametrize("name", ["nothing", "ec2", "mysql, replicated", "lambda"])
 def test_what_the_region_sells_is_let_through(cloud: Cloud, name: str) -> None:
     ask(cloud, matrix.stack(name))
+
+
+@pytest.mark.parametrize("region", schemas.OPEN)
+def test_the_class_that_a_refusal_names_is_sold_wherever_one_is(region: str) -> None:
+    for engine in ("postgres", "mysql"):
+        assert EVERYWHERE in schemas.database_classes(region, engine)
+    assert "db.m9z.large" not in schemas.database_classes(region, "postgres")
 
 
 def test_a_region_that_does_not_exist_is_refused_with_the_nearest(cloud: Cloud) -> None:

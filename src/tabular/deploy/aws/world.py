@@ -12,6 +12,8 @@ from tabular.deploy.aws.session import Session, code_of, explained
 from tabular.deploy.stack import Stack
 from tabular.errors import PreflightError, UsageError, nearest
 
+# Of PostgreSQL and MySQL, in all regions that are open to the public, as of November 2026.
+EVERYWHERE = "db.m6g.large"
 _GROUPS = ("AWS::EC2::LaunchTemplate",)
 
 
@@ -90,7 +92,7 @@ class World:
             raise UsageError(
                 f"{region} has no database of class {class_} for {engine}",
                 where="spec.database.instance_class",
-                hint="db.m6i.large is sold nearly everywhere; all of them: aws rds "
+                hint=f"{EVERYWHERE} is sold in every region; all of them: aws rds "
                 f"describe-orderable-db-instance-options --engine {engine} --region {region}",
             )
         if not any(one == version or one.startswith(f"{version}.") for one in options):
