@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tabular.deploy.aws.export import FORMATS
 from tabular.deploy.aws.export.terraform import terraform
@@ -137,6 +138,11 @@ def refused(type_: str, properties: Mapping[str, Any], **spec: Any) -> Unsupport
             "Vpc (AWS::EC2::VPC).CidrBlock",
         ),
         (
+            "ServiceToDatabase",
+            {"SourceSecurityGroupId": {"Ref": "ServiceSecurityGroup"}},
+            "ServiceToDatabase (AWS::EC2::SecurityGroupEgress).DestinationSecurityGroupId",
+        ),
+        (
             "LoadBalancer",
             {"Scheme": "sideways"},
             "LoadBalancer (AWS::ElasticLoadBalancingV2::LoadBalancer).Scheme",
@@ -200,3 +206,37 @@ def test_the_order_in_a_template_does_not_matter(name: str) -> None:
 
 def test_the_provider_offers_it() -> None:
     assert FORMATS["terraform"] is terraform
+
+
+ODD: list[Any] = [None, True, 3, "odd", [], ["odd"], {}, {"Odd": 1}, [{"Odd": 1}], [[1]]]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths of everything in a value."""
+    yield path
+    inner = value.items() if isinstance(value, Mapping) else ()
+    for key, one in enumerate(value) if isinstance(value, list) else inner:
+        yield from places(one, (*path, key))
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """The value with something else at a path."""
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, Mapping) else list(value)
+    copy[path[0]] = put(value[path[0]], path[1:], new)
+    return copy
+
+
+@given(st.data())
+@settings(max_examples=400, deadline=None)
+def test_what_makes_no_sense_is_refused_or_written_and_never_a_crash(data: st.DataObject) -> None:
+    stack = matrix.stack(data.draw(st.sampled_from(["fargate", "ec2", "lambda, watched"])))
+    name = data.draw(st.sampled_from(sorted(stack.template["Resources"])))
+    resource = stack.template["Resources"][name]
+    path = data.draw(st.sampled_from([one for one in places(resource["Properties"]) if one]))
+    odd = put(resource["Properties"], path, data.draw(st.sampled_from(ODD)))
+    try:
+        terraform(changed(stack, name, attributes={"Properties": odd}))
+    except UnsupportedError as error:
+        assert error.where

@@ -18,9 +18,17 @@ from tabular.deploy.aws.export.terraform.hcl import (
 from tabular.deploy.aws.export.terraform.kinds import FILES, KINDS
 from tabular.deploy.aws.export.terraform.kinds.security import rights
 from tabular.deploy.aws.export.terraform.references import References, Target
-from tabular.deploy.aws.export.terraform.rules import Item, Kind, Piece, Place, body, settled
+from tabular.deploy.aws.export.terraform.rules import (
+    AFTER,
+    LIFE,
+    Item,
+    Kind,
+    Piece,
+    Place,
+    body,
+    settled,
+)
 from tabular.deploy.aws.infrastructure.compute.collector import IMAGE as COLLECTOR
-from tabular.deploy.aws.variants import referred
 from tabular.deploy.stack import Stack
 from tabular.errors import UnsupportedError
 
@@ -121,8 +129,9 @@ def _target(name: str, type_: str, adopting: bool) -> Target | None:
 def _scaled(resources: Mapping[str, Any]) -> frozenset[str]:
     """Services whose number of tasks follows a target of Application Auto Scaling."""
     type_ = "AWS::ApplicationAutoScaling::ScalableTarget"
-    targets = [one for one in resources.values() if one["Type"] == type_]
-    return frozenset(referred([one["Properties"]["ResourceId"] for one in targets]))
+    targets = [one["Properties"] for one in resources.values() if one["Type"] == type_]
+    named = " ".join(str(one.get("ResourceId")) for one in targets)
+    return frozenset(one for one in resources if f"${{{one}.Name}}" in named)
 
 
 def _in_order(resources: Mapping[str, Any], kinds: Mapping[str, Kind]) -> list[str]:
@@ -169,7 +178,7 @@ def _pieces(place: Place, resources: Mapping[str, Any]) -> Iterator[Piece]:
     items = [*_name(kind, place), *kind.constant, *body(kind.rules, place.properties, place)]
     if kind.type:
         items += _life(place, resources)
-        yield Piece(kind.type, place.label, _settled(items), _running(kind, place))
+        yield Piece(kind.type, place.label, settled(items), _running(kind, place))
     for name, beside in kind.beside.items():
         if name in place.properties:
             for piece in beside(place.within(name), place.properties[name]):
@@ -198,21 +207,11 @@ def _life(place: Place, resources: Mapping[str, Any]) -> Iterator[Item]:
     if KINDS[place.type].served:
         after += rights(place.id, resources)
     if after:
-        yield Attribute("depends_on", [Expression(one) for one in sorted(set(after))])
+        yield Attribute(AFTER, [Expression(one) for one in sorted(set(after))])
     if KINDS[place.type].ahead:
-        yield Block("lifecycle", (), (Attribute("create_before_destroy", True),))
+        yield Block(LIFE, (), (Attribute("create_before_destroy", True),))
     if document.get("DeletionPolicy", "Delete") != "Delete":
-        yield Block("lifecycle", (), (Attribute("prevent_destroy", True),))
-
-
-def _settled(items: list[Item]) -> tuple[Attribute | Block, ...]:
-    """With one block for the life of it, and what it waits for at the end."""
-    found = settled(items)
-    last = [one for one in found if isinstance(one, Attribute) and one.name == "depends_on"]
-    lives = [one for one in found if isinstance(one, Block) and one.kind == "lifecycle"]
-    rest = [one for one in found if one not in last and one not in lives]
-    life = Block("lifecycle", (), tuple(item for one in lives for item in one.items))
-    return (*rest, *([life] if lives else []), *last)
+        yield Block(LIFE, (), (Attribute("prevent_destroy", True),))
 
 
 def _running(kind: Kind, place: Place) -> Value:

@@ -7,6 +7,7 @@ alone.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -113,34 +114,36 @@ def _block(block: Block, depth: int) -> Iterator[str]:
 
 
 def _body(items: Sequence[Attribute | Block], depth: int) -> Iterator[str]:
-    """Attributes of one line together; everything else with an empty line before it."""
-    pad = "  " * depth
-    short: list[tuple[str, str]] = []
-    long: list[list[str]] = []
-    for item in items:
-        if isinstance(item, Block):
-            long.append(list(_block(item, depth)))
-            continue
-        value = _value(item.value, depth)
-        if len(value) == 1:
-            short.append((item.name, value[0]))
-        else:
-            long.append(_indented(pad, [f"{item.name} = {value[0]}", *value[1:]]))
-    yield from _aligned(short, pad)
-    for number, lines in enumerate(long):
-        if short or number:
+    """Paragraphs with an empty line between them."""
+    for number, lines in enumerate(_paragraphs(items, depth)):
+        if number:
             yield ""
         yield from lines
+
+
+def _paragraphs(items: Sequence[Attribute | Block], depth: int) -> Iterator[list[str]]:
+    """Attributes of one line together, then each of the longer ones; each block."""
+    for is_block, group in itertools.groupby(items, lambda one: isinstance(one, Block)):
+        if is_block:
+            yield from (list(_block(one, depth)) for one in group if isinstance(one, Block))
+        else:
+            yield from _settings([one for one in group if isinstance(one, Attribute)], depth)
+
+
+def _settings(items: Sequence[Attribute], depth: int) -> Iterator[list[str]]:
+    pad = "  " * depth
+    values = [(one.name, _value(one.value, depth)) for one in items]
+    short = [(name, lines[0]) for name, lines in values if len(lines) == 1]
+    if short:
+        yield [*_aligned(short, pad)]
+    for name, lines in values:
+        if len(lines) > 1:
+            yield [f"{pad}{name} = {lines[0]}", *lines[1:]]
 
 
 def _aligned(pairs: Sequence[tuple[str, str]], pad: str) -> Iterator[str]:
     widest = max((len(name) for name, _ in pairs), default=0)
     return (f"{pad}{name:<{widest}} = {value}" for name, value in pairs)
-
-
-def _indented(pad: str, lines: list[str]) -> list[str]:
-    """The first line of a value is behind its name, the others know their place."""
-    return [f"{pad}{lines[0]}", *lines[1:]]
 
 
 def _value(value: Value, depth: int) -> list[str]:

@@ -92,7 +92,7 @@ class References:
         match value:
             case str():
                 return self._plain(value, where)
-            case {"Ref": name, **more} if not more:
+            case {"Ref": str(name), **more} if not more:
                 return self._ref(name, where)
             case Mapping() if len(value) == 1 and next(iter(value)).startswith("Fn::"):
                 ((function, argument),) = value.items()
@@ -105,6 +105,8 @@ class References:
                 return {key: self.value(value[key], f"{where}.{key}") for key in _ordered(value)}
             case list() | tuple():
                 return [self.value(one, f"{where}.{n}") for n, one in enumerate(value)]
+            case None:
+                _refuse(where, "null, which is no value to CloudFormation either")
         return value
 
     def document(self, text: str, where: str) -> Value:
@@ -120,7 +122,11 @@ class References:
                     return [found(one) for one in value]
             return value
 
-        return found(json.loads(text))
+        try:
+            whole = json.loads(text)
+        except ValueError:
+            _refuse(where, "a text that is no JSON")
+        return found(whole)
 
     def secret(self, value: Any, where: str) -> tuple[Value, str | None]:
         """The secret that a dynamic reference names, and the key within it.
@@ -177,14 +183,14 @@ class References:
 
     def _call(self, function: str, argument: Any, where: str) -> Value:
         match function, argument:
-            case "Fn::GetAtt", [name, attribute]:
+            case "Fn::GetAtt", [str(name), str(attribute)]:
                 return self._attribute(name, attribute, where)
             case "Fn::Sub", str():
                 return self._sub(argument, where)
-            case "Fn::Join", [separator, [*items]]:
+            case "Fn::Join", [str(separator), [*items]]:
                 return joined(self._between(separator, items, where))
-            case "Fn::Select", [number, {"Fn::GetAZs": ""}]:
-                return Expression(f"{self._known('zones')}.names[{int(number)}]")
+            case "Fn::Select", [int(number), {"Fn::GetAZs": ""}]:
+                return Expression(f"{self._known('zones')}.names[{number}]")
             case "Fn::Base64", _:
                 return Call("base64encode", (self._script(argument, where),))
         return _refuse(where, function)
@@ -227,6 +233,19 @@ class References:
             else:
                 yield self._ref(name, where)
         yield text[end:]
+
+
+def named_in(value: Any) -> Iterator[str]:
+    """Logical ids that a value names by ``Ref`` or ``Fn::GetAtt``."""
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+            yield name
+        case Mapping():
+            for inner in value.values():
+                yield from named_in(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from named_in(inner)
 
 
 def _ordered(value: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,9 @@ from tabular.deploy.aws.export.terraform.hcl import Attribute, Block, Call, Expr
 from tabular.deploy.aws.export.terraform.references import References
 from tabular.errors import UnsupportedError
 
+# Of Terraform itself, not of a resource.
+LIFE, AFTER = "lifecycle", "depends_on"
+
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
@@ -111,6 +114,50 @@ class Place:
         found = value.get("Ref") or value.get("Fn::GetAtt", [""])[0]
         return self.ids.get(found, "")
 
+    def entries(self, value: Any) -> Mapping[str, Any]:
+        """A value that has to be a mapping of names to values.
+
+        Raises:
+            UnsupportedError: it is none.
+        """
+        if not isinstance(value, Mapping) or any(str(one).startswith("Fn::") for one in value):
+            self.refuse("another thing than names and values here")
+        return value
+
+    def listed(self, value: Any) -> list[Any]:
+        """A value that has to be a list.
+
+        Raises:
+            UnsupportedError: it is none.
+        """
+        if not isinstance(value, list):
+            self.refuse("another thing than a list here")
+        return value
+
+    def named(self, value: Any, *names: str) -> list[list[Any]]:
+        """A list of mappings with these names and no others, a text by the first: their values.
+
+        Raises:
+            UnsupportedError: it is none.
+        """
+        found = self.listed(value)
+        for one in found:
+            known = isinstance(one, Mapping) and set(one) == set(names)
+            if not known or not isinstance(one[names[0]], str):
+                self.refuse(f"entries of other things than {' and '.join(names)}")
+        return [[one[name] for name in names] for one in found]
+
+    def text_of(self, value: Any, name: str) -> str:
+        """A text that something is called by.
+
+        Raises:
+            UnsupportedError: there is none.
+        """
+        found = self.entries(value).get(name)
+        if not isinstance(found, str):
+            self.within(name).refuse("another thing than a text at this place")
+        return found
+
     def refuse(self, words: str) -> NoReturn:
         """Say that this export cannot tell it.
 
@@ -134,26 +181,35 @@ def body(rules: Rules, properties: Any, place: Place) -> Iterator[Item]:
     Raises:
         UnsupportedError: the table does not know one of them.
     """
-    if not isinstance(properties, Mapping):
-        place.refuse("a value where a block of properties is meant")
-    for name in properties:
+    for name in place.entries(properties):
         if name not in rules:
             place.within(name).refuse("this property")
+    seen: set[str] = set()
     for name, rule in rules.items():
         if name in properties:
+            inner = place.within(name)
             found = attribute(rule) if isinstance(rule, str) else rule
-            yield from found(place.within(name), properties[name])
+            for item in found(inner, properties[name]):
+                if isinstance(item, Attribute) and item.name in seen:
+                    inner.refuse("the same thing said twice")
+                seen |= {item.name} if isinstance(item, Attribute) else set()
+                yield item
 
 
 def settled(items: Iterable[Item]) -> tuple[Attribute | Block, ...]:
-    """Attributes, then blocks, then what is ignored later."""
+    """Attributes, then blocks, then the one block of its life and what it waits for."""
     found = list(items)
     ignored = [Expression(one.name) for one in found if isinstance(one, Ignored)]
-    more = [Block("lifecycle", (), (Attribute("ignore_changes", ignored),))] if ignored else []
+    attributes = [one for one in found if isinstance(one, Attribute)]
+    blocks = [one for one in found if isinstance(one, Block)]
+    life = [item for one in blocks if one.kind == LIFE for item in one.items]
+    if ignored:
+        life.append(Attribute("ignore_changes", ignored))
     return (
-        *(one for one in found if isinstance(one, Attribute)),
-        *(one for one in found if isinstance(one, Block)),
-        *more,
+        *(one for one in attributes if one.name != AFTER),
+        *(one for one in blocks if one.kind != LIFE),
+        *([Block(LIFE, (), tuple(life))] if life else []),
+        *(one for one in attributes if one.name == AFTER),
     )
 
 
@@ -183,14 +239,18 @@ def by(name: str, attribute_: str) -> Rule:
 
 def number(name: str) -> Rule:
     """A number that CloudFormation writes as a text."""
-    return attribute(name, lambda value: int(value) if isinstance(value, str) else value)
+
+    def write(place: Place, value: Any) -> Iterator[Item]:
+        yield from attribute(name)(place, _plain(value))
+
+    return write
 
 
 def flag(name: str, words: Mapping[str, bool]) -> Rule:
     """A word that is true or false in Terraform."""
 
     def write(place: Place, value: Any) -> Iterator[Item]:
-        if value not in words:
+        if not isinstance(value, str) or value not in words:
             place.refuse(f"the value {value!r}")
         yield Attribute(name, words[value])
 
@@ -201,7 +261,8 @@ def mapping(name: str) -> Rule:
     """Names of the user's own and their values."""
 
     def write(place: Place, value: Any) -> Iterator[Item]:
-        yield Attribute(name, {key: place.within(key).value(value[key]) for key in sorted(value)})
+        found = place.entries(value)
+        yield Attribute(name, {key: place.within(key).value(found[key]) for key in sorted(found)})
 
     return write
 
@@ -210,7 +271,7 @@ def pairs(name: str, key: str = "Name", value: str = "Value") -> Rule:
     """A list of names and values, which Terraform writes as a map."""
 
     def write(place: Place, given: Any) -> Iterator[Item]:
-        found = {one[key]: one[value] for one in given}
+        found = dict(place.named(given, key, value))
         yield Attribute(name, {one: place.value(found[one]) for one in sorted(found)})
 
     return write
@@ -239,7 +300,7 @@ def single(rule: Rule) -> Rule:
     """A list that may have one entry."""
 
     def write(place: Place, value: Any) -> Iterable[Item]:
-        if len(value) != 1:
+        if len(place.listed(value)) != 1:
             place.refuse(f"{len(value)} entries here")
         return rule(place, value[0])
 
@@ -261,17 +322,22 @@ def options(names: Mapping[str, str]) -> Rule:
     """A list of keys and values, each of which is a setting of its own."""
 
     def write(place: Place, value: Any) -> Iterator[Item]:
-        found = {one["Key"]: one["Value"] for one in value}
+        found = dict(place.named(value, "Key", "Value"))
         for key in sorted(found):
             inner = place.within(key)
             if key not in names:
                 inner.refuse("this property")
-            words = {"true": True, "false": False}
-            said = found[key]
-            plain = int(said) if str(said).isdigit() else words.get(said, said)
-            yield Attribute(names[key], inner.value(plain))
+            yield from attribute(names[key])(inner, _plain(found[key]))
 
     return write
+
+
+def _plain(value: Any) -> Any:
+    """A number, or true or false, of the text that CloudFormation has."""
+    words = {"true": True, "false": False}
+    if str(value).isdigit():
+        return int(value)
+    return words.get(value, value) if isinstance(value, str) else value
 
 
 def unsaid(place: Place, value: Any) -> Iterator[Item]:
@@ -301,7 +367,7 @@ def renamed(names: Names) -> Callable[[Place, Any], Value]:
     def write(place: Place, value: Any) -> Value:
         if isinstance(value, list):
             return [write(place, one) for one in value]
-        for name in value:
+        for name in place.entries(value):
             if name not in names:
                 place.within(name).refuse("this property")
         found: dict[str, Value] = {}
@@ -326,13 +392,12 @@ def renamed_json(name: str, names: Names) -> Rule:
     return write
 
 
-def tags(place: Place, value: Any) -> Iterator[Item]:
+def tags(place: Place, said: Any) -> Iterator[Item]:
     """Those that all resources have by one name, and what this one has besides."""
-    listed = isinstance(value, list)
-    found = {one["Key"]: one["Value"] for one in value} if listed else dict(value)
+    listed = isinstance(said, list)
+    found = dict(place.named(said, "Key", "Value") if listed else place.entries(said))
     own = {key: place.value(found[key]) for key in sorted(found) if key not in place.tags}
-    changed = {key: found[key] for key in place.tags if found.get(key) != place.tags[key]}
-    if changed:
+    if any(found.get(key) != value for key, value in place.tags.items()):
         yield Attribute("tags", {key: place.value(found[key]) for key in sorted(found)})
     elif own:
         yield Attribute("tags", Call("merge", (Expression("local.tags"), own)))

@@ -105,7 +105,7 @@ def _hooks_beside(place: Place, value: Any) -> Iterator[Piece]:
     """Of a group that runs, whose hooks the provider reads in no other way."""
     if not place.adopted:
         return
-    for entry in value:
+    for entry in place.listed(value):
         items = body(_HOOK, entry, place)
         group = Attribute("autoscaling_group_name", place.itself("name"))
         name = entry["LifecycleHookName"]
@@ -115,16 +115,9 @@ def _hooks_beside(place: Place, value: Any) -> Iterator[Piece]:
 
 
 def _tags(place: Place, value: Any) -> Iterator[Item]:
-    for one in sorted(value, key=lambda said: str(said["Key"])):
-        yield Block(
-            "tag",
-            (),
-            (
-                Attribute("key", one["Key"]),
-                Attribute("value", place.value(one["Value"])),
-                Attribute("propagate_at_launch", one["PropagateAtLaunch"]),
-            ),
-        )
+    for key, said, handed_on in sorted(place.named(value, "Key", "Value", "PropagateAtLaunch")):
+        items = {"key": key, "value": said, "propagate_at_launch": handed_on}
+        yield Block("tag", (), tuple(Attribute(k, place.value(v)) for k, v in items.items()))
 
 
 def _keep_size(place: Place, value: Any) -> Iterator[Item]:

@@ -129,7 +129,8 @@ def _cluster(place: Place, value: Any) -> Iterator[Item]:
     """
     yield from by("cluster", "Arn")(place, value)
     if place.scaled:
-        yield Attribute("desired_count", 1)
+        if "DesiredCount" not in place.properties:
+            yield Attribute("desired_count", 1)
         yield Ignored("desired_count")
 
 
@@ -177,6 +178,7 @@ KINDS: Mapping[str, Kind] = {
             "Cluster": _cluster,
             "TaskDefinition": "task_definition",
             "DesiredCount": "desired_count",
+            "LaunchType": "launch_type",
             "PlatformVersion": "platform_version",
             "HealthCheckGracePeriodSeconds": "health_check_grace_period_seconds",
             "AvailabilityZoneRebalancing": "availability_zone_rebalancing",

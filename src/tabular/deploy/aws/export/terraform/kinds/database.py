@@ -60,7 +60,7 @@ def _label(reference: str) -> str:
 
 
 def _parameters(place: Place, value: Any) -> Iterator[Item]:
-    for name in sorted(value):
+    for name in sorted(place.entries(value)):
         said = Attribute("value", place.within(name).value(value[name]))
         yield Block("parameter", (), (Attribute("name", name), said))
 

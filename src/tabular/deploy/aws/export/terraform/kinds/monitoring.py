@@ -62,11 +62,12 @@ _TOLD: Rules = {
 
 
 def _targets(place: Place, value: Any) -> Iterator[Piece]:
-    for number, one in enumerate(value):
+    for number, one in enumerate(place.listed(value)):
         rule = Attribute("rule", place.itself("name"))
         items = settled([rule, *body(_TARGET, one, place.within(str(number)))])
-        label = f"{place.label}_{one['Id'].replace('-', '_')}"
-        running = f"{place.adopted}/{one['Id']}"
+        name = place.text_of(one, "Id")
+        label = f"{place.label}_{name.replace('-', '_')}"
+        running = f"{place.adopted}/{name}"
         yield Piece("aws_cloudwatch_event_target", label, items, running)
 
 
@@ -83,13 +84,17 @@ def _transformation(place: Place, value: Any) -> Iterator[Item]:
 
 def _dashboard(place: Place, value: Any) -> Iterator[Item]:
     """As what it says, not as a text of JSON."""
-    body_ = place.references.document(value["Fn::Sub"], place.where)
+    text = value["Fn::Sub"] if isinstance(value, Mapping) and "Fn::Sub" in value else None
+    if not isinstance(text, str):
+        place.refuse("a dashboard without references")
+    body_ = place.references.document(text, place.where)
     yield Attribute("dashboard_body", Call("jsonencode", (body_,)))
 
 
 def _subscribers(place: Place, value: Any) -> Iterator[Item]:
-    topics = [place.value(one["Address"]) for one in value if one["SubscriptionType"] == "SNS"]
-    mails = [place.value(one["Address"]) for one in value if one["SubscriptionType"] == "EMAIL"]
+    given = place.named(value, "SubscriptionType", "Address")
+    topics = [place.value(address) for kind, address in given if kind == "SNS"]
+    mails = [place.value(address) for kind, address in given if kind == "EMAIL"]
     if len(topics) + len(mails) != len(value):
         place.refuse("another way to tell than SNS and EMAIL")
     if topics:
@@ -104,7 +109,7 @@ def _notifications(place: Place, value: Any) -> Iterator[Item]:
 
 
 def _filters(place: Place, value: Any) -> Iterator[Item]:
-    for name in sorted(value):
+    for name in sorted(place.entries(value)):
         said = Attribute("values", place.value(value[name]))
         yield Block("cost_filter", (), (Attribute("name", name), said))
 

@@ -43,7 +43,7 @@ def _group_rules(direction: str) -> Beside:
     """Rules as resources of their own, as the provider advises: two groups may name each other."""
 
     def write(place: Place, value: Any) -> Iterator[Piece]:
-        for number, one in enumerate(value, start=1):
+        for number, one in enumerate(place.listed(value), start=1):
             label = f"{place.label}_{direction}" + (f"_{number}" if len(value) > 1 else "")
             own = Attribute("security_group_id", place.itself("id"))
             items = settled([own, *body(_RULE, one, place.within(str(number)))])

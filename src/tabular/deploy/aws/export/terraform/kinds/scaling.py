@@ -67,16 +67,20 @@ _ACTION: Rules = {
 
 def _scheduled(place: Place, value: Any) -> Iterator[Piece]:
     """Made anew over one that runs: Application Auto Scaling takes the same name as an update."""
-    for number, one in enumerate(value):
+    for number, one in enumerate(place.listed(value)):
         own = [Attribute(name, place.itself(name)) for name in _OF_TARGET]
         items = settled([*own, *body(_ACTION, one, place.within(str(number)))])
-        label = f"{place.label}_{identifier(one['ScheduledActionName']).replace('-', '_')}"
+        name = identifier(place.text_of(one, "ScheduledActionName")).replace("-", "_")
+        label = f"{place.label}_{name}"
         yield Piece("aws_appautoscaling_scheduled_action", label, items)
 
 
 def _target(place: Place, value: Any) -> Iterator[Item]:
     """The three words by which a target is known."""
-    address = place.value(value).text.rpartition(".")[0]
+    target = place.value(value)
+    if not isinstance(target, Expression):
+        place.refuse("a target that is not of this template")
+    address = target.text.rpartition(".")[0]
     for name in _OF_TARGET:
         yield Attribute(name, Expression(f"{address}.{name}"))
 

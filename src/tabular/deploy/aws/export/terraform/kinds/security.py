@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_text
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tabular.deploy.aws.export.terraform.hcl import Attribute, Call, Expression, Text, identifier
+from tabular.deploy.aws.export.terraform.references import named_in
 from tabular.deploy.aws.export.terraform.rules import (
     Kind,
     Piece,
@@ -22,7 +22,6 @@ from tabular.deploy.aws.export.terraform.rules import (
     tags,
     unsaid,
 )
-from tabular.deploy.aws.variants import referred
 
 _BETWEEN = (
     "AWS::ECS::TaskDefinition",
@@ -54,8 +53,10 @@ def _generated(place: Place, value: Any) -> Iterator[Piece]:
     password = f"ephemeral.aws_secretsmanager_random_password.{place.label}.random_password"
     text: Any = Expression(password)
     if "GenerateStringKey" in value:
-        template = json_text.loads(value["SecretStringTemplate"])
-        text = Call("jsonencode", ({**template, value["GenerateStringKey"]: text},))
+        key = place.text_of(value, "GenerateStringKey")
+        template = place.text_of(value, "SecretStringTemplate")
+        given = place.entries(place.references.document(template, place.where))
+        text = Call("jsonencode", ({**given, key: text},))
     yield Piece(
         "aws_secretsmanager_secret_version",
         place.label,
@@ -68,12 +69,11 @@ def _generated(place: Place, value: Any) -> Iterator[Piece]:
 
 
 def _policies(place: Place, value: Any) -> Iterator[Piece]:
-    for number, one in enumerate(value):
-        inner = place.within(str(number))
-        label = _policy_label(place.id, one["PolicyName"], number)
-        items = body({"PolicyName": "name", "PolicyDocument": json("policy")}, one, inner)
+    for number, (name, rights_) in enumerate(place.named(value, "PolicyName", "PolicyDocument")):
+        label = _policy_label(place.id, name, number)
+        items = [Attribute("name", name), *json("policy")(place.within(str(number)), rights_)]
         role = Attribute("role", place.itself("name"))
-        running = f"{place.adopted}:{one['PolicyName']}"
+        running = f"{place.adopted}:{name}"
         yield Piece("aws_iam_role_policy", label, settled([role, *items]), running)
 
 
@@ -107,17 +107,18 @@ def _behind(name: str, resources: Mapping[str, Any]) -> set[str]:
     """What it runs by: its task or launch template, and their roles."""
     found = {
         one
-        for one in referred(resources[name]["Properties"])
-        # A container's own DependsOn names no resource.
-        if isinstance(one, str) and one in resources and resources[one]["Type"] in _BETWEEN
+        for one in named_in(resources[name]["Properties"])
+        if one in resources and resources[one]["Type"] in _BETWEEN
     }
     return found.union(*(_behind(one, resources) for one in found))
 
 
 def _managed(place: Place, value: Any) -> Iterator[Piece]:
     """One for each policy, named after it."""
-    for number, one in enumerate(value):
+    for number, one in enumerate(place.listed(value)):
         arn = place.within(str(number)).value(one)
+        if not isinstance(arn, str | Text):
+            place.refuse("a policy without a name")
         label = _managed_label(place.id, one)
         items = (Attribute("role", place.itself("name")), Attribute("policy_arn", arn))
         known = arn.pieces if isinstance(arn, Text) else (arn,)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tabular.deploy.aws.export.terraform.hcl import Attribute, Block, Expression
 from tabular.deploy.aws.export.terraform.rules import (
+    AFTER,
     Beside,
     Item,
     Kind,
@@ -45,12 +46,12 @@ def _after(place: Place, type_: str) -> Iterator[Attribute]:
     versioned = "VersioningConfiguration" in place.properties
     if versioned and type_ in _OF_VERSIONS:
         versions = Expression(f"aws_s3_bucket_versioning.{place.label}")
-        yield Attribute("depends_on", [versions])
+        yield Attribute(AFTER, [versions])
 
 
 def _whole_bucket(place: Place, value: Any) -> Iterator[Item]:
     """A rule for all objects says so by a filter without anything in it."""
-    whole = {"Filter", "Prefix"}.isdisjoint(value)
+    whole = {"Filter", "Prefix"}.isdisjoint(place.entries(value))
     yield Block(
         "rule",
         (),
@@ -60,7 +61,7 @@ def _whole_bucket(place: Place, value: Any) -> Iterator[Item]:
 
 def _each(rule: Any) -> Any:
     def write(place: Place, value: Any) -> Iterator[Item]:
-        for number, one in enumerate(value):
+        for number, one in enumerate(place.listed(value)):
             yield from rule(place.within(str(number)), one)
 
     return write
