@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tabular.deploy.aws.changeset import ChangeSets
+from tabular.deploy.aws.engine import CloudFormationEngine
 from tabular.deploy.aws.purposes import Purpose, new_token, purpose_of
 from tabular.deploy.aws.stacks import stack_name
 from tabular.deploy.events import EventStatus
@@ -167,6 +171,26 @@ def test_a_stack_of_this_name_that_is_somebody_elses_is_left_alone(cloud: Cloud)
         assert cloud.engine().list() == ()
         cloud.api.delete_stack(StackName=NAME)
         cloud.until(lambda: str(cloud.stacks()), lambda found: found == "{}")
+
+
+def test_change_sets_of_dead_clients_are_deleted_when_they_are_old(cloud: Cloud) -> None:
+    """A client that died while it looked at a change; a young one may be another's at work."""
+    deploy(cloud.engine(), ONE)
+    cloud.parts().change_sets.make(NAME, REGION, TWO.to_bytes(), release(TWO), first=False)
+    cloud.api.create_change_set(
+        StackName=NAME,
+        ChangeSetName="theirs",
+        TemplateBody=small(5).to_bytes().decode(),
+        Parameters=[{"ParameterKey": "Release", "ParameterValue": "x"}],
+    )
+    cloud.engine().preview(THREE)
+    assert len(cloud.open_change_sets()) == 2
+    parts = cloud.parts()
+    later = ChangeSets(
+        parts.stacks, parts.artifacts, now=lambda: datetime.now(UTC) + timedelta(minutes=20)
+    )
+    CloudFormationEngine(replace(parts, change_sets=later)).preview(THREE)
+    assert cloud.open_change_sets() == ["theirs"]
 
 
 # --- Between the plan and the apply

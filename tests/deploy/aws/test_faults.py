@@ -15,13 +15,24 @@ import pytest
 from tabular.deploy.aws.stacks import stack_name
 from tabular.deploy.provider import State
 from tabular.errors import (
+    ApplyError,
     BusyError,
     IntegrityError,
     PreflightError,
     TabularError,
     UnavailableError,
 )
-from tests.deploy.aws.cloud import Clock, Cloud, deploy, destroy, roll_back, small, target, waiting
+from tests.deploy.aws.cloud import (
+    IMPOSSIBLE,
+    Clock,
+    Cloud,
+    deploy,
+    destroy,
+    roll_back,
+    small,
+    target,
+    waiting,
+)
 from tests.testbed.microburst import Microburst, Rule, microburst_server
 from tests.testbed.ministack import MiniStack
 
@@ -174,6 +185,35 @@ def test_everything_at_once(proxy: Microburst, cloud: Cloud, round_: int) -> Non
     proxy.fail(*rules)
     live(proxy, cloud, tries=12)
     assert len(proxy.fired()) > 10
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_letting_go_of_what_was_kept_for_looking_at_it(
+    proxy: Microburst, cloud: Cloud, fault: str
+) -> None:
+    with pytest.raises(ApplyError):
+        deploy(cloud.engine(keep_failed=True), small(9, **IMPOSSIBLE))
+    rule = {"service": "cloudformation", "operation": "RollbackStack", "times": 1}
+    proxy.fail({**rule, **FAULTS[fault]})
+    insist(proxy, cloud, lambda engine: deploy(engine, ONE), tries=2)
+    assert len(proxy.fired()) == 1
+    assert (cloud.delays(), len(cloud.buckets())) == (["1"], 1)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_protection_of_production(proxy: Microburst, cloud: Cloud, fault: str) -> None:
+    at = target(environment="production")
+    rule = {"service": "cloudformation", "operation": "UpdateTerminationProtection", "times": 1}
+    for command in (
+        lambda engine: deploy(engine, small(1, at=at)),
+        lambda engine: destroy(engine, at, data=True),
+    ):
+        proxy.fail({**rule, **FAULTS[fault]})
+        insist(proxy, cloud, command, tries=2)
+        assert len(proxy.fired()) == 1
+        if cloud.stacks():
+            assert cloud.described(at)["EnableTerminationProtection"] is True
+    assert cloud.stacks() == {}
 
 
 # --- What is believed, and what is not

@@ -25,6 +25,7 @@ from tests.deploy.aws.cloud import (
     small,
     target,
 )
+from tests.deploy.aws.harness import describe, provider_at
 from tests.deploy.aws.killing import (
     KILLED,
     obey,
@@ -220,3 +221,20 @@ def test_wherever_it_dies(accounts: Made, case: str) -> None:
 @pytest.mark.parametrize("case", CASES | LONG)
 def test_at_whatever_event_it_dies(accounts: Made, case: str) -> None:
     assert die_everywhere(accounts, case, 1, at_events=True) > 2
+
+
+@pytest.mark.slow
+def test_a_whole_platform_whose_first_client_dies(accounts: Made) -> None:
+    """The compiler's own stack, of sixty resources, instead of a small one."""
+    stack = provider_at("http://127.0.0.1:9").compile(describe("demo"))
+    for number in itertools.count(1, STRIDE):
+        cloud = accounts()
+        code = run_client(cloud, to_deploy(stack), call=number)
+        list(obey(cloud, to_deploy(stack)))
+        status = cloud.engine().status(AT)
+        assert (status.state, status.release) == (State.READY, stack.fingerprint[:12])
+        assert {one.id for one in status.resources} == {one.id for one in stack.resources}
+        assert len(cloud.queues()) == 2
+        assert cloud.open_change_sets() == []
+        if code == 0:
+            return

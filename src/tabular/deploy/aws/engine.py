@@ -130,11 +130,12 @@ class CloudFormationEngine:
             ApplyError: it failed.
         """
         found, region = self._existing(target), target.region or ""
+        purpose = purpose_of(self._follower.beginning(found.id, region))
         if found.busy:
-            _require_no_destroy(found, purpose_of(self._follower.beginning(found.id, region)))
+            _require_no_destroy(found, purpose)
         heard = Heard()
         yield from self._operations.follow(found, region, heard)
-        if not heard.gone:
+        if purpose is not Purpose.CLEAR:
             require_applied(found.id, heard)
 
     def status(self, target: Target) -> Status:

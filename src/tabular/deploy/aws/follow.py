@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tabular.deploy.aws.purposes import Purpose, purpose_of
 from tabular.deploy.aws.session import explained
 from tabular.deploy.aws.stacks import Stacks
 from tabular.deploy.events import Event, EventStatus
@@ -105,7 +106,8 @@ class Follower:
 
     def beginning(self, stack_id: str, region: str) -> Mapping[str, Any]:
         """First event of the operation that runs, or ran last: it says what it is a part of."""
-        return self._since(stack_id, region, None, ())[0]
+        events = self._since(stack_id, region, None, ())
+        return events[0] if events else {}
 
     def operation(
         self, stack_id: str, region: str, heard: Heard, *, after: str | None
@@ -198,8 +200,16 @@ def _at_rest(status: str) -> bool:
 
 def _begins(raw: Mapping[str, Any], stack_id: str) -> bool:
     """Whether an operation that somebody asked for begins with this event."""
-    asked = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
-    return raw.get("PhysicalResourceId") == stack_id and raw["ResourceStatus"] in asked
+    if raw.get("PhysicalResourceId") != stack_id:
+        return False
+    if raw["ResourceStatus"] in ("ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"):
+        # CloudFormation's own is a part of what failed; these are what we asked for later.
+        return purpose_of(raw) in (Purpose.CLEAR, Purpose.DESTROY)
+    return raw["ResourceStatus"] in (
+        "CREATE_IN_PROGRESS",
+        "UPDATE_IN_PROGRESS",
+        "DELETE_IN_PROGRESS",
+    )
 
 
 def _event(number: int, raw: Mapping[str, Any], stack_id: str) -> Event:

@@ -36,7 +36,8 @@ def require_plannable(found: Found | None) -> None:
         raise BusyError(
             f"the stack is {found.status}",
             where=found.id,
-            hint="wait for it: `inferloop-tabular status` shows it; deploy again follows it",
+            hint="wait for it (`inferloop-tabular status` shows it; `deploy` follows an apply), "
+            "then run the command again",
         )
     if found.status in STUCK:
         refuse_stuck(found)

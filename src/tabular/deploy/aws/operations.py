@@ -53,12 +53,16 @@ class Operations:
     def undo(self, found: Found, region: str, heard: Heard, purpose: Purpose) -> Iterator[Event]:
         """Roll back what failed and was kept for looking at it."""
         client, after = self._stacks.client(region), self._follower.last_event(found.id, region)
+        token = new_token(purpose)
         with explained("cloudformation:RollbackStack"):
-            client.rollback_stack(
-                StackName=found.id,
-                RetainExceptOnCreate=True,
-                ClientRequestToken=new_token(purpose),
-            )
+            try:
+                client.rollback_stack(
+                    StackName=found.id, RetainExceptOnCreate=True, ClientRequestToken=token
+                )
+            except client.exceptions.ClientError:
+                # boto3 calls again when an answer is lost; then the first call was heard.
+                if not self._stacks.heard(found.id, region, token):
+                    raise
         yield from self._follower.operation(found.id, region, heard, after=after)
 
     def protect(self, stack_id: str, region: str, *, on: bool) -> None:

@@ -36,5 +36,5 @@ def purpose_of(event: Mapping[str, Any]) -> Purpose:
     word = rest.partition("-")[0]
     if prefix == _PREFIX and word in tuple(Purpose):
         return Purpose(word)
-    deleting = str(event["ResourceStatus"]).startswith("DELETE")
+    deleting = str(event.get("ResourceStatus")).startswith("DELETE")
     return Purpose.DESTROY if deleting else Purpose.FOREIGN
