@@ -24,7 +24,7 @@ import pytest
 import tabular.deploy.aws
 from tabular.deploy.aws import permissions
 from tabular.deploy.aws.engine import Parts
-from tabular.deploy.aws.permissions import MAX_POLICY, handlers, policies, size
+from tabular.deploy.aws.permissions import MAX_POLICY, handlers, policies, resolved, size
 from tabular.deploy.aws.provider import AWSProvider
 from tabular.deploy.aws.session import Access, Session
 from tabular.deploy.aws.tags import KNOWN
@@ -137,6 +137,21 @@ def test_a_smaller_deployment_needs_less() -> None:
     assert "lambda:CreateFunction" in actions
     assert not any(action.startswith(("rds:Create", "elasticache:Create")) for action in actions)
     assert actions < {action for one in statements(EVERY) for action in one["Action"]}
+
+
+def test_a_secret_that_exists_may_be_read_by_cloudformation_alone() -> None:
+    template = matrix.stack("postgres with a password that exists").template
+    assert resolved(template) == {"db/owner"}
+    (one,) = [
+        one
+        for one in statements(policies({"AWS::RDS::DBInstance"}, resolved(template)))
+        if one["Sid"] == "NamedSecrets"
+    ]
+    assert one["Action"] == ["secretsmanager:GetSecretValue"]
+    assert one["Resource"] == ["arn:aws:secretsmanager:*:*:secret:db/owner-??????"]
+    assert "cloudformation.amazonaws.com" in json.dumps(one["Condition"])
+    # Those of the stack itself are known by their tags.
+    assert resolved(matrix.stack("fargate").template) == set()
 
 
 def test_roles_are_touched_only_where_they_are_of_our_stacks() -> None:

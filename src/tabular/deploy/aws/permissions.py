@@ -8,6 +8,7 @@ for calls that CloudFormation makes. Roles and buckets are those of our stacks a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -49,6 +50,7 @@ _IMAGE = (
     "InitiateLayerUpload", "PutImage", "SetRepositoryPolicy", "UploadLayerPart",
 )  # fmt: skip
 _JOB_QUEUE = "AWS::Batch::JobQueue"
+_RESOLVED = re.compile(r"\{\{resolve:secretsmanager:(.+?):SecretString")
 
 
 @cache
@@ -58,13 +60,37 @@ def handlers() -> Mapping[str, tuple[str, ...]]:
     return {type_: tuple(actions) for type_, actions in json.loads(text).items()}
 
 
-def policies(types: Collection[str]) -> list[dict[str, Any]]:
+def policies(types: Collection[str], secrets: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Policies that together let somebody deploy resources of these types, and nothing else.
 
     Each is small enough for a managed policy of IAM.
+
+    Args:
+        types: of the resources, e.g. ``AWS::S3::Bucket``.
+        secrets: that exist and that a template refers to; see :func:`resolved`.
     """
-    statements = [*_direct(types), *_on_behalf({a for type_ in types for a in handlers()[type_]})]
+    actions = {action for type_ in types for action in handlers()[type_]}
+    statements = [*_direct(types), *_on_behalf(actions), *_named(secrets)]
     return [policy(*some) for some in _packed(statements)]
+
+
+def resolved(template: Mapping[str, Any]) -> frozenset[str]:
+    """Names and ARNs of secrets that CloudFormation reads with the deployer's rights.
+
+    Those of the stack itself have no name before they are made, and carry its tags.
+    """
+    found = _RESOLVED.findall(json.dumps(template["Resources"]))
+    return frozenset(name for name in found if "${" not in name)
+
+
+def _named(secrets: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Secrets Manager adds six characters to a name."""
+    arns = [
+        one if one.startswith("arn:") else f"arn:aws:secretsmanager:*:*:secret:{one}-??????"
+        for one in sorted(secrets)
+    ]
+    if arns:
+        yield _allow("NamedSecrets", ["secretsmanager:GetSecretValue"], arns, Condition=_VIA)
 
 
 def _direct(types: Collection[str]) -> Iterator[dict[str, Any]]:
