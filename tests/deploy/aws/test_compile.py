@@ -15,12 +15,18 @@ from typing import Any
 import pytest
 
 from tabular.deploy.aws.compile import compile_stack
+from tabular.deploy.aws.engine import Parts
+from tabular.deploy.aws.provider import AWSProvider
+from tabular.deploy.aws.session import Access, Session
+from tabular.deploy.provider import ProviderOptions
+from tabular.deploy.registry import load_provider
 from tabular.deploy.spec import Overrides, load
 from tabular.deploy.stack import Stack
 from tabular.errors import InputError, UsageError
 from tests.deploy.aws import matrix, rules
 from tests.deploy.aws.linted import found_in
 from tests.deploy.aws.rules import of_type
+from tests.deploy.aws.scripted import Scripted
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
@@ -185,6 +191,16 @@ def test_k9_the_three_alarms_measure_what_they_say_every_minute() -> None:
 
 
 # B: the AWS provider
+
+
+def test_b1_the_provider_is_found_by_its_name_and_takes_an_injected_way_to_aws() -> None:
+    base = Scripted(sts=[("get_caller_identity", None, {"Account": "123456789012"})])
+    provider = load_provider("aws", ProviderOptions(region="us-east-1"))
+    assert isinstance(provider, AWSProvider)
+    session = Session(Access(), base=base)
+    injected = AWSProvider(ProviderOptions(), parts=Parts.of(session))
+    assert next(iter(injected.doctor())).detail == "account 123456789012"
+    base.require_all()
 
 
 def test_b2_instances_start_with_imdsv2_and_an_encrypted_disk_of_the_asked_size() -> None:
