@@ -52,9 +52,10 @@ def test_the_cheapest_deployment_is_one_api_and_one_worker_of_one_core() -> None
         assert task["NetworkMode"] == "awsvpc"
         assert task["RuntimePlatform"]["CpuArchitecture"] == "X86_64"
         assert service["DesiredCount"] == 1
-        assert service["CapacityProviderStrategy"] == [
-            {"CapacityProvider": "FARGATE", "Base": 0, "Weight": 1}
-        ]
+        assert service["LaunchType"] == "FARGATE"
+        assert "CapacityProviderStrategy" not in service
+    # The first cluster of an account is refused with them.
+    assert "CapacityProviders" not in found["Cluster"]
     assert not [name for name in found if "Scaling" in name]
 
 

@@ -15,6 +15,7 @@ from tabular.deploy.aws.infrastructure.compute import (
 from tabular.deploy.aws.infrastructure.networking import way_out
 from tabular.deploy.aws.infrastructure.service import PORT, USER
 from tabular.deploy.aws.wanted import Capacity, Wanted
+from tabular.deploy.spec.model.compute import Spot
 from tabular.deploy.stack import Reduction
 from tabular.errors import UnsupportedError
 
@@ -23,6 +24,7 @@ GIB = 2**30
 # "Fargate task ephemeral storage".
 SMALLEST_DISK, LARGEST_DISK = 21, 200
 _VOLUME = "scratch"
+_PROVIDERS = ["FARGATE", "FARGATE_SPOT"]
 
 
 def resources(wanted: Wanted) -> Part:
@@ -55,7 +57,9 @@ def _cluster(wanted: Wanted) -> Document:
     return resource(
         "AWS::ECS::Cluster",
         {
-            "CapacityProviders": ["FARGATE", "FARGATE_SPOT"],
+            # Only where they are needed: the first cluster of an account is refused with them,
+            # since ECS makes its own role with that cluster and cannot take it on at once.
+            "CapacityProviders": _PROVIDERS if wanted.spec.compute.spot else None,
             "ClusterSettings": [{"Name": "containerInsights", "Value": insights}],
         },
     )
@@ -205,7 +209,7 @@ def _service(
             # Every update of a service sets this number again, so where scaling or a schedule
             # changes it, it is left to them: they begin at the least as soon as they are made.
             "DesiredCount": None if scaling.is_scaled(wanted, prefix) else capacity.desired,
-            "CapacityProviderStrategy": list(_strategy(wanted)),
+            **_capacity(wanted),
             "PlatformVersion": "LATEST",
             "DeploymentConfiguration": {
                 "DeploymentCircuitBreaker": {"Enable": True, "Rollback": True},
@@ -228,12 +232,16 @@ def _service(
     )
 
 
-def _strategy(wanted: Wanted) -> Iterator[Document]:
-    """Which share of the tasks is spot, above those that never are."""
+def _capacity(wanted: Wanted) -> Document:
+    """Ordinary tasks, or by the shares that the spec says."""
     spot = wanted.spec.compute.spot
     if spot is None:
-        yield {"CapacityProvider": "FARGATE", "Base": 0, "Weight": 1}
-        return
+        return {"LaunchType": "FARGATE"}
+    return {"CapacityProviderStrategy": list(_strategy(spot))}
+
+
+def _strategy(spot: Spot) -> Iterator[Document]:
+    """Which share of the tasks is spot, above those that never are."""
     if spot.max_price is not None:
         raise UnsupportedError(
             "Fargate Spot has one price, which nobody bids for",
