@@ -66,20 +66,10 @@ def describe(name: str = "conform", **spec: Any) -> Deployment:
     return Deployment.from_canonical({"metadata": {"name": name}, "spec": said})
 
 
-class Offline:
-    """Compiles, for which AWS is not asked."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def provider(self) -> Provider:
-        return provider_at("http://127.0.0.1:9")
-
-
 class AwsHarness:
     """An account of its own in an emulator that all checks share."""
 
-    maker = "tests.deploy.aws.harness:Offline"
+    maker = "tests.deploy.aws.offline:Offline"
 
     def __init__(self, root: Path, aws: MiniStack, account: str) -> None:
         self.root = root
