@@ -62,7 +62,6 @@ def test_ids_are_in_the_form_that_the_provider_imports(running: Stack) -> None:
         "aws_s3_bucket_lifecycle_configuration.bucket": ids["Bucket"],
         "aws_sqs_queue_policy.queue_policy": ids["Queue"],
         "aws_ecs_service.api_service": f"{ids['Cluster']}/{name}-ApiService",
-        "aws_ecs_cluster_capacity_providers.cluster": ids["Cluster"],
         "aws_ecs_task_definition.api_task": ids["ApiTask"],
         "aws_vpc_security_group_ingress_rule.database_from_service": ids["DatabaseFromService"],
     }
@@ -161,6 +160,7 @@ REAL = {
     "DnsRecord": "data.example.com",
 }
 WANTED = {
+    "aws_ecs_cluster_capacity_providers.cluster": '"id-of-Cluster"',
     "aws_appautoscaling_target.api_scaling_target": '"ecs/service/c/s/ecs:service:DesiredCount"',
     "aws_appautoscaling_policy.api_cpu_scaling": (
         '"ecs/service/c/s/ecs:service:DesiredCount/ApiCpu"'
