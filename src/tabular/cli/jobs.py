@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tabular.cli.app import INTERRUPTED
 from tabular.cli.confirm import confirm
+from tabular.cli.logs import line_text
 from tabular.cli.output import JsonFlag, print_json, print_text, stdout, tell
 from tabular.cli.place import Place, YesFlag, place_flags
 from tabular.errors import EngineError, InputError, TabularError, UnsupportedError
@@ -144,7 +145,7 @@ def watch(id: IdArgument, *, place: Place, as_json: JsonFlag = False) -> None:
         print_text(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
         raise typer.Exit(error.exit_code)
     for line in batches.logs(id, tail=_TAIL):
-        tell(f"{line.component} | {line.text}", markup=False, style="dim")
+        tell(line_text(line, as_json=False), markup=False, style="dim")
     raise error
 
 
@@ -159,11 +160,7 @@ def logs(
 ) -> None:
     """Print the last lines of each container of a job, those that failed first."""
     for line in _batches(place).logs(id, tail=tail):
-        if as_json:
-            time = None if line.time is None else line.time.isoformat()
-            print_text(json.dumps({"component": line.component, "time": time, "text": line.text}))
-        else:
-            print_text(f"{line.component} | {line.text}")
+        print_text(line_text(line, as_json=as_json))
 
 
 @commands.command()

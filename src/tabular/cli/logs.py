@@ -37,7 +37,7 @@ def logs(
     target = place.find().target
     try:
         for line in place.engine.logs(target, follow=follow, tail=tail):
-            print_text(_as_json(line) if as_json else f"{line.component} | {line.text}")
+            print_text(line_text(line, as_json=as_json))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except OutputError:
@@ -49,6 +49,9 @@ def logs(
         raise typer.Exit(error.exit_code) from None
 
 
-def _as_json(line: LogLine) -> str:
+def line_text(line: LogLine, *, as_json: bool) -> str:
+    """A line as commands print it."""
+    if not as_json:
+        return f"{line.component} | {line.text}"
     time = None if line.time is None else line.time.isoformat()
     return json.dumps({"component": line.component, "time": time, "text": line.text})
