@@ -235,7 +235,7 @@ class ExportsStacks(Protocol):
         ...
 
     def running(self, target: Target) -> Stack:
-        """The stack that runs there, as it was applied.
+        """The stack that runs there, as it was applied, with the vendor's ids.
 
         Raises:
             NotFoundError: nothing is deployed there.
