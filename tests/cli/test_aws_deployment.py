@@ -473,6 +473,23 @@ def test_the_portable_file_from_first_to_last(cloud: Cloud) -> None:
     assert cloud.run("destroy --provider aws --yes", **region).code == 0
 
 
+@pytest.mark.slow
+def test_a_published_address_is_asked_itself(cloud: Cloud) -> None:
+    cloud.push_image()
+    certificate = f"arn:aws:acm:{REGION}:{cloud.account}:certificate/0a1b2c3d"
+    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9"}
+    named = "--set spec.networking.domain=data.example.com"
+    publish = f"{named} --set spec.networking.certificate={certificate}"
+    answer = cloud.run(f"{PORTABLE} --yes --region {REGION} {publish} --timeout 1s", **nowhere)
+    assert answer.code == 5
+    assert "did not report ready within 1 s" in answer.err
+    assert "https://data.example.com/ready" in answer.err
+    status = cloud.run(f"status {AT} --json")
+    assert (status.code, status.json["state"]) == (0, "ready")
+    assert status.json["outputs"]["url"] == "https://data.example.com"
+    assert ".elb." in status.json["outputs"]["dnsTarget"]
+
+
 def _tasks(cloud: Cloud) -> int:
     """How many tasks of the API are wanted."""
     ecs = cloud.ask("ecs")
