@@ -155,13 +155,23 @@ def resealed(body: bytes) -> bytes:
     "change",
     [
         lambda body: body.replace(b'"DelaySeconds":1', b'"DelaySeconds":2'),
+        # The template is as it was; what a plan says of lost data is not.
+        lambda body: body.replace(b'"stateful":true', b'"stateful":false'),
         lambda body: body[:-40],
         lambda body: b"",
         lambda body: b"{}",
         lambda body: b"[1]",
         resealed,
     ],
-    ids=["a value", "cut short", "empty", "an empty object", "another kind", "sealed anew"],
+    ids=[
+        "a value",
+        "what holds data",
+        "cut short",
+        "empty",
+        "an empty object",
+        "another kind",
+        "sealed anew",
+    ],
 )
 def test_an_altered_record_is_never_applied(cloud: Cloud, change: Any) -> None:
     key = alter(cloud, change)

@@ -11,6 +11,8 @@ import pytest
 
 from tabular.deploy.aws.changeset import ChangeSets
 from tabular.deploy.aws.engine import CloudFormationEngine
+from tabular.deploy.aws.follow import Heard
+from tabular.deploy.aws.operations import Operations
 from tabular.deploy.aws.purposes import Purpose, new_token, purpose_of
 from tabular.deploy.aws.stacks import stack_name
 from tabular.deploy.events import EventStatus
@@ -108,6 +110,21 @@ def test_what_was_kept_for_looking_at_it_is_removed_by_the_next_deploy(cloud: Cl
     assert runs(cloud) == release(ONE)
     (bucket,) = cloud.buckets()
     assert bucket != orphan
+
+
+def test_whoever_follows_a_clearing_away_is_told_of_no_failed_apply(cloud: Cloud) -> None:
+    """A deploy that first lets go of what was kept, and whose client died: the next one follows."""
+    with pytest.raises(ApplyError):
+        deploy(cloud.engine(keep_failed=True), FAILING)
+    parts = cloud.parts()
+    found = parts.stacks.find(AT)
+    assert found is not None
+    operations = Operations(parts.stacks, parts.change_sets, parts.follower)
+    own = list(operations.undo(found, REGION, Heard(), Purpose.CLEAR))
+    assert cloud.stacks() == {NAME: "ROLLBACK_COMPLETE"}
+    assert list(cloud.engine().attach(AT)) == own
+    deploy(cloud.engine(), ONE)
+    assert cloud.delays() == ["1"]
 
 
 def test_an_update_that_is_kept_for_looking_at_it_says_the_way_back(cloud: Cloud) -> None:
@@ -439,6 +456,34 @@ def test_rollback_goes_back_release_by_release(cloud: Cloud) -> None:
     assert runs(cloud) == release(ONE)
     with pytest.raises(NotFoundError, match="no release before"):
         roll_back(cloud.engine(), AT)
+
+
+def test_the_same_rollback_again_does_not_go_back_one_more(cloud: Cloud) -> None:
+    for stack in (ONE, TWO, THREE):
+        deploy(cloud.engine(), stack)
+    engine = cloud.engine()
+    next(engine.rollback(engine.preview_rollback(AT)))  # and this client is gone
+    cloud.settled(NAME)
+    again = cloud.engine().preview_rollback(AT)
+    assert again.is_empty
+    assert again.stack == TWO
+    assert list(cloud.engine().rollback(again)) == []
+    assert runs(cloud) == release(TWO)
+    # Its end was seen now, so this is another one.
+    roll_back(cloud.engine(), AT)
+    assert runs(cloud) == release(ONE)
+
+
+def test_a_deploy_after_a_rollback_that_nobody_saw_through(cloud: Cloud) -> None:
+    for stack in (ONE, TWO):
+        deploy(cloud.engine(), stack)
+    engine = cloud.engine()
+    next(engine.rollback(engine.preview_rollback(AT)))
+    cloud.settled(NAME)
+    deploy(cloud.engine(), THREE)
+    assert cloud.engine().preview_rollback(AT).stack == ONE
+    deploy(cloud.engine(), ONE)
+    assert cloud.engine().preview_rollback(AT).stack == THREE
 
 
 def test_rollback_after_there_and_back_again(cloud: Cloud) -> None:
