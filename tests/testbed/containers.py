@@ -27,9 +27,11 @@ from tests.testbed.parts import debian, missing
 
 # Not the usual one: a spec names the image that it takes from elsewhere.
 POSTGRES_IMAGE = "localhost/mirror/postgres:18"
+IMAGES = frozenset({PYTHON_IMAGE, POSTGRES_IMAGE, VALKEY_IMAGE})
 MIRROR = "http://deb.debian.org/debian"
 # What only this boot knows; short, for podman's sockets are below.
 _STATE = Path("/run/inferloop-tabular-tests")
+_LOCK = _STATE.with_suffix(".lock")
 _HELPERS = Path("/usr/lib/podman")
 _COMPOSE = "podman-compose==1.6.0"
 _TRUST = ("etc/ssl/certs/ca-certificates.crt", "etc/pip.conf")
@@ -101,7 +103,7 @@ def podman() -> Iterator[dict[str, str]]:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "inferloop-tabular-tests" / "containers"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with _LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield from _engine(folder)
 
@@ -128,11 +130,27 @@ def _engine(folder: Path) -> Iterator[dict[str, str]]:
             ("rm", "-af", "-t", "5"),
             ("volume", "rm", "-af"),
             ("network", "prune", "-f"),
-            ("image", "prune", "-f", "--filter", "until=48h"),
         ):
             subprocess.run(["podman", *words], env=environment, capture_output=True, check=False)
+        _forget_images(environment)
         subprocess.run(["umount", str(folder / "graph" / "overlay")], check=False)
         shutil.rmtree(_STATE, ignore_errors=True)
+
+
+def _forget_images(env: dict[str, str]) -> None:
+    """Take the names of all images but ours away, and remove those that had none for two days.
+
+    Each code has an image of its own, of 500 MB: with its name it would stay for ever. Without, its
+    layers still serve the builds of the next days.
+    """
+    look = ["podman", "image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]
+    done = subprocess.run(look, env=env, capture_output=True, text=True, check=False)
+    named = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    ours = {identity for identity, name in named if name in IMAGES}
+    foreign = {identity for identity, name in named if not name.startswith("<none>")} - ours
+    words = [("untag", identity) for identity in sorted(foreign)]
+    for argv in (*words, ("image", "prune", "-f", "--filter", "until=48h")):
+        subprocess.run(["podman", *argv], env=env, capture_output=True, check=False)
 
 
 def _is_made(image: str, recipe: str, env: dict[str, str]) -> bool:

@@ -117,6 +117,9 @@ def test_containers_deploy_work_update_fail_roll_back_and_go(boxes: StandalonePr
         assert len(rows.splitlines()) == 51
         assert client.get("/v1/datasets", headers={"Authorization": "Bearer x"}).status_code == 401
 
+        for name in ("api", "worker-0"):
+            _podman("healthcheck", "run", f"inferloop-development-boxed-{name}")
+
         database = _container("inferloop-development-boxed-database")
         boxed.deploy(2)
         assert _container("inferloop-development-boxed-database") == database, "it serves both"
@@ -134,7 +137,11 @@ def test_containers_deploy_work_update_fail_roll_back_and_go(boxes: StandalonePr
 
         assert _container("inferloop-development-boxed-api") == serving, "it was never touched"
 
+        # Somebody tidies up; the containers that run keep the image, without its name.
+        image = _podman("inspect", "--format", "{{.ImageName}}", serving.split()[0]).strip()
+        _podman("untag", image)
         list(engine.rollback(engine.preview_rollback(target)))
+        assert _podman("image", "ls", "-q", image), "it was built again"
         assert engine.status(target).release == first.release
         assert client.get("/health").json()["release"] == first.release
         assert _generated(client, fit["model_id"]) == rows

@@ -23,9 +23,7 @@ API_PORT = 8000
 DEFAULT_PORT = 8000
 METRICS_PORT = 9464
 _HEALTHCHECK = {"interval": "10s", "timeout": "5s", "start_period": "60s", "retries": 3}
-_ASK_WORKER = (
-    f"import urllib.request as r; r.urlopen('http://127.0.0.1:{METRICS_PORT}/health', timeout=4)"
-)
+_ASK = "import urllib.request as r; r.urlopen('http://127.0.0.1:{}', timeout=4)"
 USER = "10001:10001"
 # The password comes from a file through a pipe, so that no process list shows it.
 _VALKEY = (
@@ -116,6 +114,10 @@ def _hardened() -> dict[str, Any]:
     }
 
 
+def _healthcheck(place: str) -> dict[str, Any]:
+    return {**_HEALTHCHECK, "test": ["CMD", "python", "-c", _ASK.format(place)]}
+
+
 def _services(wanted: Wanted, image: str) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
     if wanted.database == "postgresql":
@@ -136,7 +138,12 @@ def _services(wanted: Wanted, image: str) -> list[tuple[str, dict[str, Any]]]:
         "depends_on": needed,
     }
     port = wanted.port or DEFAULT_PORT
-    api = {**common, "command": ["python", "-m", "tabular.api", "serve"]}
+    api = {
+        **common,
+        "command": ["python", "-m", "tabular.api", "serve"],
+        # The image says it too, but podman builds images of the OCI's format, which cannot.
+        "healthcheck": _healthcheck(f"{API_PORT}/ready"),
+    }
     found.append(("api", {**api, "ports": [f"127.0.0.1:{port}:{API_PORT}"]}))
     worker = {**common, "command": ["python", "-m", "tabular.worker"]}
     # No folder is shared with the API, so each worker tells of itself.
@@ -144,10 +151,7 @@ def _services(wanted: Wanted, image: str) -> list[tuple[str, dict[str, Any]]]:
         **common["environment"],
         "TABULAR_METRICS_PORT": str(METRICS_PORT),
     }
-    worker["healthcheck"] = {
-        **_HEALTHCHECK,
-        "test": ["CMD", "python", "-c", _ASK_WORKER],
-    }
+    worker["healthcheck"] = _healthcheck(f"{METRICS_PORT}/health")
     found += [(f"worker-{number}", worker) for number in range(wanted.workers)]
     return found
 

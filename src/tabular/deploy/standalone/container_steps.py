@@ -172,6 +172,11 @@ def has_volume(release: Release, name: str) -> bool:
     return _look(release, "volume", "inspect", name).returncode == 0
 
 
+def has_image(release: Release) -> bool:
+    """Whether the image of the platform's own containers is on this host."""
+    return _look(release, "image", "inspect", image(release)).returncode == 0
+
+
 def is_database_ready(release: Release, name: str) -> bool:
     """Whether the PostgreSQL server of a container takes connections from the others."""
     return _look(release, "exec", name, "pg_isready", "-q", "-h", "127.0.0.1").returncode == 0

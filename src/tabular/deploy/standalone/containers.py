@@ -21,6 +21,7 @@ from tabular.deploy.standalone.code import code_of
 from tabular.deploy.standalone.compose import SERVICE, VOLUME
 from tabular.deploy.standalone.container_steps import (
     compose_file,
+    has_image,
     image,
     is_database_ready,
     is_running,
@@ -77,24 +78,22 @@ def bring_up(context: Context, release: Release, *, back: bool = False) -> None:
     Args:
         context: the operation.
         release: what to run.
-        back: a rollback, which neither builds nor migrates.
+        back: a rollback, which does not migrate, and builds only an image that was removed.
 
     Raises:
         EngineError: a step failed, or the candidate did not get ready.
     """
     write_compose(context, release)
     _announce_all(context, release, EventStatus.IN_PROGRESS)
+    if release.stack.template["build"] and not (back and has_image(release)):
+        context.emit("", "", EventStatus.IN_PROGRESS, f"building the image {image(release)}")
+        code = context.layout.code(code_of(release.stack))
+        stage(context.layout.state / "run" / "image", dict(files_in(code)))
+        _step(context, release, "build")
+    _start_servers(context, release)
     if not back:
-        if release.stack.template["build"]:
-            context.emit("", "", EventStatus.IN_PROGRESS, f"building the image {image(release)}")
-            code = context.layout.code(code_of(release.stack))
-            stage(context.layout.state / "run" / "image", dict(files_in(code)))
-            _step(context, release, "build")
-        _start_servers(context, release)
         context.emit("", "", EventStatus.IN_PROGRESS, "migrating the database")
         _step(context, release, "migrate")
-    else:
-        _start_servers(context, release)
     context.emit("", "", EventStatus.IN_PROGRESS, f"starting {release.id} on a private port")
     port = free_port()
     _step(context, release, "discard")
