@@ -29,7 +29,7 @@ test-debian: ## tests that need servers from Debian packages (root installs them
 test-containers: ## the platform in real containers (root: podman, without a registry)
 	@scripts/debian.sh containers
 	@scripts/venv.sh dev
-	@$(BIN)/python -m pytest -m containers
+	@scripts/test.sh containers 0
 
 soak: ## load and faults for SOAK_SECONDS (180) by SOAK_CLIENTS (200), then a verdict (root: with a full disk)
 	@scripts/venv.sh dev

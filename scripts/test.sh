@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs the tests of one tier: scripts/test.sh MARKERS
+# Runs the tests of one tier: scripts/test.sh MARKERS [PROCESSES]
 # Hundreds of real processes share the machine's cores with whatever else it does, so in CI what
 # failed is run once more, alone. Both runs are shown; what fails twice has failed.
 set -u
 run="$(dirname "$0")/../.venv/bin/python -m pytest"
-$run -n auto --dist worksteal -m "$1" && exit 0
+$run -n "${2:-auto}" --dist worksteal -m "$1" && exit 0
 status=$?
 [ "${CI:-}" = true ] && [ "$status" = 1 ] || exit "$status"
 echo "=== once more, alone: what failed ==="
