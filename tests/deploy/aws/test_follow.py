@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tabular.deploy.aws.follow import Follower, Heard
+from tabular.deploy.aws.judging import require_applied
 from tabular.deploy.aws.session import Access, Session
 from tabular.deploy.aws.stacks import Stacks, stack_name
 from tabular.deploy.events import Event, EventStatus
-from tabular.errors import UnavailableError, WaitTimeoutError
+from tabular.errors import ApplyError, UnavailableError, WaitTimeoutError
 from tests.deploy.aws.cloud import Clock, Cloud, deploy, small, target, waiting
 from tests.deploy.aws.scripted import Scripted
 from tests.testbed.ministack import REGION, MiniStack
@@ -197,6 +198,25 @@ def test_an_update_that_cleans_up_is_not_over_yet() -> None:
     )  # fmt: skip
     assert heard.well
     assert told[1].status is EventStatus.IN_PROGRESS
+
+
+def test_what_an_update_could_not_delete_is_told_though_it_ended_well() -> None:
+    """CloudFormation forgets it, and nobody else knows that it is there and costs money."""
+    group = {**raw(6, "Group", "DELETE_FAILED", "has a dependent object"),
+             "PhysicalResourceId": "sg-1"}  # fmt: skip
+    _, heard = followed(stacks("UPDATE_COMPLETE"), events(START, group, END))
+    assert heard.well
+    with pytest.raises(ApplyError) as caught:
+        require_applied(STACK, heard)
+    assert caught.value.code == "engine.left-behind"
+    assert "Group (sg-1): has a dependent object" in caught.value.message
+    assert "serves" in caught.value.message
+
+
+def test_what_a_further_try_deleted_is_not_left_behind() -> None:
+    tries = (raw(6, "Group", "DELETE_FAILED", "in use"), raw(7, "Group", "DELETE_COMPLETE"))
+    _, heard = followed(stacks("UPDATE_COMPLETE"), events(START, *tries, END))
+    require_applied(STACK, heard)
 
 
 def test_what_a_deletion_leaves_is_told_as_kept() -> None:

@@ -11,7 +11,11 @@ from tabular.deploy.aws.changeset import ChangeSets
 from tabular.deploy.aws.document import index
 from tabular.deploy.aws.emptying import Emptier
 from tabular.deploy.aws.follow import Heard
-from tabular.deploy.aws.judging import destroy_failed, refuse_stuck
+from tabular.deploy.aws.judging import (
+    destroy_failed,
+    refuse_stuck,
+    require_nothing_left,
+)
 from tabular.deploy.aws.operations import Operations
 from tabular.deploy.aws.purposes import Purpose, new_token
 from tabular.deploy.aws.stacks import Found, Stacks
@@ -131,6 +135,7 @@ class Destroyer:
         yield from self._operations.carry_out(change_set, region, heard, token)
         if not heard.well:
             raise destroy_failed(found.id, heard)
+        require_nothing_left(found.id, heard, "the service is gone")
 
     def _delete(self, found: Found, region: str, purpose: Purpose) -> Iterator[Event]:
         heard = Heard()

@@ -37,13 +37,25 @@ class Heard:
 
     Attributes:
         failures: resource and reason of each failure, in the order of time.
+        undeleted: physical id and reason of each resource that could not be deleted, by its id.
         status: of the stack when the operation had ended; "" before.
         explanation: of that status, "" where CloudFormation gives none.
     """
 
     failures: list[tuple[str, str]] = field(default_factory=list)
+    undeleted: dict[str, tuple[str, str]] = field(default_factory=dict)
     status: str = ""
     explanation: str = ""
+
+    def take(self, event: Event, raw: Mapping[str, Any]) -> None:
+        """Keep what matters of an event."""
+        if event.status is EventStatus.FAILED and event.resource:
+            self.failures.append((event.resource, event.reason))
+        if raw["ResourceStatus"] == "DELETE_FAILED" and event.resource:
+            physical = str(raw.get("PhysicalResourceId", ""))
+            self.undeleted[event.resource] = (physical, event.reason)
+        elif raw["ResourceStatus"] == "DELETE_COMPLETE":
+            self.undeleted.pop(event.resource, None)  # a further try went through
 
     @property
     def reason(self) -> str:
@@ -144,8 +156,7 @@ class Follower:
             for raw in news:
                 seen.add(raw["EventId"])
                 event = _event(number, raw, stack_id)
-                if event.status is EventStatus.FAILED and event.resource:
-                    heard.failures.append((event.resource, event.reason))
+                heard.take(event, raw)
                 yield event
                 number += 1
             # A state of rest without an event is that of before: AWS has not begun yet.

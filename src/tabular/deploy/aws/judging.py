@@ -68,9 +68,10 @@ def require_applied(stack_id: str, heard: Heard) -> None:
     """Say truthfully what an apply came to.
 
     Raises:
-        ApplyError: it failed; with the cause.
+        ApplyError: it failed, with the cause; or it left something behind.
     """
     if heard.well:
+        require_nothing_left(stack_id, heard, "what was planned is there and serves")
         return
     name = stack_id.split("/")[1]
     outcome = "undone" if heard.undone else f"left as {heard.status}"
@@ -83,6 +84,27 @@ def require_applied(stack_id: str, heard: Heard) -> None:
         if heard.undone
         else _WAYS_OUT.get(heard.status, way_out).format(name=name),
     )
+
+
+def require_nothing_left(stack_id: str, heard: Heard, done: str) -> None:
+    """Tell of what an update could not delete: it ends well all the same, and forgets it.
+
+    Raises:
+        ApplyError: something is in no stack any more.
+    """
+    if heard.undeleted:
+        left = "; ".join(
+            f"{name} ({physical}): {why or 'no reason is given'}"
+            for name, (physical, why) in sorted(heard.undeleted.items())
+        )
+        raise ApplyError(
+            f"{done}, but not all that was to go could be deleted, and no stack knows it any "
+            f"more: {left}",
+            rolled_back=False,
+            where=stack_id,
+            hint="delete it by hand once nothing uses it; the deployment itself is fine",
+            code="engine.left-behind",
+        )
 
 
 def destroy_failed(stack_id: str, heard: Heard) -> ApplyError:
