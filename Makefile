@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow test-debian test-containers soak lint bench bench-synth bench-service bench-scale lock docs clean
+.PHONY: help demo test test-slow test-exhaustive test-debian test-containers soak lint bench bench-synth bench-service bench-scale lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -15,11 +15,15 @@ demo: ## deploy the platform on this machine and synthesize a real table through
 
 test: ## run all tests but the slow tiers (lint and types are in `make lint`)
 	@scripts/venv.sh dev
-	@scripts/test.sh "not slow and not debian and not containers"
+	@scripts/test.sh "not slow and not debian and not containers and not exhaustive"
 
 test-slow: ## tests that take more than ten seconds each: whole deployments, outages, kills
 	@scripts/venv.sh dev
 	@scripts/test.sh "slow and not debian and not containers"
+
+test-exhaustive: ## kills and faults on AWS at every point instead of a sample; before a release
+	@scripts/venv.sh dev
+	@scripts/test.sh exhaustive
 
 test-debian: ## tests that need servers from Debian packages (root installs them)
 	@scripts/debian.sh

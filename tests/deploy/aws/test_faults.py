@@ -162,7 +162,7 @@ def test_the_worst_faults(
     a_life_with(proxy, cloud, service, operation, fault)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("service", "operation"), CALLS)
 def test_every_fault_at_every_call(

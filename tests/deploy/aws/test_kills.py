@@ -211,13 +211,13 @@ def test_a_client_that_dies_between_two_calls_is_no_loss(accounts: Made, case: s
     assert die_everywhere(accounts, case, STRIDE, offset=offset) > STRIDE
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("case", CASES | LONG)
 def test_wherever_it_dies(accounts: Made, case: str) -> None:
     assert die_everywhere(accounts, case, 1) > 5
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("case", CASES | LONG)
 def test_at_whatever_event_it_dies(accounts: Made, case: str) -> None:
     assert die_everywhere(accounts, case, 1, at_events=True) > 2

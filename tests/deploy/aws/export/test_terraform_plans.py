@@ -17,8 +17,10 @@ from tests.deploy.aws import matrix
 from tests.deploy.aws.export.bed import initialized, stand_in, write
 from tests.testbed.terraform import Terraform
 
-# The bed's provider invents empty lists, and these look into one that AWS would have filled.
-NOT_APPLIED = {"mysql, replicated", "named, with a certificate that is made"}
+# One of each kind of compute, and what has the most in it. "mysql, replicated" and "named, with a
+# certificate that is made" could not be: the bed's provider invents empty lists, and they look
+# into one that AWS would have filled.
+APPLIED = ("fargate", "named elsewhere", "ec2", "lambda, watched", "batch on instances")
 QUICK = ["nothing", "ec2"]
 
 
@@ -61,7 +63,7 @@ def test_the_bed_would_see_a_mistake(terraform: Terraform, ready: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", matrix.SPECS)
-def test_every_configuration_is_planned_applied_and_then_unchanged(
+def test_every_configuration_is_planned_and_some_are_applied_and_then_unchanged(
     terraform: Terraform, ready: Path, name: str
 ) -> None:
     stack = matrix.stack(name)
@@ -70,7 +72,7 @@ def test_every_configuration_is_planned_applied_and_then_unchanged(
     planned = ran(terraform, ready, "plan", "-input=false")
     resources = [one for one in configured(stack) if not one.startswith("aws_wafv2_")]
     assert f"Plan: {len(resources)} to add, 0 to change, 0 to destroy." in planned
-    if name in NOT_APPLIED:
+    if name not in APPLIED:
         return
     ran(terraform, ready, "apply", "-input=false", "-auto-approve")
     assert "No changes." in ran(terraform, ready, "plan", "-input=false", "-detailed-exitcode")
