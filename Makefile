@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow test-exhaustive test-debian test-containers soak lint bench bench-synth bench-service bench-scale lock docs clean
+.PHONY: help demo test test-slow test-exhaustive test-debian test-containers soak lint bench bench-synth bench-service bench-scale bench-aws lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -47,7 +47,7 @@ lint: ## style, types and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: bench-synth bench-service bench-scale ## run every benchmark; results go to benchmarks/RESULTS.md
+bench: bench-synth bench-service bench-scale bench-aws ## run every benchmark; results go to benchmarks/RESULTS.md
 
 bench-synth: ## quality, privacy and speed of the synthesizers, beside their peers
 	@scripts/venv.sh dev
@@ -60,6 +60,10 @@ bench-service: ## what the service costs beside the bare parts under it
 bench-scale: ## rows per second of 1, 2 and 4 processes beside the limit of writing
 	@scripts/venv.sh dev
 	@$(BIN)/python -m benchmarks.scale
+
+bench-aws: ## a plan of a hundred resources beside terraform's, on the AWS emulator
+	@scripts/venv.sh dev
+	@$(BIN)/python -m benchmarks.aws
 
 docs: ## write docs/cli.md from the commands
 	@scripts/venv.sh dev
