@@ -155,6 +155,7 @@ def a_life_with(proxy: Microburst, cloud: Cloud, service: str, operation: str, f
     assert len(proxy.fired()) in (1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("service", "operation", "fault"), WORST)
 def test_the_worst_faults(
     proxy: Microburst, cloud: Cloud, service: str, operation: str, fault: str

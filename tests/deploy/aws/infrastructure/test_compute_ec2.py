@@ -44,6 +44,7 @@ def _launched(prefix: str = "Api", **spec: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [

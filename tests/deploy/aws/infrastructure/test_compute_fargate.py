@@ -38,6 +38,7 @@ def _variables(container: dict[str, Any]) -> dict[str, Any]:
     return {one["Name"]: one["Value"] for one in container["Environment"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", [{}, LARGE, {"compute": {"workers": 0}}])
 def test_the_template_is_clean(spec: dict[str, Any], tmp_path: Path) -> None:
     assert findings(tmp_path, {"stack": stack_of(spec)}) == []

@@ -16,6 +16,7 @@ from tests.deploy.aws.made import stack_of
 LAMBDA, BATCH = {"type": "lambda"}, {"type": "batch"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "compute",
     [
