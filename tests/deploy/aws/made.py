@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import pytest
 
 from tabular.deploy.aws.compile import compile_stack, target_of, wanted
 from tabular.deploy.aws.wanted import Wanted
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
+from tabular.errors import TabularError
 
 REGION = "eu-west-1"
 
@@ -34,3 +37,12 @@ def wanted_of(spec: Mapping[str, Any], name: str = "demo", region: str = REGION)
 def stack_of(spec: Mapping[str, Any], name: str = "demo", region: str = REGION) -> Stack:
     """The whole stack."""
     return compile_stack(deployment_of(spec, name), region)
+
+
+def refusal(error: type[TabularError], where: str, make: Callable[[], object]) -> str:
+    """What is said of a spec that is refused at this place, with what to do about it."""
+    with pytest.raises(error) as caught:
+        make()
+    assert caught.value.where == where
+    assert caught.value.hint
+    return f"{caught.value.message}; {caught.value.hint}"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from tabular.deploy.aws import overrides, sizes
+from tabular.deploy.aws.secrets import existing_parts
 from tabular.deploy.aws.support import CAPABILITIES, CHOICES, KINDS
 from tabular.deploy.aws.tags import require_labels
 from tabular.deploy.aws.template import build
@@ -71,12 +72,8 @@ def compile_stack(deployment: Deployment, region: str | None) -> Stack:
 def _require_secrets(deployment: Deployment) -> None:
     """Only what the service's role can read there may be referred to."""
     url = deployment.spec.database.url
-    if url is not None and not (url.secret_ref or "").startswith("aws-sm:"):
-        raise UnsupportedError(
-            "a deployment on AWS reads its secrets from Secrets Manager",
-            where="spec.database.url",
-            hint="keep the URL there: secretRef: aws-sm:NAME_OR_ARN",
-        )
+    if url is not None:
+        existing_parts(url, "spec.database.url")
 
 
 def _require_use(deployment: Deployment) -> None:

@@ -11,7 +11,7 @@ from tabular.deploy.aws.document import KEPT
 from tabular.deploy.aws.infrastructure import database
 from tabular.deploy.aws.infrastructure.service import environment
 from tabular.errors import TabularError, UnsupportedError, UsageError
-from tests.deploy.aws.made import wanted_of
+from tests.deploy.aws.made import refusal, wanted_of
 
 
 def made(spec: dict[str, Any] | None = None, **said: Any) -> dict[str, Any]:
@@ -30,11 +30,7 @@ def reduced(spec: dict[str, Any]) -> dict[str, str]:
 def refused(
     error: type[TabularError], where: str, spec: dict[str, Any] | None = None, **said: Any
 ) -> str:
-    with pytest.raises(error) as caught:
-        made(spec, **said)
-    assert caught.value.where == where
-    assert caught.value.hint
-    return f"{caught.value.message}; {caught.value.hint}"
+    return refusal(error, where, lambda: made(spec, **said))
 
 
 # --- Guards

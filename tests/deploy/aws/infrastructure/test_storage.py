@@ -10,7 +10,7 @@ from tabular.deploy.aws.document import KEPT
 from tabular.deploy.aws.infrastructure import storage
 from tabular.deploy.aws.variants import kept, referred
 from tabular.errors import TabularError, UnsupportedError, UsageError
-from tests.deploy.aws.made import stack_of, wanted_of
+from tests.deploy.aws.made import refusal, stack_of, wanted_of
 
 COPY = {
     "overrides": {
@@ -42,11 +42,7 @@ def reduced(**said: Any) -> dict[str, str]:
 def refused(
     error: type[TabularError], where: str, spec: dict[str, Any] | None = None, **said: Any
 ) -> str:
-    with pytest.raises(error) as caught:
-        made(spec, **said)
-    assert caught.value.where == where
-    assert caught.value.hint
-    return f"{caught.value.message}; {caught.value.hint}"
+    return refusal(error, where, lambda: made(spec, **said))
 
 
 # --- Who gets in
