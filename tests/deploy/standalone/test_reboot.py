@@ -47,7 +47,8 @@ def test_one_status_brings_all_back_and_says_that_it_was_down(place: Place) -> N
         assert "was down, 4 of 4 processes gone: the machine was started at 20" in status.detail
         assert "started again" in status.detail
         assert (status.release, place.port(deployment)) == (release, port)
-        assert len(place.processes()) == 5
+        # A worker between fork and exec shows neither its folder nor its command line.
+        wait_for(lambda: len(place.processes()) == 5, "two workers, two APIs and the supervisor")
         assert stranger.poll() is None, "a stranger with a pid of ours was ended"
         assert engine.status(target).detail == ""
     finally:

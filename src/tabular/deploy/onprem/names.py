@@ -1,0 +1,52 @@
+"""What things are called in a cluster, said once for the compiler, the engine and the exports.
+
+The chart calls them so as well; `tests/deploy/onprem/test_chart.py` compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tabular.deploy.target import Target
+
+PROVIDER = "onprem"
+CHART = Path(__file__).with_name("chart")
+CHART_NAME = "inferloop-tabular"
+
+# The label that everything of a deployment carries beside Kubernetes' recommended ones, and the
+# values of `app.kubernetes.io/component`.
+INSTANCE = "app.kubernetes.io/instance"
+COMPONENT = "app.kubernetes.io/component"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+NAME = "app.kubernetes.io/name"
+FIELD_MANAGER = "inferloop-tabular"
+
+MAX_NAMESPACE = 63
+# The version that a stack is compiled for before any cluster was asked: what a plan is judged by.
+KUBE_VERSION = "1.30"
+OLDEST_KUBE_VERSION = "1.19"
+
+
+def default_namespace(name: str, environment: str) -> str:
+    """The namespace of a deployment that names none; two environments never share one."""
+    whole = f"{name}-{environment}"
+    if len(whole) <= MAX_NAMESPACE:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{whole[: MAX_NAMESPACE - 9].rstrip('-')}-{digest}"
+
+
+def namespace_of(target: Target) -> str:
+    """The namespace of a target: its region, as clusters have none."""
+    return target.region or default_namespace(target.name, target.environment)
+
+
+def secret_name(name: str) -> str:
+    """The secret with everything generated or given: kept apart from releases, which are stored."""
+    return f"{name}-secrets"
+
+
+def description_name(name: str) -> str:
+    """The config map that tells what is deployed: spec, target, chart."""
+    return f"{name}-deployment"

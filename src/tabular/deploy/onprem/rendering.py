@@ -1,0 +1,86 @@
+"""The chart's templates with values put in, without a cluster; Helm itself does it, in process.
+
+What `deploy` applies, what `export` writes and what policy judges is rendered here and nowhere
+else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tabular.deploy.onprem.names import CHART
+from tabular.errors import EngineError
+
+# Helm's order of installation, as far as the chart has these kinds; others come after them.
+_ORDER = (
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "Role",
+    "RoleBinding",
+    "Service",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "Ingress",
+)
+Object = dict[str, Any]
+
+
+def render(
+    values: Mapping[str, Any], *, name: str, namespace: str, kube_version: str | None = None
+) -> tuple[Object, ...]:
+    """The objects of a release, in the order in which they are made.
+
+    Args:
+        values: laid over the chart's own.
+        name: of the release.
+        namespace: of the release; written into every object, all of which are namespaced.
+        kube_version: of the server they are for, such as ``1.25``; the newest known one if None.
+
+    Raises:
+        EngineError: the values break the chart's schema, or a template refuses them.
+    """
+    from helm_python import HelmError
+
+    given = dict(values) if kube_version is None else {**values, "kubeVersion": kube_version}
+    try:
+        files = _chart().render(given, name=name, namespace=namespace)
+    except HelmError as error:
+        raise EngineError(f"the chart refuses these values: {error}", where="values") from error
+    found = [one for file in sorted(files) for one in objects_of(files[file])]
+    return tuple(sorted((_placed(one, namespace) for one in found), key=_rank))
+
+
+def objects_of(text: str) -> Iterator[Object]:
+    """The objects of a file with several documents."""
+    for document in YAML(typ="safe", pure=True).load_all(text):
+        if document:
+            yield document
+
+
+def _placed(one: Object, namespace: str) -> Object:
+    return {**one, "metadata": {"namespace": namespace, **one["metadata"]}}
+
+
+def _rank(one: Object) -> tuple[int, str, str]:
+    kind = one["kind"]
+    return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER), kind, one["metadata"]["name"])
+
+
+@functools.cache
+def _chart() -> Any:
+    from helm_python import Chart
+
+    return Chart.load(CHART)
