@@ -8,7 +8,7 @@ module says in words, that suite checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -199,6 +199,31 @@ class DataAccess(Protocol):
 
 
 @runtime_checkable
+class RunsInside(Protocol):
+    """What an engine may offer besides: programs of the service, run where its data can be reached.
+
+    For a database that only its own network sees, it takes the place of `DataAccess`.
+    """
+
+    def run_inside(self, target: Target, arguments: Sequence[str]) -> Iterator[str]:
+        """Run ``python -m tabular.transfer`` there, with the settings of the service.
+
+        Args:
+            target: whose service.
+            arguments: of the program; secrets are references, which are read there.
+
+        Yields:
+            The lines that it prints. It goes on if the iterator is dropped.
+
+        Raises:
+            NotFoundError: nothing is deployed there.
+            UnsupportedError: nothing there can run it, or can read a reference.
+            EngineError: it failed; with what it printed last.
+        """
+        ...
+
+
+@runtime_checkable
 class RunsBatches(Protocol):
     """What an engine may offer besides: large generations by the vendor's own batch service."""
 
@@ -305,6 +330,10 @@ class ProviderOptions:
         role_arn: AWS only: a role to take on first, e.g. in another account.
         endpoint_url: of a cloud's services, for emulators and private endpoints.
         keep_failed: leave what failed as it is, for looking at it, where the engine can.
+        kubeconfig: Kubernetes only: the file that says how to reach the cluster; as ``kubectl``
+            finds one if None.
+        context: Kubernetes only: the context in that file; its current one if None.
+        namespace: Kubernetes only: look at this one alone; at every one that may be seen if None.
     """
 
     home: Path | None = None
@@ -315,3 +344,6 @@ class ProviderOptions:
     role_arn: str | None = None
     endpoint_url: str | None = None
     keep_failed: bool = False
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str | None = None

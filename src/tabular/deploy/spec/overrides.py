@@ -31,7 +31,7 @@ class Overrides:
         enable_ha: ``spec.ha`` and ``spec.database.ha``.
         enable_monitoring: ``spec.monitoring.enabled``.
         enable_backup: ``spec.backup.enabled``.
-        namespace, storage_class, kubeconfig, method: keys of ``spec.onprem``.
+        namespace, storage_class, kubeconfig, context, method: keys of ``spec.onprem``.
         values: a Helm values file laid over the file, or standing alone.
         sets: ``spec.key=value`` texts.
     """
@@ -46,6 +46,7 @@ class Overrides:
     namespace: str | None = None
     storage_class: str | None = None
     kubeconfig: str | None = None
+    context: str | None = None
     method: str | None = None
     values: FilePath | None = None
     sets: tuple[str, ...] = field(default=(), repr=False)
@@ -69,6 +70,7 @@ class Overrides:
             ("--namespace", ("spec", "onprem", "namespace"), self.namespace),
             ("--storage-class", ("spec", "onprem", "storage_class"), self.storage_class),
             ("--kubeconfig", ("spec", "onprem", "kubeconfig"), self.kubeconfig),
+            ("--context", ("spec", "onprem", "context"), self.context),
             ("--method", ("spec", "onprem", "method"), self.method),
         )
         yield from (entry for entry in values if entry[2] not in (None, False))

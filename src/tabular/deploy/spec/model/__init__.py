@@ -22,6 +22,7 @@ from tabular.deploy.spec.model.networking import Cdn, Dns, Networking
 from tabular.deploy.spec.model.operations import Backup, Image, Policy, Security, Waiver
 from tabular.deploy.spec.model.placement import (
     Data,
+    ObjectStore,
     OnPrem,
     Persistence,
     Placement,
@@ -51,6 +52,7 @@ __all__ = [
     "Minio",
     "Monitoring",
     "Networking",
+    "ObjectStore",
     "OnPrem",
     "Panel",
     "Persistence",

@@ -5,15 +5,29 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tabular.deploy.spec.model.amounts import Duration, Size
 from tabular.deploy.spec.model.base import AsTuple, Block, Label, Text, Word, contradiction, key
 from tabular.deploy.spec.model.compute import Compute
 from tabular.deploy.spec.model.messaging import Cache, Queue
 from tabular.deploy.spec.model.storage import Database, Storage
+from tabular.deploy.spec.secret import Secret
 
 Topology = Literal["single", "multi-cloud-active-active", "multi-cloud-active-passive"]
+
+
+Operator = Literal[
+    "cloudnative-pg",
+    "zalando",
+    "minio",
+    "prometheus",
+    "cert-manager",
+    "external-secrets",
+    "velero",
+]
+KubeVersion = Annotated[str, Field(pattern=r"^1\.[0-9]{1,3}$")]
+Endpoint = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$", max_length=300)]
 
 
 class Persistence(Block):
@@ -29,10 +43,23 @@ class Persistence(Block):
     )
 
 
+class ObjectStore(Block):
+    """An object store that exists already and speaks S3, such as Ceph's gateway."""
+
+    endpoint: Endpoint | None = key(
+        None, "Where it is; AWS itself if unset.", "https://rgw.example.com"
+    )
+    region: Word | None = key(None, "The region it expects.", "eu-central-1")
+    access_key: Secret = key(..., "Its access key.", {"secretRef": "k8s:rgw/access-key"})
+    secret_key: Secret = key(..., "Its secret key.", {"secretRef": "k8s:rgw/secret-key"})
+
+
 class OnPrem(Block):
     """Settings of a Kubernetes of one's own; other providers refuse the block."""
 
-    namespace: Label | None = key(None, "Namespace; the deployment's name if unset.", "synthdata")
+    namespace: Label | None = key(
+        None, "Namespace; NAME-ENVIRONMENT of the deployment if unset.", "synthdata"
+    )
     storage_class: Label | None = key(
         None, "Storage class of all volumes; the cluster's default if unset.", "fast-ssd"
     )
@@ -40,14 +67,45 @@ class OnPrem(Block):
         "helm", "How it is applied: a Helm release, or server-side apply.", "helm"
     )
     distribution: Literal["kubernetes", "openshift", "rancher", "swarm"] | None = key(
-        None, "Kind of cluster; asked of the cluster if unset.", "openshift"
+        None, "Kind of cluster; plain Kubernetes if unset.", "openshift"
+    )
+    kubernetes_version: KubeVersion | None = key(
+        None,
+        "Version that `export` writes for, in quotes; a deploy asks the cluster.",
+        "1.28",
+    )
+    operators: Annotated[tuple[Operator, ...], AsTuple] = key(
+        (),
+        "Operators of the cluster that are made use of; one that is there and not named here is "
+        "left alone.",
+        ["cloudnative-pg", "prometheus"],
     )
     ingress_class: Label | None = key(None, "Class of the ingress.", "nginx")
+    issuer: Word | None = key(
+        None,
+        "Issuer of cert-manager for certificates: a ClusterIssuer, or Issuer/NAME.",
+        "internal-ca",
+    )
+    object_store: ObjectStore | None = key(
+        None, "Where an object store is that exists already; for `storage.type` s3 and ceph."
+    )
     persistence: Persistence | None = key(None, "A volume for the service itself.")
     kubeconfig: Text | None = key(
         None, "File that says how to reach the cluster.", "~/.kube/config", local=True
     )
     context: Text | None = key(None, "Context in that file.", "prod-cluster", local=True)
+
+    @model_validator(mode="after")
+    def _operators_fit(self) -> OnPrem:
+        if {"cloudnative-pg", "zalando"} <= set(self.operators):
+            raise contradiction(
+                "operators", "cloudnative-pg and zalando both run PostgreSQL; name one of them"
+            )
+        if len(set(self.operators)) != len(self.operators):
+            raise contradiction("operators", "an operator is named twice")
+        if self.issuer is not None and "cert-manager" not in self.operators:
+            raise contradiction("issuer", "is of cert-manager; name it in onprem.operators")
+        return self
 
 
 class Resources(Block):
