@@ -1,0 +1,94 @@
+{{/*
+The service's containers: API, workers, migrations and the drill's are one image with another
+command, told the same. (dict "context" $ "component" "api"); OPS may use it for its own jobs.
+*/}}
+
+{{/* Settings by lower-case name, as JSON; lists are joined, numbers are whole where they can be. */}}
+{{- define "tabular.settings" -}}
+{{- $values := .context.Values -}}
+{{- $found := dict
+  "provider" "onprem"
+  "region" .context.Release.Namespace
+  "environment" $values.environment
+  "release" ($values.deployment.release | default (.context.Release.Revision | toString))
+  "host" "0.0.0.0"
+  "database_url" (include "tabular.databaseUrl" .context)
+  "storage_url" (include "tabular.storageUrl" .context)
+  "cache_url" (include "tabular.cacheUrl" .context)
+  "queue_url" (include "tabular.queueUrl" .context)
+  "secret_key" (include "tabular.secretFile" "secret-key") -}}
+{{- if eq .component "api" -}}
+{{- $_ := set $found "admin_key" (include "tabular.secretFile" "admin-key") -}}
+{{- $_ := set $found "port" "8000" -}}
+{{- end -}}
+{{- if eq .component "worker" -}}
+{{- $_ := set $found "metrics_port" "9464" -}}
+{{- end -}}
+{{- $found = merge (include "tabular.trust.settings" .context | fromJson) $found -}}
+{{- range $name, $value := $values.settings -}}
+{{- if kindIs "slice" $value -}}
+{{- $value = join "," $value -}}
+{{- else if and (kindIs "float64" $value) (eq (floor $value) $value) -}}
+{{- $value = $value | int64 -}}
+{{- end -}}
+{{- if ne $name "metrics_port" -}}
+{{- $_ := set $found $name ($value | toString) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
+{{/* The list of `env`. */}}
+{{- define "tabular.environment" -}}
+{{- range $name, $value := include "tabular.settings" . | fromJson }}
+- name: TABULAR_{{ $name | upper }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- if include "tabular.storageKeys" .context }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom:
+    {{- include "tabular.secretKeyRef" (dict "context" .context "key" "storage-access-key") | nindent 4 }}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom:
+    {{- include "tabular.secretKeyRef" (dict "context" .context "key" "storage-secret-key") | nindent 4 }}
+{{- end }}
+{{- include "tabular.trust.environment" .context }}
+{{- end -}}
+
+{{- define "tabular.mounts" -}}
+- name: tmp
+  mountPath: /tmp
+- name: secrets
+  mountPath: /run/secrets/tabular
+  readOnly: true
+{{- if .context.Values.persistence.enabled }}
+- name: data
+  mountPath: /data
+{{- end }}
+{{- include "tabular.trust.mounts" .context }}
+{{- end -}}
+
+{{- define "tabular.volumes" -}}
+{{- $keys := include "tabular.secretKeysIn" (include "tabular.settings" .) | fromJson -}}
+- name: tmp
+  emptyDir:
+    sizeLimit: {{ .context.Values.tmpSize }}
+- {{ include "tabular.secretVolume" (dict "context" .context "keys" $keys.keys) | nindent 2 | trim }}
+{{- if .context.Values.persistence.enabled }}
+- name: data
+  persistentVolumeClaim:
+    claimName: {{ .context.Values.persistence.existingClaim | default (include "tabular.component" (dict "context" .context "component" "data")) }}
+{{- end }}
+{{- include "tabular.trust.volumes" .context }}
+{{- end -}}
+
+{{/* What each of the service's containers says but its name, command, resources and probes. */}}
+{{- define "tabular.serviceContainer" -}}
+{{ include "tabular.imageLines" (dict "context" .context "image" .context.Values.image) }}
+securityContext:
+  {{- include "tabular.containerSecurity" . | nindent 2 }}
+env:
+  {{- include "tabular.environment" . | trim | nindent 2 }}
+volumeMounts:
+  {{- include "tabular.mounts" . | trim | nindent 2 }}
+{{- end -}}
