@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
-from typing import Any
 
-from ruamel.yaml import YAML
-
+from tabular.deploy.export.yaml_text import as_yaml
 from tabular.deploy.monitoring import alerts as alert_rules
 from tabular.deploy.monitoring import collector as otel
 from tabular.deploy.monitoring import grafana as dashboards
@@ -36,14 +33,3 @@ def alerts(deployment: Deployment) -> dict[str, bytes]:
 def collector(deployment: Deployment) -> dict[str, bytes]:
     """The collector's configuration."""
     return {"otel-collector.yaml": as_yaml(otel.collector(deployment))}
-
-
-def as_yaml(data: Any) -> bytes:
-    """Plain data as YAML, in the order it has."""
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    writer.width = 4096
-    out = io.BytesIO()
-    writer.dump(data, out)
-    return out.getvalue()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tabular.deploy.aws.export.terraform import terraform
-from tabular.deploy.aws.export.terraform.hcl import identifier
+from tabular.deploy.export.hcl import identifier
 from tabular.deploy.aws.export.terraform.kinds import KINDS
 from tabular.deploy.aws.stacks import release_of, stack_name
 from tests.deploy.aws import matrix

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular.deploy.aws.export.terraform.hcl import (
+from tabular.deploy.export.hcl import (
     Attribute,
     Block,
     Call,

@@ -12,7 +12,7 @@ import pytest
 
 from tabular.deploy.aws.export.terraform import terraform as exported
 from tabular.deploy.aws.export.terraform.configuration import configure
-from tabular.deploy.aws.export.terraform.hcl import Block
+from tabular.deploy.export.hcl import Block
 from tests.deploy.aws import matrix
 from tests.deploy.aws.export.bed import initialized, stand_in, write
 from tests.testbed.terraform import Terraform

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tabular.deploy.aws.export.terraform.configuration import Configuration, configure
-from tabular.deploy.aws.export.terraform.hcl import Attribute, Block, Call, Expression, document
 from tabular.deploy.aws.export.terraform.readme import HANDOVER, readme
 from tabular.deploy.aws.export.terraform.references import References
 from tabular.deploy.aws.names import DESCRIPTION
 from tabular.deploy.aws.stacks import release_of, stack_name
+from tabular.deploy.export.hcl import Attribute, Block, Call, Expression, document
 from tabular.deploy.stack import Stack, canonical_json
 
 TERRAFORM = ">= 1.11"  # since when a secret can be handed on without being remembered

@@ -7,14 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import (
-    Attribute,
-    Block,
-    Expression,
-    Text,
-    Value,
-    identifier,
-)
 from tabular.deploy.aws.export.terraform.kinds import FILES, KINDS
 from tabular.deploy.aws.export.terraform.kinds.security import rights
 from tabular.deploy.aws.export.terraform.references import References, Target
@@ -29,6 +21,14 @@ from tabular.deploy.aws.export.terraform.rules import (
     settled,
 )
 from tabular.deploy.aws.infrastructure.compute.collector import IMAGE as COLLECTOR
+from tabular.deploy.export.hcl import (
+    Attribute,
+    Block,
+    Expression,
+    Text,
+    Value,
+    identifier,
+)
 from tabular.deploy.stack import Stack
 from tabular.errors import UnsupportedError
 

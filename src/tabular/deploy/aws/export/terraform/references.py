@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from tabular.deploy.aws.export.terraform.hcl import (
+from tabular.deploy.aws.names import RELEASE
+from tabular.deploy.export.hcl import (
     Attribute,
     Block,
     Call,
@@ -24,7 +25,6 @@ from tabular.deploy.aws.export.terraform.hcl import (
     identifier,
     joined,
 )
-from tabular.deploy.aws.names import RELEASE
 from tabular.errors import UnsupportedError
 
 _USUAL = Block(

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeAlias
 
-from tabular.deploy.aws.export.terraform.hcl import Attribute, Block, Call, Expression, Value
 from tabular.deploy.aws.export.terraform.references import References
+from tabular.deploy.export.hcl import Attribute, Block, Call, Expression, Value
 from tabular.errors import UnsupportedError
 
 # Of Terraform itself, not of a resource.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import Attribute, Block
 from tabular.deploy.aws.export.terraform.rules import (
     Ignored,
     Item,
@@ -22,6 +21,7 @@ from tabular.deploy.aws.export.terraform.rules import (
     single,
     unsaid,
 )
+from tabular.deploy.export.hcl import Attribute, Block
 
 _VERSION: Rules = {"LaunchTemplateId": "launch_template_id", "Version": "version"}
 _HOOK: Rules = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import Attribute
 from tabular.deploy.aws.export.terraform.rules import (
     Ignored,
     Item,
@@ -24,6 +23,7 @@ from tabular.deploy.aws.export.terraform.rules import (
     tags,
     unsaid,
 )
+from tabular.deploy.export.hcl import Attribute
 
 _PAIR: Names = {"Name": "name", "Value": "value"}
 _LOG: Names = {"LogDriver": "logDriver", "Options": "options"}

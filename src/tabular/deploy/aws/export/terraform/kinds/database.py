@@ -5,13 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import (
-    Attribute,
-    Block,
-    Expression,
-    Text,
-    identifier,
-)
 from tabular.deploy.aws.export.terraform.rules import (
     Item,
     Kind,
@@ -23,6 +16,13 @@ from tabular.deploy.aws.export.terraform.rules import (
     number,
     single,
     tags,
+)
+from tabular.deploy.export.hcl import (
+    Attribute,
+    Block,
+    Expression,
+    Text,
+    identifier,
 )
 
 

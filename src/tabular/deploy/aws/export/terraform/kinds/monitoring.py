@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import Attribute, Block, Call, Text
 from tabular.deploy.aws.export.terraform.rules import (
     Item,
     Kind,
@@ -24,6 +23,7 @@ from tabular.deploy.aws.export.terraform.rules import (
     tags,
     unsaid,
 )
+from tabular.deploy.export.hcl import Attribute, Block, Call, Text
 
 _STAT: Rules = {
     "Metric": inline(

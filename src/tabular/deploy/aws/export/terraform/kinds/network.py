@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import Attribute, Expression, Text, Value
 from tabular.deploy.aws.export.terraform.rules import (
     Beside,
     Item,
@@ -25,6 +24,7 @@ from tabular.deploy.aws.export.terraform.rules import (
     tags,
     unsaid,
 )
+from tabular.deploy.export.hcl import Attribute, Expression, Text, Value
 
 _RULE: Rules = {
     "GroupId": "security_group_id",

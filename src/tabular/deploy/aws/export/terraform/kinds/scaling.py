@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import Attribute, Expression, identifier
 from tabular.deploy.aws.export.terraform.rules import (
     Item,
     Kind,
@@ -18,6 +17,7 @@ from tabular.deploy.aws.export.terraform.rules import (
     tags,
     unsaid,
 )
+from tabular.deploy.export.hcl import Attribute, Expression, identifier
 
 _NAMED: Rules = {"Name": "name", "Value": "value"}
 _METRIC: Rules = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import Attribute, Call, Expression, Text, identifier
 from tabular.deploy.aws.export.terraform.references import named_in
 from tabular.deploy.aws.export.terraform.rules import (
     Kind,
@@ -22,6 +21,7 @@ from tabular.deploy.aws.export.terraform.rules import (
     tags,
     unsaid,
 )
+from tabular.deploy.export.hcl import Attribute, Call, Expression, Text, identifier
 
 _BETWEEN = (
     "AWS::ECS::TaskDefinition",

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.hcl import Attribute, Block, Expression
 from tabular.deploy.aws.export.terraform.rules import (
     AFTER,
     Beside,
@@ -23,6 +22,7 @@ from tabular.deploy.aws.export.terraform.rules import (
     tags,
     unsaid,
 )
+from tabular.deploy.export.hcl import Attribute, Block, Expression
 
 _OF_VERSIONS = (
     "aws_s3_bucket_lifecycle_configuration",
