@@ -12,10 +12,10 @@ command, told the same. (dict "context" $ "component" "api"); OPS may use it for
   "environment" $values.environment
   "release" ($values.deployment.release | default (.context.Release.Revision | toString))
   "host" "0.0.0.0"
-  "database_url" (include "tabular.databaseUrl" .context)
-  "storage_url" (include "tabular.storageUrl" .context)
-  "cache_url" (include "tabular.cacheUrl" .context)
-  "queue_url" (include "tabular.queueUrl" .context)
+  "database_url" (include "tabular.url.database" .context)
+  "storage_url" (include "tabular.url.storage" .context)
+  "cache_url" (include "tabular.url.cache" .context)
+  "queue_url" (include "tabular.url.queue" .context)
   "secret_key" (include "tabular.secretFile" "secret-key") -}}
 {{- if eq .component "api" -}}
 {{- $_ := set $found "admin_key" (include "tabular.secretFile" "admin-key") -}}
