@@ -1,0 +1,259 @@
+"""Credentials, TLS and proxies of a kubeconfig, and what it means when they do not work.
+
+Everything here is the client library's; this module is the only one that knows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tabular.errors import (
+    PreflightError,
+    TabularError,
+    UnavailableError,
+    UsageError,
+    nearest,
+)
+from tabular.infra.optional import require
+
+_NEEDS = "deployments on Kubernetes"
+_POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+@dataclass
+class Link:
+    """Connections to one server.
+
+    Attributes:
+        configuration: of the client library.
+        pool: connections.
+        namespace: that the context names.
+        answered: whether the server ever answered.
+    """
+
+    configuration: Any
+    pool: Any
+    namespace: str
+    answered: bool = field(default=False)
+
+    @property
+    def host(self) -> str:
+        """URL of the server."""
+        return str(self.configuration.host)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: tuple[float, float],
+        body: bytes | None = None,
+        content: str = "application/json",
+        stream: bool = False,
+    ) -> Any:
+        """Ask the server once.
+
+        Args:
+            method: of HTTP.
+            path: with its query.
+            timeout: seconds to connect and to read.
+            body: to be sent.
+            content: its type.
+            stream: leave the answer's body to be read piece by piece.
+        """
+        urllib3 = require("urllib3", extra="onprem", needed_by=_NEEDS)
+        headers = {"Accept": "application/json", "User-Agent": "inferloop-tabular"}
+        if body is not None:
+            headers["Content-Type"] = content
+        # Asked each time: a token of an account or of a plugin is renewed on the way.
+        token = self.configuration.get_api_key_with_prefix(
+            "BearerToken"
+        ) or self.configuration.get_api_key_with_prefix("authorization")
+        if token:
+            headers["Authorization"] = token
+        elif self.configuration.username:
+            headers["Authorization"] = self.configuration.get_basic_auth_token()
+        answer = self.pool.request(
+            method,
+            f"{self.host}{path}",
+            body=body,
+            headers=headers,
+            timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
+            preload_content=not stream,
+            retries=False,
+            redirect=False,
+        )
+        self.answered = True
+        return answer
+
+
+def connected(kubeconfig: str | None, context: str | None) -> Link:
+    """Read the credentials; nothing is asked yet.
+
+    Raises:
+        UsageError: no such file or context.
+        PreflightError: there is no kubeconfig, or its credentials cannot be had.
+    """
+    config = require("kubernetes.config", extra="onprem", needed_by=_NEEDS)
+    rest = require("kubernetes.client.rest", extra="onprem", needed_by=_NEEDS)
+    client = require("kubernetes.client", extra="onprem", needed_by=_NEEDS)
+    paths = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    files = [Path(one).expanduser() for one in paths.split(os.pathsep) if one]
+    configuration = client.Configuration()
+    if not any(one.exists() for one in files):
+        if kubeconfig is None and context is None and _POD_TOKEN.exists():
+            config.load_incluster_config(client_configuration=configuration)
+            return Link(configuration, rest.RESTClientObject(configuration).pool_manager, "default")
+        raise _no_kubeconfig(paths, named=kubeconfig is not None)
+    try:
+        contexts, active = config.list_kube_config_contexts(paths)
+        named = {one["name"]: one for one in contexts}
+        if context is not None and context not in named:
+            raise UsageError(
+                f"the kubeconfig has no context {context!r}",
+                where=paths,
+                hint=nearest(context, named) + f"known: {', '.join(sorted(named)) or 'none'}",
+                code="usage.context",
+            )
+        config.load_kube_config(
+            paths, context=context, client_configuration=configuration, persist_config=False
+        )
+    except config.ConfigException as error:
+        raise PreflightError(
+            f"the kubeconfig cannot be used: {error}",
+            where=paths,
+            hint="`kubectl config view --minify` with the same file shows what it says",
+            code="preflight.kubeconfig",
+        ) from error
+    chosen = named[context] if context is not None else active
+    space = (chosen or {}).get("context", {}).get("namespace") or "default"
+    return Link(configuration, rest.RESTClientObject(configuration).pool_manager, space)
+
+
+def _no_kubeconfig(paths: str, *, named: bool) -> TabularError:
+    kind = UsageError if named else PreflightError
+    return kind(
+        "there is no kubeconfig" if not named else "there is no such kubeconfig",
+        where=paths,
+        hint="--kubeconfig FILE, or KUBECONFIG; whoever runs the cluster gives you one",
+        code="preflight.kubeconfig",
+    )
+
+
+@contextlib.contextmanager
+def explained(doing: str, link: Link) -> Iterator[None]:
+    """Errors of the network and of TLS within the block become ours.
+
+    Raises:
+        PreflightError: certificates that do not fit, are unknown, or have run out.
+        UnavailableError: the server cannot be reached, or does not answer in time.
+    """
+    errors = require("urllib3.exceptions", extra="onprem", needed_by=_NEEDS)
+    try:
+        yield
+    except errors.NewConnectionError as error:  # which is a timeout to the library
+        raise _unreachable(error, doing, link) from error
+    except errors.TimeoutError as error:
+        raise UnavailableError(
+            f"the cluster at {link.host} did not answer in time",
+            where=doing,
+            hint="check the network and the proxy, then run the command again; "
+            "it goes on where it was",
+            code="unavailable.timeout",
+        ) from error
+    except (errors.SSLError, ssl.SSLError) as error:
+        raise _tls(error, doing, link) from error
+    except (errors.HTTPError, OSError) as error:
+        inner = _cause(error)
+        if isinstance(inner, ssl.SSLError):
+            raise _tls(inner, doing, link) from error
+        raise _unreachable(inner, doing, link) from error
+
+
+def unauthenticated(doing: str, link: Link) -> PreflightError:
+    """The cluster does not know who asks."""
+    ended = _own_certificate_ended(link)
+    if ended is not None:
+        return _ended(ended, doing)
+    return PreflightError(
+        "the cluster does not know these credentials: wrong, or run out",
+        where=doing,
+        hint="sign in again as your cluster has it (`kubectl config view --minify` shows the user "
+        "of the kubeconfig), then run the command again; it goes on",
+        code="preflight.credentials",
+    )
+
+
+def _unreachable(error: BaseException, doing: str, link: Link) -> UnavailableError:
+    lost = f"the cluster at {link.host} was lost" if link.answered else ""
+    return UnavailableError(
+        f"{lost or f'there is no cluster at {link.host}'}: {_words(_cause(error))}",
+        where=doing,
+        hint="is it the right context (`kubectl config current-context`, --context)? Does it "
+        "run, and is it reachable from here (VPN, proxy)?",
+        code="unavailable.cluster",
+    )
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What is at the bottom of an error of the client library."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError | socket.gaierror | ConnectionError):
+            return seen
+        seen = getattr(seen, "reason", None) or seen.__cause__ or seen.__context__
+        if not isinstance(seen, BaseException):
+            break
+    return error
+
+
+def _words(error: BaseException) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200]
+
+
+def _tls(error: BaseException, doing: str, link: Link) -> TabularError:
+    said = str(error)
+    ended = _own_certificate_ended(link)
+    if ended is not None:
+        return _ended(ended, doing)
+    if "certificate has expired" in said or "certificate expired" in said:
+        message = f"the certificate of {link.host} has run out"
+        hint = "whoever runs the cluster renews it (kubeadm: `kubeadm certs renew apiserver`)"
+    elif "CERTIFICATE_VERIFY_FAILED" in said:
+        message = f"the certificate of {link.host} is not to be trusted: {said[:200]}"
+        hint = "the kubeconfig's certificate-authority is another cluster's, or a proxy is between"
+    else:
+        message = f"no TLS with {link.host}: {said[:200]}"
+        hint = "look at the server's address in the kubeconfig: https, and the right port?"
+    return PreflightError(message, where=doing, hint=hint, code="preflight.certificate")
+
+
+def _ended(when: datetime, doing: str) -> PreflightError:
+    return PreflightError(
+        f"the client certificate of the kubeconfig ran out on {when:%Y-%m-%d %H:%M} UTC",
+        where=doing,
+        hint="have it renewed (kubeadm: `kubeadm certs renew admin.conf`), or sign in again",
+        code="preflight.certificate",
+    )
+
+
+def _own_certificate_ended(link: Link) -> datetime | None:
+    """When the kubeconfig's client certificate ran out; None if it did not, or there is none."""
+    file = link.configuration.cert_file
+    if not file:
+        return None
+    x509 = require("cryptography.x509", extra="onprem", needed_by=_NEEDS)
+    try:
+        found = x509.load_pem_x509_certificate(Path(file).read_bytes())
+    except (OSError, ValueError):
+        return None
+    ended: datetime = found.not_valid_after_utc
+    return ended if ended < datetime.now(UTC) else None
