@@ -1,0 +1,193 @@
+"""From the portable spec to a release of the chart: what is asked, given, refused.
+
+A plain function of the spec and the chart: it looks neither at a cluster nor at the clock, so the
+same spec gives the same bytes everywhere. Whether the cluster has a class, an operator or room is
+asked by the engine's preview; see `preflight`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from tabular.deploy.capability import require_choices, require_supported, without_noes
+from tabular.deploy.onprem import overrides
+from tabular.deploy.onprem.given import GivenSecret
+from tabular.deploy.onprem.names import (
+    CHART,
+    CHART_NAME,
+    KUBE_VERSION,
+    OLDEST_KUBE_VERSION,
+    PROVIDER,
+    default_namespace,
+)
+from tabular.deploy.onprem.openings import openings
+from tabular.deploy.onprem.reduced import reductions
+from tabular.deploy.onprem.rendering import Object, objects_of, render
+from tabular.deploy.onprem.support import CAPABILITIES, CHOICES, REASONS
+from tabular.deploy.onprem.values import given, lay_over, values
+from tabular.deploy.onprem.wanted import Values, Wanted
+from tabular.deploy.spec import Deployment, asked, canonical
+from tabular.deploy.stack import Reduction, Resource, Stack, fingerprint
+from tabular.deploy.target import Target
+from tabular.errors import EngineError, UnsupportedError, UsageError
+
+API_VERSION = "inferloop-tabular/onprem.v1"
+_CLUSTERS = ("Cluster", "postgresql", "Tenant")  # custom resources that operators keep data for
+
+
+def target_of(deployment: Deployment) -> Target:
+    """Where the deployment goes: its region is the namespace."""
+    spec, name = deployment.spec, deployment.metadata.name
+    namespace = spec.onprem.namespace or default_namespace(name, spec.environment)
+    return Target(PROVIDER, name, spec.environment, namespace)
+
+
+def compile_stack(deployment: Deployment) -> Stack:
+    """Compile a spec for a cluster.
+
+    Raises:
+        UnsupportedError: it asks for what a cluster, or this provider, does not give.
+        UsageError: keys that cannot both hold, or an override that the chart refuses.
+    """
+    wanted = _wanted(deployment)
+    spec, target = deployment.spec, wanted.target
+    less = tuple(reductions(wanted))
+    compiled = lay_over(values(wanted), overrides.chart_values(wanted.overrides))
+    described = _described(wanted, compiled, less)
+    template = {
+        "apiVersion": API_VERSION,
+        "method": spec.onprem.method,
+        "chart": {"name": CHART_NAME, "version": chart_version(), "digest": chart_digest()},
+        "release": {"name": target.name, "namespace": target.region},
+        "kubeVersion": spec.onprem.kubernetes_version,
+        "distribution": spec.onprem.distribution,
+        "operators": sorted(spec.onprem.operators),
+        "values": described,
+    }
+    objects = _rendered(wanted, described)
+    return Stack(
+        target=target,
+        template=template,
+        resources=resources(objects),
+        spec=described["deployment"]["spec"],
+        tags=described["deployment"]["tags"],
+        reductions=less,
+        openings=tuple(openings(objects)),
+    )
+
+
+def given_secrets(deployment: Deployment) -> tuple[GivenSecret, ...]:
+    """Secrets of the spec by their key in the deployment's Secret; in memory only.
+
+    Raises:
+        UnsupportedError: a reference that can be read neither here nor in the cluster.
+    """
+    return tuple(given(_wanted(deployment)))
+
+
+def resources(objects: Iterable[Object]) -> tuple[Resource, ...]:
+    """The index of what a rendering makes, in its order."""
+    return tuple(
+        Resource(
+            f"{one['kind']}/{one['metadata']['name']}",
+            f"{one['apiVersion']} {one['kind']}",
+            {key: value for key, value in one.items() if key not in _NOISE},
+            stateful=_holds_data(one),
+        )
+        for one in objects
+    )
+
+
+@functools.cache
+def chart_digest() -> str:
+    """SHA-256 over the names and bytes of the chart's files, in hex."""
+    found = hashlib.sha256()
+    for path in sorted(path for path in CHART.rglob("*") if path.is_file()):
+        found.update(f"{path.relative_to(CHART).as_posix()}\0{path.stat().st_size}\0".encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+@functools.cache
+def chart_version() -> str:
+    """Of ``Chart.yaml``."""
+    (chart,) = objects_of((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    return str(chart["version"])
+
+
+_NOISE = ("apiVersion", "kind", "metadata")
+
+
+def _holds_data(one: Object) -> bool:
+    kind = one["kind"]
+    if kind == "StatefulSet":
+        return bool(one["spec"].get("volumeClaimTemplates"))
+    return kind in ("PersistentVolumeClaim", "Secret", *_CLUSTERS)
+
+
+def _wanted(deployment: Deployment) -> Wanted:
+    spec = deployment.spec
+    require_supported(PROVIDER, CAPABILITIES, without_noes(asked(deployment)))
+    _require_words(deployment)
+    require_choices(PROVIDER, spec, CHOICES)
+    own = asked(deployment).get("overrides", {}).get(PROVIDER, {})
+    overrides.check(own)
+    version = spec.onprem.kubernetes_version
+    if version is not None and _minor(version) < _minor(OLDEST_KUBE_VERSION):
+        raise UnsupportedError(
+            f"Kubernetes {version} is older than what the chart knows",
+            where="spec.onprem.kubernetes_version",
+            hint=f"{OLDEST_KUBE_VERSION} or newer",
+        )
+    return Wanted(deployment, target_of(deployment), own)
+
+
+def _minor(version: str) -> int:
+    return int(version.partition(".")[2])
+
+
+def _require_words(deployment: Deployment) -> None:
+    """Refuse a word with the reason of its own that it has, before the list of the others."""
+    for path, reasons in REASONS.items():
+        block, _, name = path.partition(".")
+        value = str(getattr(getattr(deployment.spec, block), name, None))
+        if value in reasons:
+            raise UnsupportedError(
+                f"{PROVIDER} cannot give {path}: {value}: {reasons[value]}",
+                where=f"spec.{path}",
+                hint=f"choose one of: {', '.join(str(w) for w in CHOICES[path] if w)}",
+            )
+
+
+def _described(wanted: Wanted, compiled: Values, less: tuple[Reduction, ...]) -> Values:
+    """The values, with what the deployment tells of itself and the name of this release."""
+    about: dict[str, Any] = {
+        "spec": canonical(wanted.deployment),
+        "target": asdict(wanted.target),
+        "tags": dict(sorted(wanted.deployment.metadata.labels.items())),
+        "reductions": [asdict(one) for one in less],
+        "chart": chart_digest(),
+    }
+    about["release"] = fingerprint({"values": compiled, "about": about})[:12]
+    return {**compiled, "deployment": about}
+
+
+def _rendered(wanted: Wanted, described: Values) -> tuple[Object, ...]:
+    target = wanted.target
+    try:
+        return render(
+            described,
+            name=target.name,
+            namespace=target.region or "",
+            kube_version=wanted.spec.onprem.kubernetes_version or KUBE_VERSION,
+        )
+    except EngineError as error:
+        if not overrides.chart_values(wanted.overrides):
+            raise
+        raise UsageError(
+            error.message, where=f"{overrides.WHERE}.{overrides.VALUES}", hint=error.hint
+        ) from error
