@@ -27,6 +27,9 @@ Operator = Literal[
     "velero",
 ]
 KubeVersion = Annotated[str, Field(pattern=r"^1\.[0-9]{1,3}$")]
+# No password fits into one: it would stand in the repository itself.
+_REPOSITORY = r"^(https://|ssh://([a-z]+@)?)[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/~-]+$"
+RepositoryUrl = Annotated[str, Field(pattern=_REPOSITORY, max_length=300)]
 Endpoint = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$", max_length=300)]
 
 
@@ -52,6 +55,15 @@ class ObjectStore(Block):
     region: Word | None = key(None, "The region it expects.", "eu-central-1")
     access_key: Secret = key(..., "Its access key.", {"secretRef": "k8s:rgw/access-key"})
     secret_key: Secret = key(..., "Its secret key.", {"secretRef": "k8s:rgw/secret-key"})
+
+
+class GitOps(Block):
+    """The Git repository from which a controller in the cluster deploys."""
+
+    repository: RepositoryUrl = key(
+        ..., "Where it is, as the controller reaches it.", "https://git.example.com/team/deploy.git"
+    )
+    branch: Word = key("main", "What is deployed from it: a branch or a tag.", "main")
 
 
 class OnPrem(Block):
@@ -90,6 +102,9 @@ class OnPrem(Block):
         None, "Where an object store is that exists already; for `storage.type` s3 and ceph."
     )
     persistence: Persistence | None = key(None, "A volume for the service itself.")
+    gitops: GitOps | None = key(
+        None, "Where `export --format gitops` is kept, for a controller to deploy it."
+    )
     kubeconfig: Text | None = key(
         None, "File that says how to reach the cluster.", "~/.kube/config", local=True
     )
