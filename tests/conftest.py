@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.testbed.kube.cluster import Kube, own_cluster, shared_cluster
 from tests.testbed.mariadb import MariaDB, mariadb_home, mariadb_server
 from tests.testbed.memcached import Memcached, memcached_server
 from tests.testbed.ministack import MiniStack, ministack_server
@@ -146,3 +149,30 @@ def aws_account() -> str:
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     """The terraform binary with the providers' schemas in a mirror."""
     return terraform_mirror(tmp_path_factory.mktemp("terraform"))
+
+
+@pytest.fixture(scope="session")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
+    """A Kubernetes that all tests of the session share; ask `kube_namespace` for a place in it."""
+    base = tmp_path_factory.getbasetemp()
+    # Each process of a run has a folder of its own within the run's.
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with shared_cluster(run / "kube") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def kube_namespace(kube: Kube) -> Iterator[str]:
+    """A namespace that only this test uses."""
+    name = kube.namespace()
+    yield name
+    kube.drop_namespace(name)
+
+
+@pytest.fixture
+def own_kube(tmp_path: Path) -> Iterator[Kube]:
+    """A Kubernetes that only this test uses: for CRDs, and nodes that go away after seconds."""
+    folder = tmp_path / "kube"
+    folder.mkdir()
+    with own_cluster(folder) as cluster:
+        yield cluster
