@@ -12,18 +12,19 @@ from rich.table import Table
 from tabular.cli.backup_flags import (
     BackupArgument,
     FromFlag,
+    SaidKeys,
     SecretKeyFlag,
     ToFlag,
     reading_keys,
     secret_of,
     writing_keys,
 )
+from tabular.cli.backup_inside import run_inside
 from tabular.cli.bars import bar
 from tabular.cli.confirm import confirm
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.place import Place, YesFlag, place_flags
 from tabular.errors import UsageError
-from tabular.transfer.sealing import Keys
 
 if TYPE_CHECKING:  # databases and stores are imported by the command that needs them
     from tabular.transfer.place import Known
@@ -40,7 +41,7 @@ def register(app: typer.Typer) -> None:
 @backup.command("create")
 @place_flags
 @writing_keys
-def create(*, to: ToFlag, place: Place, keys: Keys, as_json: JsonFlag = False) -> None:
+def create(*, to: ToFlag, place: Place, keys: SaidKeys, as_json: JsonFlag = False) -> None:
     """Back up a deployment while it runs: its rows of one moment and the objects they refer to.
 
     Says how to encrypt: --passphrase, --recipient or --identity, or --unencrypted. A backup to a
@@ -51,17 +52,19 @@ def create(*, to: ToFlag, place: Place, keys: Keys, as_json: JsonFlag = False) -
     from tabular.transfer.place import create_place
 
     orchestrator, target = place.orchestrator, place.find().target
-    with orchestrator.recorded("backup", target), bar("copying objects") as progress:
-        made = Backup(
-            orchestrator.service_settings(target),
-            create_place(open_store(to), keys),
-            progress=progress,
-        ).run()
+    if orchestrator.runs_inside:
+        arguments = ["create", "--to", to]
+        made = run_inside(orchestrator, target, "backup", arguments, keys)
+    else:
+        with orchestrator.recorded("backup", target), bar("copying objects") as progress:
+            settings = orchestrator.service_settings(target)
+            there = create_place(open_store(to), keys.read())
+            made = Backup(settings, there, progress=progress).run().model_dump(mode="json")
     if as_json:
-        print_json(made.model_dump(mode="json"))
+        print_json(made)
         return
-    stdout.print(f"Backup {made.id} is whole: {made.rows} rows, {made.objects} objects.")
-    stdout.print(f"{_size(made.size)} in all, {_size(made.added)} of it new.")
+    stdout.print(f"Backup {made['id']} is whole: {made['rows']} rows, {made['objects']} objects.")
+    stdout.print(f"{_size(made['size'])} in all, {_size(made['added'])} of it new.")
 
 
 @backup.command("list")
@@ -95,7 +98,7 @@ def verify(
     backup_id: BackupArgument = None,
     *,
     source: FromFlag,
-    keys: Keys,
+    keys: SaidKeys,
     secret_key: SecretKeyFlag = None,
     restore: Annotated[
         bool, typer.Option("--restore", help="Restore it into a scratch place, and compare.")
@@ -114,9 +117,14 @@ def verify(
 
     with bar("reading") as progress:
         found = check_at(
-            open_store(source), keys, backup_id, restore=restore, secret=secret_of(secret_key),
-            scratch=scratch, progress=progress,
-        )  # fmt: skip
+            open_store(source),
+            keys.read(),
+            backup_id,
+            restore=restore,
+            secret=secret_of(secret_key),
+            scratch=scratch,
+            progress=progress,
+        )
     if as_json:
         print_json(found)
     else:
@@ -133,7 +141,7 @@ def restore(
     *,
     source: FromFlag,
     place: Place,
-    keys: Keys,
+    keys: SaidKeys,
     secret_key: SecretKeyFlag = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Give up what the deployment has. Not to be undone.")
@@ -151,6 +159,19 @@ def restore(
     from tabular.transfer.restore import restore_into
 
     orchestrator, target = place.orchestrator, place.find().target
+    fate = ", which gives up what it has" if replace else ""
+    if orchestrator.runs_inside:
+        if secret_key is not None:
+            raise UsageError(
+                "the service there goes by its own secret key, which no restore changes",
+                where="--secret-key",
+                hint="give the deployment the secret key of the platform that was backed up",
+            )
+        confirm(f"Restore {backup_id or 'the newest backup'} into {target.id}{fate}?", yes=yes)
+        arguments = ["restore", "--from", source, *(["--replace"] if replace else [])]
+        arguments += [] if backup_id is None else [backup_id]
+        _restored(run_inside(orchestrator, target, "restore", arguments, keys), as_json=as_json)
+        return
     there = _opened(source, keys)
     chosen = there.latest(backup_id)
     settings = orchestrator.service_settings(target)
@@ -162,7 +183,6 @@ def restore(
             hint="--secret-key env:NAME, that of the platform that was backed up",
             code="usage.no-secret-key",
         )
-    fate = ", which gives up what it has" if replace else ""
     confirm(f"Restore {chosen} into {target.id}{fate}?", yes=yes)
     store = open_store(settings.storage_url)
     with orchestrator.recorded("restore", target, backup=chosen), bar("copying") as progress:
@@ -170,11 +190,7 @@ def restore(
             there, manifest, settings.database_url, store, replace=replace, progress=progress
         )
     orchestrator.adopt_secret_key(target, secret)
-    if as_json:
-        print_json(done.as_dict())
-        return
-    _tell({"restored": done.as_dict(), "ok": True})
-    stdout.print("The API keys of the platform that was backed up are right there now.")
+    _restored(done.as_dict(), as_json=as_json)
 
 
 @backup.command("prune")
@@ -182,7 +198,7 @@ def restore(
 def prune(
     *,
     source: FromFlag,
-    keys: Keys,
+    keys: SaidKeys,
     keep: Annotated[int, typer.Option("--keep", min=1, help="How many of the newest stay.")],
     yes: YesFlag = False,
     as_json: JsonFlag = False,
@@ -202,11 +218,19 @@ def prune(
         stdout.print(f"Forgot {len(gone)} backups and removed {files} files.")
 
 
-def _opened(source: str, keys: Keys) -> Backups:
+def _restored(done: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(done)
+        return
+    _tell({"restored": done, "ok": True})
+    stdout.print("The API keys of the platform that was backed up are right there now.")
+
+
+def _opened(source: str, keys: SaidKeys) -> Backups:
     from tabular.infra.storage import open_store
     from tabular.transfer.place import open_place
 
-    return open_place(open_store(source), keys)
+    return open_place(open_store(source), keys.read())
 
 
 def _listed(known: Known) -> dict[str, Any]:

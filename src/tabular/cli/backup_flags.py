@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -50,18 +51,50 @@ _Unencrypted = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class SaidKeys:
+    """What was said of the keys of backups, as references.
+
+    Attributes:
+        passphrase, identity: references.
+        recipients: public keys.
+        unencrypted: write things as they are.
+    """
+
+    passphrase: str | None = None
+    identity: str | None = None
+    recipients: tuple[str, ...] = ()
+    unencrypted: bool = False
+
+    def read(self) -> Keys:
+        """The keys themselves, read here."""
+        return Keys(
+            passphrase=secret_of(self.passphrase),
+            identity=secret_of(self.identity),
+            recipients=self.recipients,
+            unencrypted=self.unencrypted,
+        )
+
+    def arguments(self) -> list[str]:
+        """For ``python -m tabular.transfer``, which reads them where it runs."""
+        said = [("--passphrase", self.passphrase), ("--identity", self.identity)]
+        said += [("--recipient", one) for one in self.recipients]
+        flags = [word for flag, value in said if value is not None for word in (flag, value)]
+        return [*flags, *(["--unencrypted"] if self.unencrypted else [])]
+
+
 def secret_of(reference: str | None) -> str | None:
     """The value that a reference names, if one was given."""
     return None if reference is None else resolve(reference)
 
 
 def reading_keys(command: Command) -> Command:
-    """Give a command that takes ``keys: Keys`` the options that open backups."""
+    """Give a command that takes ``keys: SaidKeys`` the options that open backups."""
     return join(command, "keys", {"passphrase": _Passphrase, "identity": _Identity}, _keys)
 
 
 def writing_keys(command: Command) -> Command:
-    """Give a command that takes ``keys: Keys`` the options that encrypt backups."""
+    """Give a command that takes ``keys: SaidKeys`` the options that encrypt backups."""
     flags = {
         "passphrase": _Passphrase,
         "recipient": _Recipient,
@@ -71,10 +104,10 @@ def writing_keys(command: Command) -> Command:
     return join(command, "keys", flags, _keys)
 
 
-def _keys(said: dict[str, Any]) -> Keys:
-    return Keys(
-        passphrase=secret_of(said["passphrase"]),
+def _keys(said: dict[str, Any]) -> SaidKeys:
+    return SaidKeys(
+        passphrase=said["passphrase"],
+        identity=said["identity"],
         recipients=tuple(said.get("recipient") or ()),
-        identity=secret_of(said["identity"]),
         unencrypted=said.get("unencrypted", False),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ from tabular.deploy.cost import AsksPrices, PriceBook, check_budget, estimate
 from tabular.deploy.events import Event
 from tabular.deploy.plan import Action, Plan
 from tabular.deploy.policy import Finding, Severity, check, require_allowed
-from tabular.deploy.provider import DataAccess, Provider, State, Status
+from tabular.deploy.provider import DataAccess, Provider, RunsInside, State, Status
 from tabular.deploy.spec import Deployment
 from tabular.deploy.target import Target
 from tabular.errors import (
@@ -240,6 +240,20 @@ class Orchestrator:
             UnsupportedError: the provider gives no way to its data.
         """
         return self._data_access.service_settings(target)
+
+    @property
+    def runs_inside(self) -> bool:
+        """Whether a deployment's data is reached from within only, by programs run there."""
+        engine = self.provider.engine
+        return isinstance(engine, RunsInside) and not isinstance(engine, DataAccess)
+
+    def run_inside(self, target: Target, action: str, arguments: Sequence[str]) -> Iterator[str]:
+        """Run a program of the service there; see `tabular.deploy.provider.RunsInside`."""
+        engine = self.provider.engine
+        if not isinstance(engine, RunsInside):
+            raise UnsupportedError(f"{self.provider.name} runs no program beside a deployment")
+        with self._audit.action(action, target, program=list(arguments)):
+            yield from engine.run_inside(target, arguments)
 
     @contextlib.contextmanager
     def recorded(self, action: str, target: Target, **details: Any) -> Iterator[None]:

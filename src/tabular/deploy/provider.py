@@ -8,7 +8,7 @@ module says in words, that suite checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +24,7 @@ from tabular.deploy.plan import Plan, PropertyChange
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
 from tabular.deploy.target import Target
+from tabular.errors import UsageError
 from tabular.infra.config import Settings
 
 
@@ -347,3 +348,26 @@ class ProviderOptions:
     kubeconfig: str | None = None
     context: str | None = None
     namespace: str | None = None
+
+
+CLUSTER_OPTIONS = ("kubeconfig", "context", "namespace")
+CLOUD_OPTIONS = ("region", "profile", "role_arn", "endpoint_url", "keep_failed")
+
+
+def refuse_options(
+    provider: str, options: ProviderOptions, foreign: Iterable[str], reason: str
+) -> None:
+    """Refuse what only another provider could follow, instead of following nothing.
+
+    Args:
+        provider: name for the message.
+        options: as given.
+        foreign: names of options that it does not have.
+        reason: why not.
+
+    Raises:
+        UsageError: such an option is given.
+    """
+    for name in (name for name in foreign if getattr(options, name)):
+        flag = "--disable-rollback" if name == "keep_failed" else f"--{name.replace('_', '-')}"
+        raise UsageError(f"{provider} has no {flag}: {reason}", hint="leave it out")

@@ -172,7 +172,7 @@ def _run(job: Job, definition: dict[str, Any], number: int) -> int:
     _processes[job["jobId"]] = process
     written, _ = process.communicate()
     group = properties["logConfiguration"]["options"]["awslogs-group"]
-    _log(group, stream, written.decode(errors="replace").splitlines())
+    log(group, stream, written.decode(errors="replace").splitlines())
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
     job["container"]["exitCode"] = code
     if code == 137:
@@ -189,16 +189,19 @@ def _run(job: Job, definition: dict[str, Any], number: int) -> int:
 
 
 def _environment(job: Job, properties: dict[str, Any], number: int) -> dict[str, str]:
-    found = {one["name"]: one["value"] for one in properties.get("environment", ())}
+    found = variables(properties.get("environment", ()))
     parent, _, index = job["jobId"].partition(":")
     if index:
         size = batch._jobs[parent]["arrayProperties"]["size"]
         found |= {"AWS_BATCH_JOB_ARRAY_INDEX": index, "AWS_BATCH_JOB_ARRAY_SIZE": str(size)}
+    return {**found, "AWS_BATCH_JOB_ID": job["jobId"], "AWS_BATCH_JOB_ATTEMPT": str(number)}
+
+
+def variables(said: Any) -> dict[str, str]:
+    """The environment of a container's command as a process of this machine."""
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR")},
-        **found,
-        "AWS_BATCH_JOB_ID": job["jobId"],
-        "AWS_BATCH_JOB_ATTEMPT": str(number),
+        **{one["name"]: one["value"] for one in said},
         "AWS_ACCESS_KEY_ID": get_account_id(),
         "AWS_SECRET_ACCESS_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
         "AWS_REGION": get_region(),
@@ -206,7 +209,7 @@ def _environment(job: Job, properties: dict[str, Any], number: int) -> dict[str,
     }
 
 
-def _log(group: str, stream: str, lines: list[str]) -> None:
+def log(group: str, stream: str, lines: list[str]) -> None:
     named = {"logGroupName": group, "logStreamName": stream}
     done(cloudwatch_logs._create_log_stream(named))
     events = [{"timestamp": batch._now_ms(), "message": line} for line in lines]

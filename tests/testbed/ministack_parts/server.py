@@ -17,11 +17,13 @@ import offers
 import repairs
 import replacement
 import states
+import tasks
 from ministack.app import main
 
 for part in (
     *(network, compute, guard, repairs, replacement, drifting, states, contexts, offers, living),
     jobs,
+    tasks,
 ):
     part.install()
 

@@ -7,7 +7,7 @@ that keeps data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tabular.deploy import answers
@@ -22,6 +22,7 @@ from tabular.deploy.aws.emptying import Emptier
 from tabular.deploy.aws.follow import PAUSE, Follower, Heard
 from tabular.deploy.aws.health import Health
 from tabular.deploy.aws.identities import identities
+from tabular.deploy.aws.inside import Inside
 from tabular.deploy.aws.judging import require_applied, require_plannable
 from tabular.deploy.aws.logs import Logs
 from tabular.deploy.aws.operations import Operations
@@ -204,6 +205,10 @@ class CloudFormationEngine:
     def batches(self, target: Target) -> BatchService:
         """Generations by AWS Batch, where the deployment has a queue of it."""
         return BatchService(self._session, self._stacks, self._existing(target), target)
+
+    def run_inside(self, target: Target, arguments: Sequence[str]) -> Iterator[str]:
+        """Run a program of the service as a task of its own, beside the workers."""
+        return Inside(self._session, self._stacks, self._existing(target), target).run(arguments)
 
     def issue_api_key(self, target: Target, name: str, *, only_first: bool) -> str | None:
         """The administrator's key that was made with the stack; others are made over REST."""

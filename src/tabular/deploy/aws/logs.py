@@ -146,6 +146,15 @@ def stream_lines(
         yield _line(component, raw)
 
 
+def lines_since(client: Any, group: str, stream: str, since: datetime) -> list[str]:
+    """All lines of one stream from a time on; none where there is none yet."""
+    try:
+        found = _events(client, group, since - _OVERLAP, logStreamNames=[stream])
+    except NotFoundError:
+        return []
+    return [str(raw["message"]).rstrip("\n") for raw in found]
+
+
 def _line(component: str, raw: Mapping[str, Any]) -> LogLine:
     return LogLine(component, str(raw["message"]).rstrip("\n"), _time(raw))
 

@@ -49,7 +49,7 @@ _IMAGE = (
     "DescribeImages", "DescribeRepositories", "GetDownloadUrlForLayer", "GetRepositoryPolicy",
     "InitiateLayerUpload", "PutImage", "SetRepositoryPolicy", "UploadLayerPart",
 )  # fmt: skip
-_JOB_QUEUE = "AWS::Batch::JobQueue"
+_JOB_QUEUE, _SERVICE = "AWS::Batch::JobQueue", "AWS::ECS::Service"
 _RESOLVED = re.compile(r"\{\{resolve:secretsmanager:(.+?):SecretString")
 
 
@@ -116,6 +116,8 @@ def _direct(types: Collection[str]) -> Iterator[dict[str, Any]]:
     yield _allow("Image", (f"ecr:{one}" for one in _IMAGE), repository)
     if _JOB_QUEUE in types:
         yield from _jobs(data)
+    if _SERVICE in types:
+        yield from _inside()
 
 
 def _jobs(data: str) -> Iterator[dict[str, Any]]:
@@ -127,6 +129,14 @@ def _jobs(data: str) -> Iterator[dict[str, Any]]:
     orders = ("s3:GetObject", "s3:ListBucket", "s3:PutObject")
     yield _allow("JobOrders", orders, [data, f"{data}/tabular/*"])
     yield _allow("JobKey", ["kms:GenerateDataKey"], "*", Condition=_OURS)
+
+
+def _inside() -> Iterator[dict[str, Any]]:
+    """What `backup` asks of ECS, to run beside the workers; its task takes on their roles."""
+    yield _allow("Tasks", ["ecs:RunTask"], f"arn:aws:ecs:*:*:task-definition/{PREFIX}*")
+    yield _allow("TaskLooks", ["ecs:DescribeTasks"], f"arn:aws:ecs:*:*:task/{PREFIX}*/*")
+    only = {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+    yield _allow("TaskRoles", ["iam:PassRole"], f"arn:aws:iam::*:role/{PREFIX}*", Condition=only)
 
 
 def _on_behalf(actions: set[str]) -> Iterator[dict[str, Any]]:

@@ -84,7 +84,8 @@ CAPABILITIES: CapabilityTable = {
     "networking.dns": native("Route 53"),
     "networking.cdn": unsupported("no content network is made yet; leave it out"),
     "networking": native("VPC and Application Load Balancer"),
-    "backup.destination": unsupported("AWS Backup keeps them in a vault; leave it out"),
+    "backup.destination": emulated("beside the vault of AWS Backup: workers may keep there what "
+                                   "`backup create` makes; an s3:// place in a bucket that exists"),
     "backup": native("AWS Backup"),
     "image.pull_policy": unsupported(_CLUSTER),
     "image.pull_secret": unsupported("tasks log in to ECR by their role; copy the image there "

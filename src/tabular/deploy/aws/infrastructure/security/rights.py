@@ -13,9 +13,12 @@ from tabular.deploy.aws.document import Document, allow, att, sub
 from tabular.deploy.aws.encryption import READ, WRITE, use
 from tabular.deploy.aws.secrets import read_statements
 from tabular.deploy.aws.wanted import Wanted
+from tabular.errors import UnsupportedError
 
+BACKUP_KEYS = "tabular-backup-"  # how a secret is named that tasks may read to open backups
 FOLDER = "tabular"  # of the bucket; everything that the service keeps is below it
 AGENT_NAMESPACE = "CWAgent"
+_S3 = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<folder>/[A-Za-z0-9._/-]*)?")
 _ECR = re.compile(
     r"(?P<account>[0-9]{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/"
     r"(?P<name>[a-z0-9._/-]+?)(?:[:@].*)?"
@@ -50,6 +53,7 @@ def of_worker(wanted: Wanted) -> Iterator[Document]:
     yield from read_statements(wanted, admin=False)
     yield from _key(wanted, "sqs")
     yield from _traces(wanted)
+    yield from _backups(wanted)
 
 
 def of_both(wanted: Wanted) -> list[Document]:
@@ -112,15 +116,44 @@ def logging_to(groups: Sequence[str], *, describe: bool = False) -> Document:
 def _objects(wanted: Wanted) -> Iterator[Document]:
     bucket = wanted.spec.storage.bucket
     arn = f"arn:${{AWS::Partition}}:s3:::{bucket}" if bucket else "${Bucket.Arn}"
+    yield from _keeping(arn, FOLDER)
+
+
+def _keeping(arn: str, folder: str) -> Iterator[Document]:
+    """Reading and writing below a folder of a bucket; all of it if that is empty."""
+    below = f"{folder}/*" if folder else "*"
     # Who replaces an object deletes the version before; who fails on the way, what it wrote.
     yield allow(
         ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
-        sub(f"{arn}/{FOLDER}/*"),
+        sub(f"{arn}/{below}"),
     )
     # Without this right S3 answers 403 for an object that is not there, and the service has to
     # know a 404. IfExists, since it is not written down what s3:prefix is in that decision.
-    only = {"StringLikeIfExists": {"s3:prefix": [FOLDER, f"{FOLDER}/*"]}}
+    only = {"StringLikeIfExists": {"s3:prefix": [folder, below] if folder else [below]}}
     yield allow(["s3:ListBucket"], sub(arn), Condition=only)
+
+
+def _backups(wanted: Wanted) -> Iterator[Document]:
+    """Keeping and reading backups where the spec says, by a task beside the workers.
+
+    Raises:
+        UnsupportedError: another place than a bucket of S3.
+    """
+    place = wanted.spec.backup.destination
+    if place is None:
+        return
+    found = _S3.fullmatch(place)
+    if found is None:
+        raise UnsupportedError(
+            f"{place} is no place in S3, and the role of a task opens no other",
+            where="spec.backup.destination",
+            hint="s3://BUCKET/FOLDER",
+        )
+    arn = f"arn:${{AWS::Partition}}:s3:::{found['bucket']}"
+    yield from _keeping(arn, (found["folder"] or "").strip("/"))
+    # What opens the backups: a secret that is kept apart from the deployment, by its name.
+    secrets = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret"
+    yield allow(["secretsmanager:GetSecretValue"], sub(f"{secrets}:{BACKUP_KEYS}*"))
 
 
 def _key(wanted: Wanted, *more: str) -> Iterator[Document]:
