@@ -59,7 +59,8 @@ def render(
         files = _chart().render(given, name=name, namespace=namespace)
     except HelmError as error:
         raise EngineError(f"the chart refuses these values: {error}", where="values") from error
-    found = [one for file in sorted(files) for one in objects_of(files[file])]
+    manifests = [files[file] for file in sorted(files) if not file.endswith("NOTES.txt")]
+    found = [one for text in manifests for one in objects_of(text) if not is_hook(one)]
     return tuple(sorted((_placed(one, namespace) for one in found), key=_rank))
 
 
@@ -68,6 +69,11 @@ def objects_of(text: str) -> Iterator[Object]:
     for document in YAML(typ="safe", pure=True).load_all(text):
         if document:
             yield document
+
+
+def is_hook(one: Object) -> bool:
+    """Whether Helm runs it at an occasion, as the pod of ``helm test``, and keeps it nowhere."""
+    return "helm.sh/hook" in one["metadata"].get("annotations", {})
 
 
 def _placed(one: Object, namespace: str) -> Object:

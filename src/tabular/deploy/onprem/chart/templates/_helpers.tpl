@@ -45,11 +45,16 @@ Not for volumeClaimTemplates, which cannot change: there `tabular.selector` is e
 {{- $_ := set $own "app.kubernetes.io/managed-by" .context.Release.Service -}}
 {{- $_ := set $own "app.kubernetes.io/part-of" .context.Chart.Name -}}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_") -}}
+{{- merge $own (include "tabular.texts" .context.Values.commonLabels | fromJson) | toYaml -}}
+{{- end -}}
+
+{{/* A dict with its values as text, as JSON: 1 and true are labels too. */}}
+{{- define "tabular.texts" -}}
 {{- $all := dict -}}
-{{- range $key, $value := .context.Values.commonLabels -}}
+{{- range $key, $value := . -}}
 {{- $_ := set $all $key ($value | toString) -}}
 {{- end -}}
-{{- merge $own $all | toYaml -}}
+{{- toJson $all -}}
 {{- end -}}
 
 {{/*
@@ -75,7 +80,7 @@ The metadata of a pod. (dict "context" $ "component" "api"), optional: "annotati
 {{- $values := .context.Values -}}
 {{- $own := include "tabular.labels" . | fromYaml -}}
 labels:
-  {{- merge $own (.labels | default dict) $values.podLabels | toYaml | nindent 2 }}
+  {{- merge $own (.labels | default dict) (include "tabular.texts" $values.podLabels | fromJson) | toYaml | nindent 2 }}
 {{- $annotations := merge (dict) (.annotations | default dict) -}}
 {{- if $values.secrets.checksum -}}
 {{- $_ := set $annotations "checksum/secrets" $values.secrets.checksum -}}

@@ -1,9 +1,9 @@
 {{/*
-The service's containers: API, workers, migrations and the drill's are one image with another
-command, told the same. (dict "context" $ "component" "api"); OPS may use it for its own jobs.
+The service's containers: API, workers, migrations and jobs are one image with another command,
+told the same. (dict "context" $ "component" "api"); "backup" is a component like these.
 */}}
 
-{{/* Settings by lower-case name, as JSON; lists are joined, numbers are whole where they can be. */}}
+{{/* Settings by lower-case name, as JSON; lists are joined, whole numbers stay whole. */}}
 {{- define "tabular.settings" -}}
 {{- $values := .context.Values -}}
 {{- $found := dict
@@ -20,8 +20,7 @@ command, told the same. (dict "context" $ "component" "api"); OPS may use it for
 {{- if eq .component "api" -}}
 {{- $_ := set $found "admin_key" (include "tabular.secretFile" "admin-key") -}}
 {{- $_ := set $found "port" "8000" -}}
-{{- end -}}
-{{- if eq .component "worker" -}}
+{{- else if eq .component "worker" -}}
 {{- $_ := set $found "metrics_port" "9464" -}}
 {{- end -}}
 {{- $found = merge (include "tabular.trust.settings" .context | fromJson) $found -}}
@@ -31,9 +30,7 @@ command, told the same. (dict "context" $ "component" "api"); OPS may use it for
 {{- else if and (kindIs "float64" $value) (eq (floor $value) $value) -}}
 {{- $value = $value | int64 -}}
 {{- end -}}
-{{- if ne $name "metrics_port" -}}
 {{- $_ := set $found $name ($value | toString) -}}
-{{- end -}}
 {{- end -}}
 {{- toJson $found -}}
 {{- end -}}
@@ -52,6 +49,10 @@ command, told the same. (dict "context" $ "component" "api"); OPS may use it for
   valueFrom:
     {{- include "tabular.secretKeyRef" (dict "context" .context "key" "storage-secret-key") | nindent 4 }}
 {{- end }}
+{{- if and (eq .component "worker") (include "tabular.data.mounted" .) (not (include "tabular.storesFiles" .context)) }}
+- name: TMPDIR
+  value: /data/tmp
+{{- end }}
 {{- include "tabular.trust.environment" .context }}
 {{- end -}}
 
@@ -61,7 +62,7 @@ command, told the same. (dict "context" $ "component" "api"); OPS may use it for
 - name: secrets
   mountPath: /run/secrets/tabular
   readOnly: true
-{{- if .context.Values.persistence.enabled }}
+{{- if include "tabular.data.mounted" . }}
 - name: data
   mountPath: /data
 {{- end }}
@@ -74,10 +75,11 @@ command, told the same. (dict "context" $ "component" "api"); OPS may use it for
   emptyDir:
     sizeLimit: {{ .context.Values.tmpSize }}
 - {{ include "tabular.secretVolume" (dict "context" .context "keys" $keys.keys) | nindent 2 | trim }}
-{{- if .context.Values.persistence.enabled }}
+    {{- include "tabular.dataSecretItems" .context | nindent 4 }}
+{{- if include "tabular.data.mounted" . }}
 - name: data
   persistentVolumeClaim:
-    claimName: {{ .context.Values.persistence.existingClaim | default (include "tabular.component" (dict "context" .context "component" "data")) }}
+    claimName: {{ include "tabular.data.claim" .context }}
 {{- end }}
 {{- include "tabular.trust.volumes" .context }}
 {{- end -}}

@@ -37,3 +37,93 @@ spec:
         operator: In
         values: {{ .components | sortAlpha | toJson }}
 {{- end -}}
+
+{{/*
+A rule of egress to the cluster's DNS. OpenShift's listens elsewhere, and policies see the pods'
+ports. The label with a namespace's name is there from 1.21 on; before, it may be any namespace.
+A node's own cache is at an address and no pod.
+*/}}
+{{- define "tabular.dnsEgress" -}}
+{{- $dns := .Values.networkPolicy.dns -}}
+{{- $namespace := ternary "openshift-dns" $dns.namespace (and .Values.openshift (eq $dns.namespace "kube-system")) -}}
+- to:
+    {{- if and $namespace (include "tabular.kubeAtLeast" (dict "context" . "version" "1.21")) }}
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ $namespace }}
+    {{- else }}
+    - namespaceSelector: {}
+    {{- end }}
+    {{- range $dns.cidrs }}
+    - ipBlock:
+        cidr: {{ . | quote }}
+    {{- end }}
+  ports:
+    {{- range $port := ternary (list 53 5353) (list 53) .Values.openshift }}
+    {{- range $protocol := list "UDP" "TCP" }}
+    - port: {{ $port }}
+      protocol: {{ $protocol }}
+    {{- end }}
+    {{- end }}
+{{- end -}}
+
+{{/*
+Egress of the service's pods: to the release's parts, to the ports of others that settings name,
+and what values add. (dict "context" $ "component" "api")
+*/}}
+{{- define "tabular.serviceEgress" -}}
+{{- include "tabular.dataEgress" .context | trim }}
+{{- $ports := include "tabular.externalPorts" . | fromJson }}
+{{- if and $ports.ports .context.Values.networkPolicy.externalCidrs }}
+- to:
+    {{- range .context.Values.networkPolicy.externalCidrs }}
+    - ipBlock:
+        cidr: {{ . | quote }}
+    {{- end }}
+  ports:
+    {{- range $ports.ports }}
+    - port: {{ . | int }}
+      protocol: TCP
+    {{- end }}
+{{- end }}
+{{- with .context.Values.networkPolicy.egress }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/*
+The ports of the URLs among the settings that are not of this release's parts, as JSON {"ports"}.
+What is in braces or before an @ is no port; a URL without one has its scheme's.
+*/}}
+{{- define "tabular.externalPorts" -}}
+{{- $usual := dict "postgresql" 5432 "postgresql+psycopg" 5432 "mysql" 3306 "mysql+pymysql" 3306 "redis" 6379 "rediss" 6379 "memcached" 11211 "amqp" 5672 "amqps" 5671 "ldap" 389 "ldaps" 636 "http" 80 "https" 443 "s3" 443 "gs" 443 "az" 443 "sqs" 443 "gcpubsub" 443 "azureservicebus" 443 -}}
+{{- $values := .context.Values -}}
+{{- $settings := omit (include "tabular.settings" . | fromJson) "database_url" "storage_url" "cache_url" "queue_url" -}}
+{{- $texts := list $values.database.url $values.cache.url $values.queue.url -}}
+{{- with $values.storage.url -}}
+{{- $texts = append $texts (regexFind "endpoint=[^&]+" . | trimPrefix "endpoint=" | default .) -}}
+{{- end -}}
+{{- range $name := keys $settings | sortAlpha -}}
+{{- $texts = concat $texts (splitList "," (get $settings $name)) -}}
+{{- end -}}
+{{- $ports := $values.networkPolicy.externalPorts -}}
+{{- range $text := $texts -}}
+{{- $bare := regexReplaceAll "\\{[^}]*\\}" (trim $text) "" -}}
+{{- $scheme := regexFind "^[a-z][a-z0-9+]*://" $bare | trimSuffix "://" -}}
+{{- if and $scheme (hasKey $usual $scheme) -}}
+{{- $host := regexReplaceAll "^[a-z][a-z0-9+]*://([^/?#]*@)?" $bare "" | regexFind "^[^/?#]+" -}}
+{{- $named := regexFindAll ":[0-9]+(,|$)" $host -1 -}}
+{{- range $named -}}
+{{- $ports = append $ports (regexFind "[0-9]+" . | int) -}}
+{{- end -}}
+{{- if not $named -}}
+{{- $ports = append $ports (get $usual $scheme) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $whole := list -}}
+{{- range $ports -}}
+{{- $whole = append $whole (. | int) -}}
+{{- end -}}
+{{- toJson (dict "ports" ($whole | uniq)) -}}
+{{- end -}}

@@ -1,0 +1,73 @@
+{{/*
+TLS between the pods of the release. One certificate, with the names of every service, is in one
+secret: ca.crt, tls.crt, tls.key. Every helper yields nothing where tls.enabled is false, and takes
+the root context.
+*/}}
+
+{{- define "tabular.tlsSecret" -}}
+{{- .Values.tls.existingSecret | default (include "tabular.component" (dict "context" . "component" "internal-tls")) -}}
+{{- end -}}
+
+{{/* Of a server: the volume `tls`; root owns the key and the pod's group reads it, as PostgreSQL wants. */}}
+{{- define "tabular.tlsVolume" -}}
+{{- if .Values.tls.enabled -}}
+- name: tls
+  secret:
+    secretName: {{ include "tabular.tlsSecret" . }}
+    defaultMode: 288 # 0440, which YAML 1.2 would read as 440
+    items:
+      - key: ca.crt
+        path: ca.crt
+      - key: tls.crt
+        path: tls.crt
+      - key: tls.key
+        path: tls.key
+{{- end -}}
+{{- end -}}
+
+{{/* Of a client: the same without the key. */}}
+{{- define "tabular.tlsClientVolume" -}}
+{{- if .Values.tls.enabled -}}
+- name: tls
+  secret:
+    secretName: {{ include "tabular.tlsSecret" . }}
+    defaultMode: 288 # 0440, which YAML 1.2 would read as 440
+    items:
+      - key: ca.crt
+        path: ca.crt
+      - key: tls.crt
+        path: tls.crt
+{{- end -}}
+{{- end -}}
+
+{{- define "tabular.tlsMount" -}}
+{{- if .Values.tls.enabled -}}
+- name: tls
+  mountPath: /run/tls
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{/* Annotations of a server's pod, as JSON: it is replaced with its certificate. */}}
+{{- define "tabular.tlsAnnotations" -}}
+{{- $found := dict -}}
+{{- if and .Values.tls.enabled .Values.tls.checksum -}}
+{{- $_ := set $found "checksum/tls" .Values.tls.checksum -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
+{{/* The names that the certificate is for, as JSON {"names": […]}. */}}
+{{- define "tabular.tlsNames" -}}
+{{- $names := list "localhost" -}}
+{{- range $component := list "api" "postgresql" "postgresql-read" "postgresql-headless" "mysql" "mysql-headless" "minio" "minio-headless" "redis" "redis-headless" "rabbitmq" "rabbitmq-headless" -}}
+{{- $name := include "tabular.component" (dict "context" $ "component" $component) -}}
+{{- range $suffix := list "" (printf ".%s" $.Release.Namespace) (printf ".%s.svc" $.Release.Namespace) (printf ".%s.svc.cluster.local" $.Release.Namespace) -}}
+{{- $names = append $names (printf "%s%s" $name $suffix) -}}
+{{- if hasSuffix "-headless" $component -}}
+{{- $names = append $names (printf "*.%s%s" $name $suffix) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson (dict "names" $names) -}}
+{{- end -}}
