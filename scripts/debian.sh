@@ -3,8 +3,8 @@
 # `debian.sh containers` installs what `make test-containers` needs instead.
 # Only root can; without root it says what is missing. No server is started.
 set -eu
-packages="chromium chromium-driver faketime ldap-utils mariadb-server memcached prometheus \
-rabbitmq-server slapd"
+packages="chromium chromium-driver docker-registry faketime ldap-utils mariadb-server memcached \
+prometheus rabbitmq-server slapd"
 [ "${1:-}" != containers ] || packages="aardvark-dns debootstrap iptables netavark podman runc"
 
 missing=""
