@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from tabular.deploy.onprem.library import helm
 from tabular.deploy.onprem.names import CHART
 from tabular.errors import EngineError
 
@@ -39,7 +41,12 @@ Object = dict[str, Any]
 
 
 def render(
-    values: Mapping[str, Any], *, name: str, namespace: str, kube_version: str | None = None
+    values: Mapping[str, Any],
+    *,
+    name: str,
+    namespace: str,
+    kube_version: str | None = None,
+    chart: Path = CHART,
 ) -> tuple[Object, ...]:
     """The objects of a release, in the order in which they are made.
 
@@ -48,16 +55,15 @@ def render(
         name: of the release.
         namespace: of the release; written into every object, all of which are namespaced.
         kube_version: of the server they are for, such as ``1.25``; the newest known one if None.
+        chart: its folder.
 
     Raises:
         EngineError: the values break the chart's schema, or a template refuses them.
     """
-    from helm_python import HelmError
-
     given = dict(values) if kube_version is None else {**values, "kubeVersion": kube_version}
     try:
-        files = _chart().render(given, name=name, namespace=namespace)
-    except HelmError as error:
+        files = loaded(chart).render(given, name=name, namespace=namespace)
+    except helm().HelmError as error:
         raise EngineError(f"the chart refuses these values: {error}", where="values") from error
     manifests = [files[file] for file in sorted(files) if not file.endswith("NOTES.txt")]
     found = [one for text in manifests for one in objects_of(text) if not is_hook(one)]
@@ -76,6 +82,12 @@ def is_hook(one: Object) -> bool:
     return "helm.sh/hook" in one["metadata"].get("annotations", {})
 
 
+@functools.cache
+def loaded(chart: Path) -> Any:
+    """A chart as Helm has it, read once."""
+    return helm().Chart.load(chart)
+
+
 def _placed(one: Object, namespace: str) -> Object:
     return {**one, "metadata": {"namespace": namespace, **one["metadata"]}}
 
@@ -83,10 +95,3 @@ def _placed(one: Object, namespace: str) -> Object:
 def _rank(one: Object) -> tuple[int, str, str]:
     kind = one["kind"]
     return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER), kind, one["metadata"]["name"])
-
-
-@functools.cache
-def _chart() -> Any:
-    from helm_python import Chart
-
-    return Chart.load(CHART)

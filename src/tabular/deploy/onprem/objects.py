@@ -1,0 +1,61 @@
+"""What a rendered object is to a stack: its name, its type, and whether data hangs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tabular.deploy.onprem.secret_keys import needed_secrets
+from tabular.deploy.stack import Resource
+
+Object = Mapping[str, Any]
+_NOISE = ("apiVersion", "kind", "metadata")
+# Custom resources that operators keep data for.
+_CLUSTERS = ("Cluster", "postgresql", "Tenant")
+
+
+def id_of(one: Object) -> str:
+    """Of an object within its stack, e.g. ``Deployment/demo-api``."""
+    return f"{one['kind']}/{one['metadata']['name']}"
+
+
+def type_of(one: Object) -> str:
+    """E.g. ``apps/v1 Deployment``."""
+    return f"{one['apiVersion']} {one['kind']}"
+
+
+def resource_of(one: Object) -> Resource:
+    """An object as a plan lists it."""
+    properties = {key: value for key, value in one.items() if key not in _NOISE}
+    return Resource(id_of(one), type_of(one), properties, stateful=holds_data(one))
+
+
+def secret_of(objects: Iterable[Object], secret: str) -> Resource:
+    """The Secret of a deployment, which is rendered nowhere, as a plan lists it."""
+    keys = [one.key for one in needed_secrets(objects, secret)]
+    return Resource(f"Secret/{secret}", "v1 Secret", {"keys": keys}, stateful=True)
+
+
+def index(objects: Iterable[Object], secret: str) -> tuple[Resource, ...]:
+    """All that a deployment owns by its stack: its Secret, then what is rendered.
+
+    Args:
+        objects: as rendered.
+        secret: name of the deployment's Secret.
+    """
+    rendered = tuple(objects)
+    return (secret_of(rendered, secret), *(resource_of(one) for one in rendered))
+
+
+def holds_data(one: Object) -> bool:
+    """Whether data hangs on an object: its claims stay when it goes, and nobody uses them then."""
+    if one["kind"] == "StatefulSet":
+        return bool(one["spec"].get("volumeClaimTemplates"))
+    return one["kind"] in ("PersistentVolumeClaim", *_CLUSTERS)
+
+
+def claims_of(one: Object) -> Iterator[str]:
+    """Names of the claims that a StatefulSet's templates make, without their numbers."""
+    if one["kind"] == "StatefulSet":
+        for template in one["spec"].get("volumeClaimTemplates") or ():
+            yield f"{template['metadata']['name']}-{one['metadata']['name']}"
