@@ -11,6 +11,7 @@ from tabular.deploy.monitoring import alerts
 from tabular.deploy.spec import Deployment, load
 from tabular.infra.metrics import CATALOGUE
 from tests.platform import finished, fitted, platform, submit
+from tests.testbed.tls import make_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
@@ -23,7 +24,8 @@ def test_every_metric_is_documented_as_it_is() -> None:
 
 
 def test_the_service_emits_what_is_documented(tmp_path: Path) -> None:
-    with platform(tmp_path) as one, one.worker():
+    certificate, _ = make_certificate(tmp_path)
+    with platform(tmp_path, TABULAR_CERTIFICATES=str(certificate)) as one, one.worker():
         _, model = fitted(one.client)
         job = submit(one.client, "/v1/generate", {"model_id": model, "rows": 20_000})
         assert finished(one.client, job["id"])["status"] == "succeeded"

@@ -19,7 +19,8 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
 from tabular.api.service import Service
-from tabular.errors import UnavailableError
+from tabular.errors import ConfigError, UnavailableError
+from tabular.infra import certificates
 from tabular.infra.database.models import Job
 from tabular.infra.metrics import Described
 from tabular.infra.metrics import catalogue as c
@@ -70,6 +71,7 @@ def observe(service: Service, checks: Mapping[str, Any]) -> list[_Sample]:
         except UnavailableError as error:
             _LOG.warning("what waits is not known: %s", error.message)
     found += _room(service)
+    found += _certificates(service)
     return found
 
 
@@ -102,3 +104,15 @@ def _room(service: Service) -> Iterator[_Sample]:
             continue
         yield c.DISK_FREE, (part,), float(room.free)
         yield c.DISK_SIZE, (part,), float(room.total)
+
+
+def _certificates(service: Service) -> Iterator[_Sample]:
+    """Of each file the certificate that ends first."""
+    now = datetime.now(UTC)
+    for file in service.settings.certificates:
+        try:
+            left = min(certificates.ends(Path(file))) - now
+        except ConfigError as error:
+            _LOG.warning("the end of a certificate is not known: %s", error)
+            continue
+        yield c.CERTIFICATE_LEFT, (Path(file).name,), left.total_seconds()

@@ -232,6 +232,11 @@ class Settings(SignInSettings):
         "`http://otel.internal:4318`. Needs the extra `otel`. The standard `OTEL_*` variables are "
         "honoured too; see [observability.md](observability.md). Empty: as those say.",
     )
+    certificates: tuple[str, ...] = setting(
+        (),
+        "Comma-separated PEM files of certificates; the API tells in "
+        "`tabular_certificate_left_seconds` how long each is valid.",
+    )
     trace_sample: Annotated[float, Field(ge=0, le=1)] = setting(
         1.0,
         "Share of new traces that is recorded; a caller's decision on its own trace is kept. "
@@ -262,6 +267,13 @@ class Settings(SignInSettings):
                     "network", "{text} is no address or network", {"text": repr(text)}
                 ) from None
         return tuple(networks)
+
+    @field_validator("certificates", mode="before")
+    @classmethod
+    def _files(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("result_retention", mode="before")
     @classmethod

@@ -61,6 +61,9 @@ _CASES = {
         f'tabular_disk_free_bytes{{{_PLACE},part="storage",instance="a"}}': "5x80",
         f'tabular_disk_size_bytes{{{_PLACE},part="storage",instance="a"}}': "100x80",
     },
+    "TabularCertificateEnds": {
+        f'tabular_certificate_left_seconds{{{_PLACE},certificate="tls.crt"}}': "1e6x80",
+    },
     "TabularSlow": {
         f'tabular_request_seconds_bucket{{{_PLACE},route="/x",le="5"}}': "0+1x80",
         f'tabular_request_seconds_bucket{{{_PLACE},route="/x",le="30"}}': "0+9x80",
@@ -75,6 +78,7 @@ _WELL = {
     f"tabular_workers{{{_PLACE}}}": "2x500",
     f'tabular_part_up{{{_PLACE},part="database"}}': "1x500",
     'up{job="inferloop-tabular",instance="a"}': "1x500",
+    f'tabular_certificate_left_seconds{{{_PLACE},certificate="tls.crt"}}': "5e6x500",
 }
 
 

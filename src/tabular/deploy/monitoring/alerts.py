@@ -146,6 +146,16 @@ def _rules() -> Iterator[tuple[str | None, dict[str, Any]]]:
             "Less than a tenth of the disk of the {{ $labels.part }} is free",
         ),
     )
+    yield (
+        None,
+        _rule(
+            "TabularCertificateEnds",
+            "min by (provider, region, certificate) (tabular_certificate_left_seconds) < 1209600",
+            "10m",
+            "warning",
+            "The certificate {{ $labels.certificate }} ends within two weeks",
+        ),
+    )
 
 
 def _rule(name: str, expression: str, wait: str, severity: str, what: str) -> dict[str, Any]:

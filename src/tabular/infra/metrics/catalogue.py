@@ -109,6 +109,14 @@ DISK_SIZE = Described(
     unit="bytes",
     when_asked=True,
 )
+CERTIFICATE_LEFT = Described(
+    "tabular_certificate_left_seconds",
+    "gauge",
+    "Seconds that the certificate of a file is still valid; less than 0 when it has ended.",
+    ("certificate",),
+    unit="s",
+    when_asked=True,
+)
 
 CATALOGUE: tuple[Described, ...] = (
     RATE,
@@ -124,6 +132,7 @@ CATALOGUE: tuple[Described, ...] = (
     PART_UP,
     DISK_FREE,
     DISK_SIZE,
+    CERTIFICATE_LEFT,
 )
 
 

@@ -1,0 +1,32 @@
+#!/bin/bash
+# Liveness: fails where a restart helps. Silence of others is never a reason.
+
+. "$(dirname "$0")/common.sh"
+
+[ ! -e "$run/preparing" ] || exit 0
+answer=0
+pg_isready -q -h "$run" -p "$(port_of "$me")" -t 3 || answer=$?
+[ "$answer" -ne 1 ] || exit 0 # it recovers
+[ "$answer" -eq 0 ]
+
+if [ "$(here 'SELECT pg_is_in_recovery()')" = f ]; then
+  # Another member was promoted: the start makes this one its replica.
+  if find_leader && [[ $leader_timeline > $(here "SELECT $timeline") ]]; then
+    say "$leader_host is the primary now"
+    exit 1
+  fi
+  exit 0
+fi
+
+# A replica that gets nothing from a primary that is there lacks what nobody has kept for it, or
+# has what the primary has not: it is laid anew.
+if [ -n "$(here 'SELECT 1 FROM pg_stat_wal_receiver')" ] || ! find_leader; then
+  rm -f "$run/deaf"
+elif [ ! -e "$run/deaf" ]; then
+  touch "$run/deaf"
+elif [ $(($(date +%s) - $(stat -c %Y "$run/deaf"))) -gt "${TABULAR_DEAF_SECONDS:-120}" ]; then
+  say "gets nothing from $leader_host: is laid anew"
+  touch "$made_anew"
+  rm -f "$run/deaf"
+  exit 1
+fi

@@ -1,0 +1,46 @@
+# What the scripts of a PostgreSQL member share; sourced by them.
+#
+# A member is a line of the file `members`: NAME HOST PORT. The first three are the voters of a
+# cluster that fails over by itself; see tabular.deploy.onprem.failover for why that loses nothing.
+
+set -euo pipefail
+
+config=${TABULAR_CONFIG:-/etc/tabular}
+secrets=${TABULAR_SECRETS:-/run/secrets/tabular}
+run=${TABULAR_RUN:-/run/postgresql}
+me=${TABULAR_MEMBER:-$HOSTNAME}
+export PGDATA=${PGDATA:-/var/lib/postgresql/data}
+export PGCONNECT_TIMEOUT=3
+made_anew="$PGDATA.made-anew" # asks start.sh to lay a replica anew
+
+say() { echo "tabular: $*" >&2; }
+
+port_of() { awk -v me="$1" '$1 == me { print $3 }' "$config/members"; }
+
+# ask HOST PORT SQL: of another member, as the role that replicates.
+ask() {
+  PGPASSFILE="$run/pgpass" psql -h "$1" -p "$2" -U replicator -d postgres -XAtqc "$3" 2>/dev/null
+}
+
+# here SQL: of this member, over its own socket.
+here() { psql -h "$run" -p "$(port_of "$me")" -U postgres -d postgres -XAtqc "$1" 2>/dev/null; }
+
+timeline="substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+
+# Sets leader_host, leader_port and leader_timeline to the other member that takes writes (the one
+# of the latest timeline, should there be two), and standing to how many others are replicas.
+find_leader() {
+  leader_host='' leader_port='' leader_timeline='' standing=0
+  local name host port answer
+  while read -r name host port; do
+    [ "$name" != "$me" ] || continue
+    answer=$(ask "$host" "$port" \
+      "SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE $timeline END" </dev/null) || continue
+    if [ "$answer" = replica ]; then
+      standing=$((standing + 1))
+    elif [[ -z $leader_timeline || $answer > $leader_timeline ]]; then
+      leader_host=$host leader_port=$port leader_timeline=$answer
+    fi
+  done <"$config/members"
+  [ -n "$leader_host" ]
+}

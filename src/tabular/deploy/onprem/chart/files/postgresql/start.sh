@@ -1,0 +1,146 @@
+#!/bin/bash
+# Starts this member as what it has to be. Whom a replica follows is written in its own data and
+# changed by the failover alone: a replica that chose again at each start could acknowledge a commit
+# of the old primary after it was counted for the new one.
+
+. "$(dirname "$0")/common.sh"
+
+slot=${me//-/_}
+slot=${slot//./_}
+
+# Where the platform gives the process an id that the image does not know (OpenShift), initdb and
+# psql still need a name for it.
+name_myself() {
+  getent passwd "$(id -u)" >/dev/null && return
+  local library
+  for library in /usr/lib/*/libnss_wrapper.so /usr/lib/libnss_wrapper.so; do
+    [ -e "$library" ] || continue
+    echo "postgres:x:$(id -u):$(id -g):PostgreSQL:$PGDATA:/bin/false" >"$run/passwd"
+    echo "postgres:x:$(id -g):" >"$run/group"
+    export LD_PRELOAD=$library NSS_WRAPPER_PASSWD=$run/passwd NSS_WRAPPER_GROUP=$run/group
+    return
+  done
+}
+
+write_pgpass() {
+  (umask 077 && printf '*:*:*:replicator:%s\n' "$(cat "$secrets/database-replication-password")" \
+    >"$run/pgpass.new")
+  mv "$run/pgpass.new" "$run/pgpass"
+}
+
+# The latest timeline of which this member has a segment or has heard.
+own_timeline() {
+  ls "$PGDATA/pg_wal" | grep -E '^[0-9A-F]{8}([0-9A-F]{16}|\.history)$' | cut -c1-8 | sort | tail -1
+}
+
+# The new database is made beside its place and moved there when it is whole.
+create() {
+  say "makes a new database"
+  local new="$PGDATA.new" user=$TABULAR_USER database=$TABULAR_DATABASE
+  rm -rf "$new"
+  initdb -D "$new" -U postgres --auth-local=trust --auth-host=scram-sha-256 \
+    --encoding=UTF8 --locale=C --data-checksums >/dev/null
+  pg_ctl -D "$new" -w -s -l "$run/create.log" \
+    -o "-c listen_addresses='' -c unix_socket_directories=$run" start
+  psql -h "$run" -U postgres -d postgres -Xq -v ON_ERROR_STOP=1 \
+    -v user="$user" -v database="$database" <<SQL
+\\set password \`cat "$secrets/database-password"\`
+\\set replication \`cat "$secrets/database-replication-password"\`
+CREATE ROLE :"user" LOGIN PASSWORD :'password';
+CREATE DATABASE :"database" OWNER :"user";
+CREATE ROLE replicator LOGIN REPLICATION PASSWORD :'replication';
+GRANT pg_monitor, pg_checkpoint TO replicator;
+GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean),
+  pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean),
+  pg_promote(boolean, integer), pg_reload_conf() TO replicator;
+GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO replicator;
+SQL
+  pg_ctl -D "$new" -w -s -m fast stop
+  mv "$new" "$PGDATA"
+}
+
+# follow FOLDER: the data there replicate from the leader when they are started.
+follow() {
+  local settings="$1/postgresql.auto.conf"
+  rm -rf "$1"/pg_replslot/*
+  sed -i '/^primary_/d' "$settings"
+  {
+    echo "primary_conninfo = 'host=$leader_host port=$leader_port application_name=$me'"
+    echo "primary_slot_name = '$slot'"
+  } >>"$settings"
+  touch "$1/standby.signal"
+}
+
+# The leader keeps for this member what it has not yet got; a slot that was given up is made anew.
+reserve() {
+  ask "$leader_host" "$leader_port" "SELECT pg_drop_replication_slot(slot_name)
+    FROM pg_replication_slots WHERE slot_name = '$slot' AND wal_status = 'lost'" >/dev/null
+  ask "$leader_host" "$leader_port" "SELECT pg_create_physical_replication_slot('$slot', true)
+    WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '$slot')" >/dev/null
+}
+
+clone() {
+  say "copies the database from $leader_host"
+  rm -rf "$PGDATA.new"
+  reserve
+  pg_basebackup -h "$leader_host" -p "$leader_port" -U replicator -D "$PGDATA.new" \
+    -X stream -S "$slot" --checkpoint=fast
+  follow "$PGDATA.new"
+  rm -rf "$PGDATA"
+  mv "$PGDATA.new" "$PGDATA"
+}
+
+# What was not acknowledged goes; what was, the leader has.
+rejoin() {
+  say "becomes a replica of $leader_host"
+  if pg_rewind -D "$PGDATA" \
+    --source-server="host=$leader_host port=$leader_port user=replicator dbname=postgres" >&2; then
+    reserve
+    follow "$PGDATA"
+  else
+    say "its data cannot be wound back"
+    clone
+  fi
+  rm -f "$made_anew"
+}
+
+prepare() {
+  if [ -s "$PGDATA/PG_VERSION" ]; then
+    find_leader || return 0
+    if [ -e "$PGDATA/standby.signal" ]; then
+      [ ! -e "$made_anew" ] || rejoin
+    elif [[ $leader_timeline > $(own_timeline) ]]; then
+      rejoin
+    fi
+    return 0
+  fi
+  local first waited=0
+  first=$(awk 'NR == 1 { print $1 }' "$config/members")
+  while true; do
+    if find_leader; then
+      clone && return 0
+    elif [ "$me" = "$first" ] && [ "$waited" -ge "${TABULAR_PEER_WAIT:-15}" ]; then
+      if [ "$standing" -eq 0 ]; then
+        create
+        return 0
+      fi
+      say "this volume is empty, but other members have a database: waits until one is promoted"
+    fi
+    # A cluster of one has nobody to wait for.
+    [ "$(wc -l <"$config/members")" -gt 1 ] || waited=${TABULAR_PEER_WAIT:-15}
+    [ "$waited" -ge "${TABULAR_PEER_WAIT:-15}" ] && [ "$me" = "$first" ] && [ "$standing" -eq 0 ] && continue
+    sleep 1
+    waited=$((waited + 1))
+  done
+}
+
+touch "$run/preparing"
+name_myself
+write_pgpass
+export PGPASSFILE=$run/pgpass
+prepare
+rm -f "$run/preparing"
+# The receiver of a replica reads the rest of its connection from these.
+export PGUSER=replicator
+exec postgres -D "$PGDATA" -p "$(port_of "$me")" -c config_file="$config/postgresql.conf" \
+  -c hba_file="$config/pg_hba.conf" -c unix_socket_directories="$run" -c cluster_name="$me"
