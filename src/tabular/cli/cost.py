@@ -55,7 +55,8 @@ def estimate(
 
     loaded = read_spec(file, flags)
     with located(loaded):
-        orchestrator = reach.connect(loaded.deployment.spec.provider or DEFAULT_PROVIDER)
+        provider = loaded.deployment.spec.provider or DEFAULT_PROVIDER
+        orchestrator = reach.within(loaded.deployment).connect(provider)
         if live_prices:
             orchestrator.use_live_prices()
         stack = orchestrator.provider.compile(loaded.deployment)

@@ -145,7 +145,8 @@ def go(
 
 def _connect(loaded: Loaded, reach: Reach, *, live_prices: bool) -> Orchestrator:
     try:
-        found = reach.connect(loaded.deployment.spec.provider or DEFAULT_PROVIDER)
+        provider = loaded.deployment.spec.provider or DEFAULT_PROVIDER
+        found = reach.within(loaded.deployment).connect(provider)
     except UsageError as error:
         if error.code == "usage.unknown-provider":
             error.where = loaded.place("spec.provider")

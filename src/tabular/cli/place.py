@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tabular.cli.joined import Command, join
-from tabular.deploy.names import DEFAULT_PROVIDER
+from tabular.deploy.names import DEFAULT_PROVIDER, KUBERNETES
 from tabular.errors import UsageError
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.orchestrator import Orchestrator
     from tabular.deploy.provider import Engine, Status
+    from tabular.deploy.spec import Deployment
 
 PROVIDER_HELP = (
     "standalone (this machine) or aws, which this release brings; others, such as gcp, azure and "
@@ -65,7 +67,31 @@ EndpointFlag = Annotated[
 RegionFlag = Annotated[
     str | None, typer.Option("--region", help="Clouds only: the region; of the profile if none.")
 ]
-_CREDENTIALS = {"profile": ProfileFlag, "role_arn": RoleFlag, "endpoint_url": EndpointFlag}
+KubeconfigFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig",
+        help="Kubernetes only: how to reach the cluster; KUBECONFIG or ~/.kube/config if none.",
+    ),
+]
+ContextFlag = Annotated[
+    str | None,
+    typer.Option("--context", help="Kubernetes only: context of the kubeconfig; its current one."),
+]
+NamespaceFlag = Annotated[
+    str | None, typer.Option("--namespace", help="Kubernetes only: the namespace.")
+]
+CLUSTER_FLAGS: dict[str, Any] = {
+    "kubeconfig": KubeconfigFlag,
+    "context": ContextFlag,
+    "namespace": NamespaceFlag,
+}
+_CREDENTIALS = {
+    "profile": ProfileFlag,
+    "role_arn": RoleFlag,
+    "endpoint_url": EndpointFlag,
+    **CLUSTER_FLAGS,
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +103,7 @@ class Reach:
         region, profile, role_arn, endpoint_url: of a cloud.
         timeout: a duration, as text.
         keep_failed: leave what failed as it is.
+        kubeconfig, context, namespace: of a cluster.
     """
 
     home: Path | None = None
@@ -87,6 +114,20 @@ class Reach:
     endpoint_url: str | None = None
     timeout: str | None = None
     keep_failed: bool = False
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+
+    def within(self, deployment: Deployment) -> Reach:
+        """The same, in the cluster that a spec names; others than its provider refuse the block."""
+        onprem = deployment.spec.onprem
+        if deployment.spec.provider != KUBERNETES:
+            return self
+        return replace(
+            self,
+            kubeconfig=onprem.kubeconfig or self.kubeconfig,
+            context=onprem.context or self.context,
+        )
 
     def connect(self, provider: str) -> Orchestrator:
         """The orchestrator these flags mean.
@@ -102,8 +143,14 @@ class Reach:
 
 
 def reach_flags(command: Command) -> Command:
-    """Give a command that takes ``reach: Reach`` the options it is made of."""
-    flags = {"home": HomeFlag, **_CREDENTIALS}
+    """Give a command that takes ``reach: Reach`` the options it is made of.
+
+    Options that the command has already, as those of a spec, stay the command's own.
+    """
+    own = signature(command).parameters
+    flags = {
+        name: flag for name, flag in {"home": HomeFlag, **_CREDENTIALS}.items() if name not in own
+    }
     return join(command, "reach", flags, lambda said: Reach(**said))
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from tabular.cli.joined import Command, join
 from tabular.cli.output import tell
-from tabular.cli.place import PROVIDER_HELP
+from tabular.cli.place import CLUSTER_FLAGS, PROVIDER_HELP
 from tabular.deploy.names import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:  # the model of a spec is imported by the command that reads one
@@ -41,16 +41,10 @@ _FLAGS: dict[str, Any] = {
         bool, typer.Option("--enable-monitoring", help="Metrics and alarms.")
     ],
     "enable_backup": Annotated[bool, typer.Option("--enable-backup", help="Regular backups.")],
-    "namespace": Annotated[
-        str | None, typer.Option("--namespace", help="Kubernetes only: the namespace.")
-    ],
+    **CLUSTER_FLAGS,
     "storage_class": Annotated[
         str | None,
         typer.Option("--storage-class", help="Kubernetes only: storage class of all volumes."),
-    ],
-    "kubeconfig": Annotated[
-        str | None,
-        typer.Option("--kubeconfig", help="Kubernetes only: how to reach the cluster."),
     ],
     "method": Annotated[
         str | None, typer.Option("--method", help="Kubernetes only: helm or manifests.")

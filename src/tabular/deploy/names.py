@@ -11,6 +11,9 @@ ENTRY_POINT_GROUP = "inferloop_tabular.providers"
 # What stands for the provider where neither the flags nor the file name one.
 DEFAULT_PROVIDER = "standalone"
 
+# The provider that a spec's cluster is of.
+KUBERNETES = "onprem"
+
 # What a spec may name whether or not this machine has a provider for it.
 VENDORS = ("aws", "azure", "gcp", "onprem", "standalone")
 

@@ -18,7 +18,13 @@ from tabular.deploy.aws.support import CAPABILITIES
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
 from tabular.deploy.image.publishing import ImageRegistry
-from tabular.deploy.provider import Check, Engine, ProviderOptions
+from tabular.deploy.provider import (
+    CLUSTER_OPTIONS,
+    Check,
+    Engine,
+    ProviderOptions,
+    refuse_options,
+)
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
 from tabular.deploy.target import Target
@@ -36,6 +42,7 @@ class AWSProvider:
     capabilities: CapabilityTable = CAPABILITIES
 
     def __init__(self, options: ProviderOptions, *, parts: Parts | None = None) -> None:
+        refuse_options(PROVIDER, options, CLUSTER_OPTIONS, "it is no cluster")
         access = Access(
             profile=options.profile,
             role_arn=options.role_arn,

@@ -10,7 +10,14 @@ from typing import Any
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
 from tabular.deploy.image.code import Code, digest
-from tabular.deploy.provider import Check, Engine, ProviderOptions
+from tabular.deploy.provider import (
+    CLOUD_OPTIONS,
+    CLUSTER_OPTIONS,
+    Check,
+    Engine,
+    ProviderOptions,
+    refuse_options,
+)
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
 from tabular.deploy.standalone import doctor
@@ -55,7 +62,7 @@ class StandaloneProvider:
                 f"there is no runtime {options.runtime!r}",
                 hint=f"{nearest(options.runtime, RUNTIMES)}choose one of: {', '.join(RUNTIMES)}",
             )
-        _require_own(options)
+        refuse_options(PROVIDER, options, (*CLOUD_OPTIONS, *CLUSTER_OPTIONS), "it is this machine")
         self._runtime = options.runtime
         self._home = Home.at(options.home)
         self._code = code or Code.installed()
@@ -87,15 +94,3 @@ class StandaloneProvider:
     def doctor(self) -> Iterator[Check]:
         """Read-only look at what a deploy would need."""
         return doctor.checks(self._home, self._runtime)
-
-
-def _require_own(options: ProviderOptions) -> None:
-    """Refuse what only a cloud could follow, instead of following nothing.
-
-    Raises:
-        UsageError: such an option is given.
-    """
-    clouds = ("region", "profile", "role_arn", "endpoint_url", "keep_failed")
-    for name in (name for name in clouds if getattr(options, name)):
-        flag = "--disable-rollback" if name == "keep_failed" else f"--{name.replace('_', '-')}"
-        raise UsageError(f"{PROVIDER} has no {flag}: it is this machine", hint="leave it out")
