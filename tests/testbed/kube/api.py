@@ -34,10 +34,14 @@ class Refused(Exception):
 class Api:
     """JSON over one kept connection a thread."""
 
-    def __init__(self, server: str, authority: Path, token: str) -> None:
+    def __init__(
+        self, server: str, authority: Path, token: str, *, certificate: Path | None = None
+    ) -> None:
         self.server = server
         self._address = urllib.parse.urlsplit(server)
         self._context = ssl.create_default_context(cafile=str(authority))
+        if certificate is not None:
+            self._context.load_cert_chain(certificate, certificate.with_suffix(".key"))
         self._token = token
         self._local = threading.local()
 
@@ -52,7 +56,9 @@ class Api:
         self, method: str, path: str, body: Json | None = None, *, form: str | None = None
     ) -> str:
         """Ask; the answer's text."""
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        headers = {"Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
         if body is not None:
             headers["Content-Type"] = form or "application/json"
         sent = None if body is None else json.dumps(body).encode()

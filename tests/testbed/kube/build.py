@@ -50,11 +50,11 @@ def build(say: Callable[[str], None] = lambda _: None) -> Path:
         BuildError: a step failed; the text holds the end of its output.
     """
     done = home()
-    with done.with_suffix(".lock").open("w") as lock:
+    with Path(f"{done}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes start at once
         if all((done / name).exists() for name in ("etcd", *COMMANDS)):
             return done
-        work = done.with_suffix(".build")
+        work = Path(f"{done}.build")
         shutil.rmtree(work, ignore_errors=True)
         made = _Build(work, say).run()
         shutil.rmtree(done, ignore_errors=True)

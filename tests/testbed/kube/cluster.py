@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
 import os
@@ -18,10 +17,11 @@ from tests.testbed.kube.controlplane import (
     EXPIRED_NAME,
     ControlPlane,
     control_plane,
-    write_kubeconfig,
+    given_plane,
 )
-from tests.testbed.kube.finding import programs
+from tests.testbed.kube.finding import GIVEN, programs
 from tests.testbed.kube.keeper import shared
+from tests.testbed.kube.kubeconfig import certificate_user, write_kubeconfig
 from tests.testbed.kube.logs import log_file
 from tests.testbed.kube.nodes import fake_nodes
 
@@ -35,10 +35,16 @@ class Kube:
     """A cluster of tests, as its administrator."""
 
     plane: ControlPlane
+    fake: bool = True
     api: Api = field(init=False)
 
     def __post_init__(self) -> None:
         self.api = self.plane.api()
+
+    def need_fake_nodes(self) -> None:
+        """Skip a test that the nodes of a cluster of somebody else's cannot serve."""
+        if not self.fake:
+            parts.missing(f"needs the bed's own nodes, and {GIVEN} names a cluster")
 
     @property
     def server(self) -> str:
@@ -151,30 +157,29 @@ class Kube:
 
     def expired_user(self, folder: Path, *, namespace: str = "default") -> Path:
         """The kubeconfig of an administrator whose certificate has expired."""
+        self.need_fake_nodes()  # the bed signs certificates for its own servers only
         authority = self.plane.authority
         made = authority.client(
             f"old-{os.getpid()}-{next(_names)}", groups=("system:masters",), days=-1
         )
-        files = {"certificate": made, "key": made.with_suffix(".key")}
-        user = {
-            f"client-{name}-data": base64.b64encode(file.read_bytes()).decode()
-            for name, file in files.items()
-        }
+        user = certificate_user(made)
         return self._write(folder / "expired.kubeconfig", user, namespace)
 
     def expired_server(self, folder: Path, *, namespace: str = "default") -> Path:
         """A kubeconfig with which the server shows a certificate that has expired."""
+        self.need_fake_nodes()
         file = folder / "expired-server.kubeconfig"
         user = {"token": self.plane.token}
         return self._write(file, user, namespace, server_name=EXPIRED_NAME)
 
     def kubeconfig_for(self, folder: Path, namespace: str, *, context: str = "test") -> Path:
         """The administrator's kubeconfig with another namespace or context name."""
-        user = {"token": self.plane.token}
-        return self._write(folder / f"{namespace}.kubeconfig", user, namespace, context=context)
+        file = folder / f"{namespace}.kubeconfig"
+        return self._write(file, self.plane.user(), namespace, context=context)
 
     def write_log(self, namespace: str, pod: str, container: str, text: str) -> None:
         """Say what a container on a fake node has written so far."""
+        self.need_fake_nodes()
         file = log_file(self.plane.folder / "logs", namespace, pod, container)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -225,6 +230,11 @@ class Kube:
 @contextlib.contextmanager
 def shared_cluster(folder: Path) -> Iterator[Kube]:
     """The cluster that the processes of a test session share in this folder."""
+    named = os.environ.get(GIVEN)
+    if named:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield Kube(given_plane(Path(named), folder), fake=False)
+        return
     with shared(programs(), folder) as plane:
         yield Kube(plane)
 

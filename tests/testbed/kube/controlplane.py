@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import re
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.testbed.kube.api import Api, Refused
+from tests.testbed.kube.kubeconfig import certificate_user, read_kubeconfig, write_kubeconfig
 from tests.testbed.kube.pki import Authority, make_authority, make_key
 from tests.testbed.ports import free_port
 from tests.testbed.process import running
@@ -34,6 +35,7 @@ class ControlPlane:
     token: str
     folder: Path
     pids: dict[str, int]
+    certificate: Path | None = None
 
     @property
     def kubeconfig(self) -> Path:
@@ -42,7 +44,14 @@ class ControlPlane:
 
     def api(self) -> Api:
         """A client with the administrator's rights."""
-        return Api(self.server, self.authority.certificate, self.token)
+        authority = self.authority.certificate
+        return Api(self.server, authority, self.token, certificate=self.certificate)
+
+    def user(self) -> dict[str, str]:
+        """What the administrator shows, as a kubeconfig has it."""
+        if self.certificate is None:
+            return {"token": self.token}
+        return certificate_user(self.certificate)
 
 
 @contextlib.contextmanager
@@ -84,49 +93,24 @@ def control_plane(
         start("kube-controller-manager", *_controller_flags(programs, folder, node_grace))
         start("kube-scheduler", *_client_flags(programs / "kube-scheduler", folder))
         yield plane
+    shutil.rmtree(folder / "etcd", ignore_errors=True)
 
 
-def write_kubeconfig(
-    path: Path,
-    server: str,
-    authority: Authority,
-    user: dict[str, str],
-    *,
-    namespace: str = "default",
-    context: str = "test",
-    server_name: str | None = None,
-) -> Path:
-    """Write a kubeconfig that needs no other file.
-
-    Args:
-        path: where; readable for its owner only.
-        server: URL of the API server.
-        authority: that signed the server's certificate.
-        user: what the user shows: ``token``, or ``client-certificate-data`` and its key.
-        namespace: of the context.
-        context: its name.
-        server_name: to ask for instead of the URL's host.
-    """
-    data = base64.b64encode(authority.certificate.read_bytes()).decode()
-    cluster = {"server": server, "certificate-authority-data": data}
-    if server_name is not None:
-        cluster["tls-server-name"] = server_name
-    whole = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": context,
-        "clusters": [{"name": "test", "cluster": cluster}],
-        "users": [{"name": "test", "user": user}],
-        "contexts": [
-            {
-                "name": context,
-                "context": {"cluster": "test", "user": "test", "namespace": namespace},
-            }
-        ],
-    }
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(whole, indent=1))
-    return path
+def given_plane(kubeconfig: Path, folder: Path) -> ControlPlane:
+    """The control plane that a kubeconfig leads to; its credentials are copied into `folder`."""
+    cluster, user = read_kubeconfig(kubeconfig)
+    for name, source in (
+        ("ca.crt", cluster["certificate-authority-data"]),
+        ("user.crt", user.get("client-certificate-data", "")),
+        ("user.key", user.get("client-key-data", "")),
+    ):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_bytes(base64.b64decode(source))
+    authority, token = Authority(folder), str(user.get("token", ""))
+    certificate = None if token else folder / "user.crt"
+    plane = ControlPlane(cluster["server"], authority, token, folder, {}, certificate)
+    write_kubeconfig(plane.kubeconfig, plane.server, authority, plane.user())
+    return plane
 
 
 def _etcd_flags(folder: Path, clients: str, peer: str) -> list[str]:

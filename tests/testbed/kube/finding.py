@@ -8,6 +8,8 @@ from pathlib import Path
 from tests.testbed import parts
 from tests.testbed.kube import build
 
+# Names a kubeconfig whose cluster the tests use: they make and delete namespaces in it.
+GIVEN = "TABULAR_TEST_KUBECONFIG"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_PROGRAMS = ("kubelet", "kube-proxy")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,10 @@ import pytest
 
 from tests.testbed import parts
 from tests.testbed.kube.api import Json, Refused
-from tests.testbed.kube.cluster import Kube
+from tests.testbed.kube.cluster import Kube, shared_cluster
+from tests.testbed.kube.finding import GIVEN
+from tests.testbed.kube.keeper import ROOT
+from tests.testbed.kube.kubeconfig import certificate_user, write_kubeconfig
 
 pytestmark = pytest.mark.k8s
 PODS = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}]
@@ -258,3 +264,59 @@ def test_a_node_goes_away_and_comes_back(own_kube: Kube) -> None:
     own_kube.wait(path, lambda one: one["status"].get("unavailableReplicas") == 1)
     own_kube.node_comes_back("node-b")
     own_kube.wait(path, lambda one: one["status"].get("readyReplicas") == 1)
+
+
+_USER = """
+import os, sys
+from pathlib import Path
+from tests.testbed.kube.cluster import shared_cluster
+with shared_cluster(Path(sys.argv[1])) as kube:
+    print(kube.server, kube.plane.pids["keeper"], kube.plane.pids["kube-apiserver"], flush=True)
+    sys.stdin.read()
+"""
+
+
+def _user(folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _USER, str(folder)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
+
+
+def _line(process: subprocess.Popen[str]) -> list[str]:
+    assert process.stdout is not None
+    return process.stdout.readline().split()
+
+
+def test_processes_share_a_server_that_ends_when_all_of_them_are_gone(tmp_path: Path) -> None:
+    users = [_user(tmp_path), _user(tmp_path)]
+    first, second = (_line(user) for user in users)
+    assert first == second
+    pids = [int(word) for word in first[1:]]
+    users[0].kill()
+    users[0].wait()
+    time.sleep(2.5)
+    assert all(Path(f"/proc/{pid}").exists() for pid in pids), "one still uses it"
+    users[1].kill()
+    users[1].wait()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline, "it stays when all are gone"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("shown", ["token", "certificate"])
+def test_a_cluster_that_is_named_is_used(
+    kube: Kube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: str
+) -> None:
+    file = kube.kubeconfig
+    if shown == "certificate":
+        made = kube.plane.authority.client(f"named-{os.getpid()}", groups=("system:masters",))
+        user, file = certificate_user(made), tmp_path / "named"
+        write_kubeconfig(file, kube.server, kube.plane.authority, user)
+    monkeypatch.setenv(GIVEN, str(file))
+    with shared_cluster(tmp_path / "unused") as named:
+        assert named.server == kube.server
+        name = named.namespace()
+        assert kube.api.get(f"/api/v1/namespaces/{name}") is not None
+        named.drop_namespace(name)
+    assert not (tmp_path / "unused" / "ready.json").exists(), "nothing was started"
