@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from tabular.deploy.capability import require_choices, require_supported, without_noes
 from tabular.deploy.onprem import overrides
+from tabular.deploy.onprem.faults import explained
 from tabular.deploy.onprem.given import GivenSecret
 from tabular.deploy.onprem.names import (
     CHART,
@@ -23,7 +23,9 @@ from tabular.deploy.onprem.names import (
     OLDEST_KUBE_VERSION,
     PROVIDER,
     default_namespace,
+    secret_name,
 )
+from tabular.deploy.onprem.objects import index
 from tabular.deploy.onprem.openings import openings
 from tabular.deploy.onprem.reduced import reductions
 from tabular.deploy.onprem.rendering import Object, objects_of, render
@@ -31,12 +33,11 @@ from tabular.deploy.onprem.support import CAPABILITIES, CHOICES, REASONS
 from tabular.deploy.onprem.values import given, lay_over, values
 from tabular.deploy.onprem.wanted import Values, Wanted
 from tabular.deploy.spec import Deployment, asked, canonical
-from tabular.deploy.stack import Reduction, Resource, Stack, fingerprint
+from tabular.deploy.stack import Reduction, Stack, fingerprint
 from tabular.deploy.target import Target
-from tabular.errors import EngineError, UnsupportedError, UsageError
+from tabular.errors import EngineError, UnsupportedError
 
 API_VERSION = "inferloop-tabular/onprem.v1"
-_CLUSTERS = ("Cluster", "postgresql", "Tenant")  # custom resources that operators keep data for
 
 
 def target_of(deployment: Deployment) -> Target:
@@ -72,7 +73,7 @@ def compile_stack(deployment: Deployment) -> Stack:
     return Stack(
         target=target,
         template=template,
-        resources=resources(objects),
+        resources=index(objects, secret_name(target.name)),
         spec=described["deployment"]["spec"],
         tags=described["deployment"]["tags"],
         reductions=less,
@@ -89,19 +90,6 @@ def given_secrets(deployment: Deployment) -> tuple[GivenSecret, ...]:
     return tuple(given(_wanted(deployment)))
 
 
-def resources(objects: Iterable[Object]) -> tuple[Resource, ...]:
-    """The index of what a rendering makes, in its order."""
-    return tuple(
-        Resource(
-            f"{one['kind']}/{one['metadata']['name']}",
-            f"{one['apiVersion']} {one['kind']}",
-            {key: value for key, value in one.items() if key not in _NOISE},
-            stateful=_holds_data(one),
-        )
-        for one in objects
-    )
-
-
 @functools.cache
 def chart_digest() -> str:
     """SHA-256 over the names and bytes of the chart's files, in hex."""
@@ -113,20 +101,17 @@ def chart_digest() -> str:
 
 
 @functools.cache
+def chart_values() -> Values:
+    """The chart's own values, in its ``values.yaml``."""
+    (found,) = objects_of((CHART / "values.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+@functools.cache
 def chart_version() -> str:
     """Of ``Chart.yaml``."""
     (chart,) = objects_of((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     return str(chart["version"])
-
-
-_NOISE = ("apiVersion", "kind", "metadata")
-
-
-def _holds_data(one: Object) -> bool:
-    kind = one["kind"]
-    if kind == "StatefulSet":
-        return bool(one["spec"].get("volumeClaimTemplates"))
-    return kind in ("PersistentVolumeClaim", "Secret", *_CLUSTERS)
 
 
 def _wanted(deployment: Deployment) -> Wanted:
@@ -186,8 +171,5 @@ def _rendered(wanted: Wanted, described: Values) -> tuple[Object, ...]:
             kube_version=wanted.spec.onprem.kubernetes_version or KUBE_VERSION,
         )
     except EngineError as error:
-        if not overrides.chart_values(wanted.overrides):
-            raise
-        raise UsageError(
-            error.message, where=f"{overrides.WHERE}.{overrides.VALUES}", hint=error.hint
-        ) from error
+        over = overrides.chart_values(wanted.overrides)
+        raise explained(error, over, chart_values()) from error

@@ -13,6 +13,7 @@ URL_KEY = "database-url"
 PASSWORD_KEY = "database-password"  # noqa: S105 - the name of a key
 # Copies that a failover needs: with the first server they are three, of which two are a majority.
 COPIES = 2
+OLDEST = 15  # the oldest PostgreSQL that the chart runs
 OPERATORS = ("cloudnative-pg", "zalando")
 
 
@@ -23,7 +24,9 @@ def values(wanted: Wanted) -> Values:
         UnsupportedError: copies of MySQL are asked for.
     """
     if wanted.database == "external":
-        return {"database": {"urlSecretKey": URL_KEY}, **_url(wanted)}
+        # The URL is a secret, so nothing reads its port; other ones are an override's.
+        ports = {"externalPorts": [5432, 3306]}
+        return {"database": {"urlSecretKey": URL_KEY}, "networkPolicy": ports, **_url(wanted)}
     database = wanted.spec.database
     disk = said(
         size=None if database.size is None else size(database.size),
@@ -31,7 +34,6 @@ def values(wanted: Wanted) -> Values:
     )
     found = said(
         enabled=True,
-        version=database.version,
         auth=said(
             database=database.name,
             username=database.username,
@@ -41,8 +43,8 @@ def values(wanted: Wanted) -> Values:
     )
     if wanted.database == "mysql":
         _refuse_copies(wanted)
-        return {"mysql": found}
-    return {"postgresql": {**found, **_copies(wanted)}}
+        return {"mysql": {**found, **_image(database.version)}}
+    return {"postgresql": {**found, **_version(wanted), **_copies(wanted)}}
 
 
 def copies(wanted: Wanted) -> int:
@@ -74,6 +76,29 @@ def _url(wanted: Wanted) -> Values:
     if found is None:
         return {}
     return {"secrets": {"from": {URL_KEY: {"name": found[0], "key": found[1]}}}}
+
+
+def _version(wanted: Wanted) -> Values:
+    """The version as an operator is told it, or the tag of our image.
+
+    Raises:
+        UnsupportedError: one that the chart's configuration is not made for.
+    """
+    version = wanted.spec.database.version
+    if version is None:
+        return {}
+    major = version.partition(".")[0]
+    if not major.isdecimal() or int(major) < OLDEST:
+        raise UnsupportedError(
+            f"PostgreSQL {version} is older than what the chart runs",
+            where="spec.database.version",
+            hint=f"{OLDEST} or newer (14 had its last fixes in November 2026); or an external one",
+        )
+    return {"version": major} if operator(wanted) else {"version": major, **_image(version)}
+
+
+def _image(version: str | None) -> Values:
+    return {} if version is None else {"image": {"tag": version}}
 
 
 def _copies(wanted: Wanted) -> Values:

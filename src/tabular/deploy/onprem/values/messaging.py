@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tabular.deploy.onprem import existing as secrets
 from tabular.deploy.onprem.given import GivenSecret
 from tabular.deploy.onprem.wanted import Values, Wanted, said, size
+from tabular.deploy.spec.quantities import BINARY
 
 CACHE_KEY, QUEUE_KEY = "cache-password", "queue-password"
 
@@ -18,7 +19,7 @@ def values(wanted: Wanted) -> Values:
     if cache is not None:
         found["redis"] = said(
             enabled=True,
-            maxMemory=None if cache.size is None else size(cache.size),
+            **_memory(cache.size),
             auth=secrets.references(cache.password, "spec.cache.password", "password"),
         )
     if wanted.broker and queue is not None:
@@ -28,6 +29,20 @@ def values(wanted: Wanted) -> Values:
             auth=secrets.references(queue.password, "spec.queue.password", "password"),
         )
     return found
+
+
+def _memory(amount: int | None) -> Values:
+    """What the server holds, and room for what it needs beside it."""
+    if amount is None:
+        return {}
+    mib = -(-amount // BINARY["Mi"])
+    return {
+        "maxMemory": f"{mib}mb",
+        "resources": {
+            "requests": {"memory": f"{mib}Mi"},
+            "limits": {"memory": f"{max(512, mib * 3 // 2)}Mi"},
+        },
+    }
 
 
 def given(wanted: Wanted) -> Iterator[GivenSecret]:

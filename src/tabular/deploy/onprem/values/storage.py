@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote
 
+from pydantic import SecretStr
+
 from tabular.deploy.onprem import existing as secrets
 from tabular.deploy.onprem.given import GivenSecret
 from tabular.deploy.onprem.wanted import MINIO_SERVERS, Values, Wanted, said, size
 from tabular.deploy.spec.quantities import BINARY
+from tabular.deploy.spec.secret import Secret
 from tabular.errors import UnsupportedError, UsageError
 
 ACCESS_KEY, SECRET_KEY = "storage-access-key", "storage-secret-key"
 _SET = range(4, 17)  # disks of one erasure set that survives a loss
 _GIB = BINARY["Gi"]
+_ROOT_PASSWORD = "root-password"  # noqa: S105 - the name of a key
 _SHARED = "ReadWriteMany"
 
 
@@ -39,8 +43,11 @@ def given(wanted: Wanted) -> Iterator[GivenSecret]:
     store, minio = wanted.spec.onprem.object_store, wanted.spec.storage.minio
     if wanted.own_store:
         if minio is not None:
-            where = "spec.storage.minio.root_password"
-            yield from secrets.given(minio.root_password, SECRET_KEY, where)
+            where = "spec.storage.minio"
+            if minio.root_user is not None:
+                user = Secret(literal=SecretStr(minio.root_user))
+                yield GivenSecret(ACCESS_KEY, f"{where}.root_user", user)
+            yield from secrets.given(minio.root_password, SECRET_KEY, f"{where}.root_password")
     elif store is not None:
         where = "spec.onprem.object_store"
         yield from secrets.given(store.access_key, ACCESS_KEY, f"{where}.access_key", replaces=True)
@@ -91,20 +98,33 @@ def _minio(wanted: Wanted) -> Values:
     disk = minio.size if minio else None
     if disk is None and storage.size is not None:
         disk = _share(storage.size, number)
-    where = "spec.storage.minio.root_password"
     return said(
         enabled=True,
         mode="distributed" if number > 1 else "standalone",
         replicas=number,
         operator="minio" if "minio" in wanted.operators else None,
         bucket=storage.bucket,
-        rootUser=minio.root_user if minio else None,
         persistence=said(
             size=None if disk is None else size(disk),
             storageClass=minio.storage_class if minio else None,
         ),
-        **secrets.references(minio.root_password if minio else None, where, SECRET_KEY),
+        existingSecret=_existing(minio.root_password) if minio else None,
     )
+
+
+def _existing(password: Secret | None) -> str | None:
+    """A Secret with name and password of MinIO's administrator, under the keys that it has here."""
+    where = "spec.storage.minio.root_password"
+    found = secrets.existing(password, where, _ROOT_PASSWORD)
+    if found is None:
+        return None
+    if found[1] != _ROOT_PASSWORD:
+        raise UsageError(
+            f"MinIO's Secret has the keys root-user and {_ROOT_PASSWORD}, not {found[1]}",
+            where=where,
+            hint=f"secretRef: k8s:{found[0]}",
+        )
+    return found[0]
 
 
 def _share(whole: int, number: int) -> int:
