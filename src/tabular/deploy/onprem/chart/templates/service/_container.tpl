@@ -75,7 +75,6 @@ told the same. (dict "context" $ "component" "api"); "backup" is a component lik
   emptyDir:
     sizeLimit: {{ .context.Values.tmpSize }}
 - {{ include "tabular.secretVolume" (dict "context" .context "keys" $keys.keys) | nindent 2 | trim }}
-    {{- include "tabular.dataSecretItems" .context | nindent 4 }}
 {{- if include "tabular.data.mounted" . }}
 - name: data
   persistentVolumeClaim:
