@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, select, update
 
 from tabular.errors import TabularError
 from tabular.infra.database import Database
@@ -71,3 +71,10 @@ def holding(
         with database.transaction() as session:
             ended = (Hold.id == name) | (Hold.expires_at < clock())
             session.execute(delete(Hold).where(ended))
+
+
+def held(database: Database, *, clock: Callable[[], datetime] = _utcnow) -> int:
+    """How many hold on at the moment."""
+    with database.session() as session:
+        asked = select(func.count()).select_from(Hold).where(Hold.expires_at > clock())
+        return int(session.execute(asked).scalar_one())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tabular.errors import ConfigError, IntegrityError, NotFoundError
@@ -148,3 +149,17 @@ def prune(place: Place, keep: int) -> tuple[list[str], int]:
     for name in blobs:
         place.drop(name)
     return gone, len(blobs)
+
+
+def newer(place: Place, since: datetime) -> int:
+    """How many backups stay if those that began before a moment go: one at least.
+
+    One whose summary is damaged has no age, and stays with all that are newer than it.
+    """
+    known = place.known()
+    old = 0
+    for one in known[:-1]:
+        if one.summary is None or one.summary.started >= since:
+            break
+        old += 1
+    return max(1, len(known) - old)

@@ -50,3 +50,13 @@ def secret_name(name: str) -> str:
 def description_name(name: str) -> str:
     """The config map that tells what is deployed: spec, target, chart."""
     return f"{name}-deployment"
+
+
+def tls_secret_name(name: str) -> str:
+    """The secret with the certificate of TLS between pods; not that of an ingress' host."""
+    return f"{name}-internal-tls"
+
+
+def backup_secret_name(name: str) -> str:
+    """The secret, made by the user, with the credentials of the store of backups."""
+    return f"{name}-backup"

@@ -3,6 +3,8 @@
 service      pods of API and workers      database   PostgreSQL, MySQL, another one
 storage      MinIO, another store, volume messaging  cache and broker
 networking   how it is reached            reduced    what is given only in part
+monitoring   what is measured             security   TLS between pods, authorities
+backup       regular copies
 """
 
 from __future__ import annotations
@@ -11,10 +13,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tabular.deploy.onprem.given import GivenSecret
-from tabular.deploy.onprem.values import database, messaging, networking, service, storage
+from tabular.deploy.onprem.values import (
+    backup,
+    database,
+    messaging,
+    monitoring,
+    networking,
+    security,
+    service,
+    storage,
+)
 from tabular.deploy.onprem.wanted import Values, Wanted
 
-_PARTS = (service, database, storage, messaging, networking)
+_PARTS = (service, database, storage, messaging, networking, monitoring, security, backup)
 
 
 def values(wanted: Wanted) -> Values:
@@ -35,6 +46,7 @@ def given(wanted: Wanted) -> Iterator[GivenSecret]:
     yield from database.given(wanted)
     yield from storage.given(wanted)
     yield from messaging.given(wanted)
+    yield from monitoring.given(wanted)
 
 
 def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:

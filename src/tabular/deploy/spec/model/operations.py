@@ -12,6 +12,10 @@ from tabular.deploy.spec.model.base import AsTuple, Block, Label, Text, Version,
 from tabular.deploy.spec.model.compute import Cron, TimeZone
 from tabular.deploy.spec.secret import Secret
 
+Place = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]*(\?[A-Za-z0-9._/:%=&+-]+)?$", max_length=500)
+]
+
 
 class Backup(Block):
     """Regular copies of database and objects."""
@@ -20,7 +24,7 @@ class Backup(Block):
     schedule: Cron = key("0 2 * * *", "When: minute hour day month weekday.", "0 2 * * *")
     timezone: TimeZone = key("UTC", "Time zone of `schedule`.", "Europe/Berlin")
     retention: Days = key(timedelta(days=30), "Keep them for this long.", "30d")
-    destination: Word | None = key(
+    destination: Place | None = key(
         None, "Where to; the provider's own backup store if unset.", "s3://backups/tabular"
     )
 
