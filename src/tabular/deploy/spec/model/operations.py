@@ -12,8 +12,10 @@ from tabular.deploy.spec.model.base import AsTuple, Block, Label, Text, Version,
 from tabular.deploy.spec.model.compute import Cron, TimeZone
 from tabular.deploy.spec.secret import Secret
 
+# As a Word, with the options of a storage URL.
 Place = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]*(\?[A-Za-z0-9._/:%=&+-]+)?$", max_length=500)
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]*(\?[A-Za-z0-9._/:%=&+-]+)?$", max_length=500),
 ]
 
 
