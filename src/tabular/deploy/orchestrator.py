@@ -180,7 +180,10 @@ class Orchestrator:
         return replace(
             made,
             cost=None if prices is None else estimate(made.stack, prices),
-            findings=check(deployment, made.stack, capabilities=self.provider.capabilities),
+            findings=(
+                *made.findings,
+                *check(deployment, made.stack, capabilities=self.provider.capabilities),
+            ),
         )
 
     def apply(self, plan: Plan, gate: Gate | None = None) -> Iterator[Event]:

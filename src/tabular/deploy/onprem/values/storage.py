@@ -15,7 +15,7 @@ from tabular.deploy.spec.secret import Secret
 from tabular.errors import UnsupportedError, UsageError
 
 ACCESS_KEY, SECRET_KEY = "storage-access-key", "storage-secret-key"
-_SET = range(4, 17)  # disks of one erasure set that survives a loss
+_SET = range(4, 17, 2)  # disks of one erasure set that survives a loss
 _GIB = BINARY["Gi"]
 _ROOT_PASSWORD = "root-password"  # noqa: S105 - the name of a key
 _SHARED = "ReadWriteMany"
@@ -70,8 +70,7 @@ def servers(wanted: Wanted) -> int:
         return 1
     if not any(number % disks == 0 for disks in _SET):
         raise UnsupportedError(
-            f"{number} servers of MinIO make no erasure set: sets have 4 to 16 disks of the same "
-            "number",
+            f"{number} servers of MinIO make no erasure set, which has 4, 6 … 16 disks",
             where="spec.storage.minio.replicas",
             hint=f"{_nearest(number)}, for example; 4 lose no object when one is lost",
         )

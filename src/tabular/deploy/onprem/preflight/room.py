@@ -1,0 +1,231 @@
+"""Whether pods fit: into the quota and the limits of the namespace, and on a node."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from tabular.deploy.onprem.names import INSTANCE
+from tabular.deploy.onprem.preflight.amounts import Amounts, Pods, amount, pods, shown
+from tabular.deploy.onprem.preflight.volumes import claims
+from tabular.deploy.onprem.rendering import Object
+from tabular.deploy.onprem.session import Cluster
+from tabular.errors import ForbiddenError, PreflightError
+
+_COUNTED = ("cpu", "memory", "ephemeral-storage")
+_WORKLOADS = ("Deployment", "StatefulSet")
+
+
+def require_room(cluster: Cluster, namespace: str, name: str, objects: Iterable[Object]) -> None:
+    """Refuse pods that would never run.
+
+    Raises:
+        PreflightError: over a quota, outside a limit range, or larger than any node.
+    """
+    made = tuple(objects)
+    wanted = tuple(pods(made))
+    ranges, quotas = _of(cluster, "LimitRange", namespace), _of(cluster, "ResourceQuota", namespace)
+    for one in ranges:
+        _require_range(one, wanted)
+    if quotas:
+        filled = {entry for one in ranges for entry in _defaults(one)}
+        now = _live(cluster, namespace, name)
+        for one in quotas:
+            _require_quota(one, made, now, filled)
+    _require_node(cluster, wanted)
+
+
+def _of(cluster: Cluster, kind: str, namespace: str) -> tuple[Object, ...]:
+    try:
+        return cluster.list("v1", kind, namespace)
+    except ForbiddenError:
+        return ()
+
+
+def _live(cluster: Cluster, namespace: str, name: str) -> tuple[Object, ...]:
+    """Workloads and claims of the deployment that count already."""
+    label = f"{INSTANCE}={name}"
+    found = [
+        one for kind in _WORKLOADS for one in cluster.list("apps/v1", kind, namespace, labels=label)
+    ]
+    return (*found, *cluster.list("v1", "PersistentVolumeClaim", namespace, labels=label))
+
+
+def _sums(objects: tuple[Object, ...], *, rendered: bool) -> dict[str, Decimal]:
+    """What objects use of a quota, in a quota's words."""
+    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for one in pods(objects):
+        sums["pods"] += one.count
+        for kind in ("requests", "limits"):
+            for resource, value in one.each(kind).items():
+                sums[f"{kind}.{resource}"] += value * one.count
+    bare = objects if rendered else [o for o in objects if o["kind"] == "PersistentVolumeClaim"]
+    for claim in claims(bare):
+        sums["persistentvolumeclaims"] += len(claim.names)
+        sums["requests.storage"] += amount(claim.size) * len(claim.names)
+    for resource in ("cpu", "memory"):
+        if f"requests.{resource}" in sums:
+            sums[resource] = sums[f"requests.{resource}"]
+    return sums
+
+
+def _require_quota(
+    quota: Object, objects: tuple[Object, ...], now: tuple[Object, ...], filled: set[str]
+) -> None:
+    if (quota["spec"].get("scopes") or quota["spec"].get("scopeSelector")) is not None:
+        return  # it counts some pods only
+    name, hard = quota["metadata"]["name"], quota["spec"].get("hard") or {}
+    used = (quota.get("status") or {}).get("used") or {}
+    wanted, there = _sums(objects, rendered=True), _sums(now, rendered=False)
+    for resource, limit in hard.items():
+        _require_said(name, resource, objects, filled)
+        more = wanted.get(resource, Decimal(0)) - there.get(resource, Decimal(0))
+        left = amount(limit) - amount(used.get(resource, 0))
+        if more > 0 and more > left:
+            raise PreflightError(
+                f"the quota {name} leaves {shown(resource, max(left, Decimal(0)))} of {resource}, "
+                f"and this needs {shown(resource, more)} more",
+                where="spec.compute",
+                hint=f"ask for less, or have it raised: kubectl describe resourcequota {name}",
+                code="preflight.quota",
+            )
+
+
+def _require_said(quota: str, resource: str, objects: tuple[Object, ...], filled: set[str]) -> None:
+    """A quota of requests or limits refuses each container that has none."""
+    kind, _, what = resource.partition(".")
+    if resource in ("cpu", "memory"):
+        kind, what = "requests", resource
+    if kind not in ("requests", "limits") or what not in _COUNTED or f"{kind}.{what}" in filled:
+        return
+    for one in pods(objects):
+        for container in (*one.containers, *(one.spec.get("initContainers") or ())):
+            resources = container.get("resources") or {}
+            said = {**(resources.get(kind) or {})}
+            if kind == "requests":
+                said = {**(resources.get("limits") or {}), **said}
+            if what not in said:
+                raise PreflightError(
+                    f"the quota {quota} wants {kind}.{what} of every container, and "
+                    f"{container['name']} of {one.owner} has none",
+                    where="spec.compute",
+                    hint="set compute.cpu, memory and cpu_limit (parts: "
+                    "overrides.onprem.values.PART.resources), or have a LimitRange with defaults "
+                    "in the namespace",
+                    code="preflight.quota",
+                )
+
+
+def _defaults(limits: Object) -> Iterator[str]:
+    """What a limit range fills in, as ``limits.cpu``."""
+    for one in limits["spec"].get("limits") or ():
+        if one["type"] == "Container":
+            yield from (f"limits.{name}" for name in one.get("default") or {})
+            yield from (f"requests.{name}" for name in one.get("defaultRequest") or {})
+            yield from (f"requests.{name}" for name in one.get("default") or {})
+
+
+def _require_range(limits: Object, wanted: tuple[Pods, ...]) -> None:
+    name = limits["metadata"]["name"]
+    for rule in limits["spec"].get("limits") or ():
+        for one in wanted:
+            for what, found in _measured(rule["type"], one):
+                for resource, most in (rule.get("max") or {}).items():
+                    value = found.get(resource, Decimal(0))
+                    if value > amount(most):
+                        raise PreflightError(
+                            f"{what} wants {shown(resource, value)} of {resource}, and the limit "
+                            f"range {name} lets it have {most}",
+                            where="spec.compute",
+                            hint="ask for less, or have it raised: kubectl describe limitrange "
+                            f"{name}",
+                            code="preflight.limit-range",
+                        )
+
+
+def _measured(kind: str, one: Pods) -> Iterator[tuple[str, Amounts]]:
+    if kind == "Pod":
+        yield f"a pod of {one.owner}", {**one.each("requests"), **one.each("limits")}
+    elif kind == "Container":
+        for container in one.containers:
+            alone = Pods(one.owner, 1, {"containers": [container]})
+            yield (
+                f"{container['name']} of {one.owner}",
+                {**alone.each("requests"), **alone.each("limits")},
+            )
+
+
+def _require_node(cluster: Cluster, wanted: tuple[Pods, ...]) -> None:
+    try:
+        nodes = [one for one in cluster.list("v1", "Node") if _takes_pods(one)]
+    except ForbiddenError:
+        return
+    if not nodes:
+        raise PreflightError(
+            "the cluster has no node that takes pods",
+            where=cluster.address,
+            hint="kubectl get nodes: NotReady and cordoned ones take none",
+            code="preflight.nodes",
+        )
+    for one in wanted:
+        fitting = [node for node in nodes if _may_run(one.spec, node)]
+        asked = one.each("requests")
+        if not fitting:
+            raise PreflightError(
+                f"no node has the labels or lacks the taints that pods of {one.owner} ask for",
+                where="spec.overrides.onprem",
+                hint="kubectl get nodes --show-labels; nodeSelector and tolerations say which",
+                code="preflight.nodes",
+            )
+        if not any(_fits(asked, node) for node in fitting):
+            sizes = " and ".join(f"{shown(r, v)} of {r}" for r, v in sorted(asked.items()))
+            largest = ", ".join(
+                f"{shown(r, max(_room(node).get(r, Decimal(0)) for node in fitting))} of {r}"
+                for r in sorted(asked)
+            )
+            raise PreflightError(
+                f"a pod of {one.owner} asks for {sizes}, and no node has that (at most {largest})",
+                where="spec.compute",
+                hint="smaller compute.cpu and memory, or larger nodes",
+                code="preflight.nodes",
+            )
+
+
+def _takes_pods(node: Object) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return ready and not (node.get("spec") or {}).get("unschedulable")
+
+
+def _may_run(spec: Mapping[str, Any], node: Object) -> bool:
+    labels = node["metadata"].get("labels") or {}
+    selector = spec.get("nodeSelector") or {}
+    if any(labels.get(key) != str(value) for key, value in selector.items()):
+        return False
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return all(
+        taint["effect"] == "PreferNoSchedule"
+        or any(_tolerates(one, taint) for one in spec.get("tolerations") or ())
+        for taint in taints
+    )
+
+
+def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("operator") == "Exists":
+        return bool(toleration.get("key") in (None, "", taint["key"]))
+    same = toleration.get("key") == taint["key"]
+    return bool(same and toleration.get("value", "") == taint.get("value", ""))
+
+
+def _room(node: Object) -> dict[str, Decimal]:
+    told = (node.get("status") or {}).get("allocatable") or {}
+    return {name: amount(value) for name, value in told.items()}
+
+
+def _fits(asked: Amounts, node: Object) -> bool:
+    room = _room(node)
+    return all(value <= room.get(name, Decimal(0)) for name, value in asked.items())

@@ -1,0 +1,199 @@
+"""Whether the cluster makes the volumes that a stack asks for: class, access mode, room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tabular.deploy.onprem.preflight.amounts import amount, shown
+from tabular.deploy.onprem.rendering import Object
+from tabular.deploy.onprem.session import Cluster
+from tabular.errors import ForbiddenError, PreflightError, nearest
+
+STORAGE = "storage.k8s.io/v1"
+_DEFAULT = (
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+)
+LOCAL = "kubernetes.io/no-provisioner"
+SHARED = "ReadWriteMany"
+# Provisioners of disks that one node mounts at a time. Source: their own documentation, as of
+# November 2026; of one that is not here nothing is known, and the cluster finds out.
+_ONE_NODE = frozenset(
+    {
+        "disk.csi.azure.com", "driver.longhorn.io/strict-local", "ebs.csi.aws.com",
+        "kubernetes.io/aws-ebs", "kubernetes.io/azure-disk", "kubernetes.io/gce-pd",
+        "kubernetes.io/vsphere-volume", "linstor.csi.linbit.com", "openebs.io/local",
+        "pd.csi.storage.gke.io", "rancher.io/local-path", "topolvm.io", "topolvm.cybozu.com",
+        "cinder.csi.openstack.org", LOCAL,
+    }
+)  # fmt: skip
+_BLOCK_SUFFIXES = (".rbd.csi.ceph.com", "rbd.csi.ceph.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Volumes of one kind that a stack asks for.
+
+    Attributes:
+        owner: whose, e.g. ``StatefulSet/demo-minio``.
+        names: of the claims.
+        class_: storage class; None for the cluster's default, "" for none.
+        modes: access modes.
+        size: of each, as it is written.
+    """
+
+    owner: str
+    names: tuple[str, ...]
+    class_: str | None
+    modes: tuple[str, ...]
+    size: str
+
+
+def claims(objects: Iterable[Object]) -> Iterator[Claim]:
+    """All volumes that the objects ask for."""
+    for one in objects:
+        name = one["metadata"]["name"]
+        if one["kind"] == "PersistentVolumeClaim":
+            yield _claim(f"{one['kind']}/{name}", (name,), one["spec"])
+        elif one["kind"] == "StatefulSet":
+            count = int(one["spec"].get("replicas", 1))
+            for template in one["spec"].get("volumeClaimTemplates") or ():
+                first = f"{template['metadata']['name']}-{name}"
+                names = tuple(f"{first}-{number}" for number in range(count))
+                yield _claim(f"{one['kind']}/{name}", names, template["spec"])
+
+
+def require_volumes(cluster: Cluster, namespace: str, objects: Iterable[Object]) -> None:
+    """Refuse volumes that the cluster does not make. Claims that are there are left alone.
+
+    Raises:
+        PreflightError: no such class, no default one, a class that cannot be shared, or no room.
+    """
+    wanted = tuple(claims(objects))
+    if not wanted:
+        return
+    try:
+        classes = {one["metadata"]["name"]: one for one in cluster.list(STORAGE, "StorageClass")}
+    except ForbiddenError:
+        return  # a deployer who may not look at classes is told by the claims themselves
+    there = _there(cluster, namespace)
+    for claim in wanted:
+        missing = tuple(name for name in claim.names if name not in there)
+        if missing and claim.class_ != "":
+            found = _class_of(claim, classes)
+            _require_mode(claim, found)
+            _require_room(cluster, claim, found, len(missing))
+
+
+def default_class(classes: Iterable[Object]) -> Object | None:
+    """The class of claims that name none."""
+    for one in classes:
+        annotations = one["metadata"].get("annotations") or {}
+        if any(annotations.get(name) == "true" for name in _DEFAULT):
+            return one
+    return None
+
+
+def _claim(owner: str, names: tuple[str, ...], spec: Mapping[str, Any]) -> Claim:
+    size = str(spec["resources"]["requests"]["storage"])
+    return Claim(owner, names, spec.get("storageClassName"), tuple(spec["accessModes"]), size)
+
+
+def _there(cluster: Cluster, namespace: str) -> frozenset[str]:
+    try:
+        found = cluster.list("v1", "PersistentVolumeClaim", namespace)
+    except ForbiddenError:
+        return frozenset()
+    return frozenset(one["metadata"]["name"] for one in found)
+
+
+def _class_of(claim: Claim, classes: Mapping[str, Object]) -> Object:
+    known = ", ".join(sorted(classes)) or "none"
+    if claim.class_ is None:
+        found = default_class(classes.values())
+        if found is None:
+            raise PreflightError(
+                f"{claim.owner} names no storage class, and the cluster has no default one",
+                where="spec.onprem.storage_class",
+                hint=f"--storage-class NAME; classes of this cluster: {known}",
+                code="preflight.storage-class",
+            )
+        return found
+    if claim.class_ not in classes:
+        raise PreflightError(
+            f"the cluster has no storage class {claim.class_!r}, which {claim.owner} asks for",
+            where="spec.onprem.storage_class",
+            hint=f"{nearest(claim.class_, classes)}classes of this cluster: {known}",
+            code="preflight.storage-class",
+        )
+    return classes[claim.class_]
+
+
+def _require_mode(claim: Claim, class_: Object) -> None:
+    provisioner = str(class_["provisioner"])
+    one_node = provisioner in _ONE_NODE or provisioner.endswith(_BLOCK_SUFFIXES)
+    if SHARED in claim.modes and one_node:
+        name = class_["metadata"]["name"]
+        raise PreflightError(
+            f"{claim.owner} is shared by several pods ({SHARED}), and volumes of {name} "
+            f"({provisioner}) are mounted by one node at a time",
+            where="spec.onprem.persistence",
+            hint="a class of a file system (NFS, CephFS, Longhorn): "
+            "onprem.persistence.storage_class; or keep objects in MinIO (storage.type: object) and "
+            "leave onprem.persistence out",
+            code="preflight.access-mode",
+        )
+
+
+def _require_room(cluster: Cluster, claim: Claim, class_: Object, count: int) -> None:
+    name, asked = class_["metadata"]["name"], amount(claim.size)
+    if class_["provisioner"] == LOCAL:
+        free = _free_volumes(cluster, name)
+        if free is not None and sum(size >= asked for size in free) < count:
+            raise PreflightError(
+                f"{claim.owner} needs {count} local volumes of {claim.size}, and {name} has "
+                f"{sum(size >= asked for size in free)} that are free",
+                where="spec.onprem.storage_class",
+                hint=f"kubectl get pv; make more PersistentVolumes with storageClassName: {name}",
+                code="preflight.capacity",
+            )
+        return
+    told = [one for one in _capacities(cluster) if one["storageClassName"] == name]
+    most = max(
+        (amount(one.get("maximumVolumeSize") or one.get("capacity") or 0) for one in told),
+        default=None,
+    )
+    if most is not None and most < asked:
+        raise PreflightError(
+            f"{claim.owner} asks for {claim.size}, and {name} has room for "
+            f"{shown('storage', most)} in one place at most",
+            where="spec.onprem.storage_class",
+            hint="a smaller size, another class, or more disks",
+            code="preflight.capacity",
+        )
+
+
+def _free_volumes(cluster: Cluster, class_: str) -> list[Any] | None:
+    try:
+        found = cluster.list("v1", "PersistentVolume")
+    except ForbiddenError:
+        return None
+    return [
+        amount(one["spec"]["capacity"]["storage"])
+        for one in found
+        if one["spec"].get("storageClassName") == class_
+        and (one.get("status") or {}).get("phase") == "Available"
+    ]
+
+
+def _capacities(cluster: Cluster) -> tuple[Object, ...]:
+    for version in ("v1", "v1beta1", "v1alpha1"):
+        api = f"storage.k8s.io/{version}"
+        if cluster.has(api, "CSIStorageCapacity"):
+            try:
+                return cluster.list(api, "CSIStorageCapacity")
+            except ForbiddenError:
+                return ()
+    return ()
