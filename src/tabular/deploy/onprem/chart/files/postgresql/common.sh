@@ -11,7 +11,8 @@ run=${TABULAR_RUN:-/run/postgresql}
 me=${TABULAR_MEMBER:-$HOSTNAME}
 export PGDATA=${PGDATA:-/var/lib/postgresql/data}
 export PGCONNECT_TIMEOUT=3
-made_anew="$PGDATA.made-anew" # asks start.sh to lay a replica anew
+made_anew="$PGDATA.made-anew"   # asks start.sh to lay a replica anew
+unfinished="$PGDATA.unfinished" # its data are being wound back
 
 say() { echo "tabular: $*" >&2; }
 

@@ -90,9 +90,11 @@ clone() {
   mv "$PGDATA.new" "$PGDATA"
 }
 
-# What was not acknowledged goes; what was, the leader has.
+# What was not acknowledged goes; what was, the leader has. Data that are half wound back are good
+# for nothing, so a mark stands as long as they may be.
 rejoin() {
   say "becomes a replica of $leader_host"
+  touch "$unfinished"
   if pg_rewind -D "$PGDATA" \
     --source-server="host=$leader_host port=$leader_port user=replicator dbname=postgres" >&2; then
     reserve
@@ -101,44 +103,49 @@ rejoin() {
     say "its data cannot be wound back"
     clone
   fi
-  rm -f "$made_anew"
+  rm -f "$unfinished" "$made_anew"
 }
 
-prepare() {
-  if [ -s "$PGDATA/PG_VERSION" ]; then
-    find_leader || return 0
-    if [ -e "$PGDATA/standby.signal" ]; then
-      [ ! -e "$made_anew" ] || rejoin
-    elif [[ $leader_timeline > $(own_timeline) ]]; then
-      rejoin
-    fi
+resume() {
+  if [ -e "$unfinished" ]; then
+    until find_leader; do sleep 2; done
+    clone
+    rm -f "$unfinished" "$made_anew"
+  elif ! find_leader; then
     return 0
+  elif [ -e "$PGDATA/standby.signal" ]; then
+    [ ! -e "$made_anew" ] || rejoin
+  elif [[ $leader_timeline > $(own_timeline) ]]; then
+    rejoin
   fi
-  local first waited=0
+}
+
+# Only the first member makes a new database, and only where no other has one: its own volume may
+# have been lost.
+begin() {
+  local first others waited=0 patience=${TABULAR_PEER_WAIT:-15}
   first=$(awk 'NR == 1 { print $1 }' "$config/members")
-  while true; do
-    if find_leader; then
-      clone && return 0
-    elif [ "$me" = "$first" ] && [ "$waited" -ge "${TABULAR_PEER_WAIT:-15}" ]; then
+  others=$(awk 'END { print NR - 1 }' "$config/members")
+  [ "$others" -gt 0 ] || patience=0
+  until find_leader; do
+    if [ "$me" = "$first" ] && [ "$waited" -ge "$patience" ]; then
       if [ "$standing" -eq 0 ]; then
         create
-        return 0
+        return
       fi
-      say "this volume is empty, but other members have a database: waits until one is promoted"
+      say "this volume is empty and others have the database: waits until one is promoted"
     fi
-    # A cluster of one has nobody to wait for.
-    [ "$(wc -l <"$config/members")" -gt 1 ] || waited=${TABULAR_PEER_WAIT:-15}
-    [ "$waited" -ge "${TABULAR_PEER_WAIT:-15}" ] && [ "$me" = "$first" ] && [ "$standing" -eq 0 ] && continue
     sleep 1
     waited=$((waited + 1))
   done
+  clone
 }
 
 touch "$run/preparing"
 name_myself
 write_pgpass
 export PGPASSFILE=$run/pgpass
-prepare
+if [ -s "$PGDATA/PG_VERSION" ]; then resume; else begin; fi
 rm -f "$run/preparing"
 # The receiver of a replica reads the rest of its connection from these.
 export PGUSER=replicator

