@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow test-exhaustive test-debian test-containers test-k8s soak lint bench bench-synth bench-service bench-scale bench-aws lock docs clean
+.PHONY: help demo test test-slow test-exhaustive test-debian test-containers test-k8s test-k8s-pods soak lint bench bench-synth bench-service bench-scale bench-aws lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -15,11 +15,11 @@ demo: ## deploy the platform on this machine and synthesize a real table through
 
 test: ## run all tests but the slow tiers (lint and types are in `make lint`)
 	@scripts/venv.sh dev
-	@scripts/test.sh "not slow and not debian and not containers and not exhaustive and not k8s"
+	@scripts/test.sh "not slow and not debian and not containers and not exhaustive and not k8s and not pods"
 
 test-slow: ## tests that take more than ten seconds each: whole deployments, outages, kills
 	@scripts/venv.sh dev
-	@scripts/test.sh "slow and not debian and not containers and not k8s"
+	@scripts/test.sh "slow and not debian and not containers and not k8s and not pods"
 
 test-exhaustive: ## kills and faults on AWS at every point instead of a sample; before a release
 	@scripts/venv.sh dev
@@ -38,7 +38,13 @@ test-containers: ## the platform in real containers (root: podman, without a reg
 test-k8s: ## tests on a real Kubernetes 1.20, built once a machine from Debian's source (6 minutes)
 	@scripts/venv.sh dev
 	@$(BIN)/python -m tests.testbed.kube.build >/dev/null
-	@scripts/test.sh "k8s and not exhaustive and not containers"
+	@scripts/test.sh "k8s and not exhaustive"
+
+test-k8s-pods: ## the platform in pods that really run (root: kubelet, containerd, podman)
+	@scripts/debian.sh pods
+	@scripts/venv.sh dev
+	@$(BIN)/python -m tests.testbed.kube.build >/dev/null
+	@scripts/test.sh pods 0
 
 soak: ## load and faults for SOAK_SECONDS (180) by SOAK_CLIENTS (200), then a verdict (root: with a full disk)
 	@scripts/venv.sh dev

@@ -1,11 +1,15 @@
 #!/bin/sh
 # Installs the servers and programs of the slower tests that no wheel carries.
-# `debian.sh containers` installs what `make test-containers` needs instead.
+# `debian.sh containers` installs what `make test-containers` needs instead, `debian.sh pods` what
+# `make test-k8s-pods` does.
 # Only root can; without root it says what is missing. No server is started.
 set -eu
 packages="chromium chromium-driver docker-registry faketime ldap-utils mariadb-server memcached \
 prometheus rabbitmq-server slapd"
-[ "${1:-}" != containers ] || packages="aardvark-dns debootstrap iptables netavark podman runc"
+containers="aardvark-dns debootstrap iptables netavark podman runc"
+[ "${1:-}" != containers ] || packages=$containers
+[ "${1:-}" != pods ] ||
+  packages="$containers conntrack containerd containernetworking-plugins iproute2"
 
 missing=""
 for package in $packages; do

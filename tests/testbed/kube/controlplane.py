@@ -9,13 +9,13 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.testbed.kube.api import Api, Refused
 from tests.testbed.kube.kubeconfig import certificate_user, read_kubeconfig, write_kubeconfig
-from tests.testbed.kube.pki import Authority, make_authority, make_key
+from tests.testbed.kube.pki import LOCAL, Authority, make_authority, make_key
 from tests.testbed.ports import free_port
 from tests.testbed.process import running
 
@@ -24,6 +24,7 @@ ADMIN = "admin"
 # A client that asks for the server by this name is shown a certificate that has expired.
 EXPIRED_NAME = "expired.kube.test"
 NODE_GRACE = 40
+SERVICES = "198.18.0.0/16"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,12 @@ class ControlPlane:
 
 @contextlib.contextmanager
 def control_plane(
-    programs: Path, folder: Path, *, node_grace: int = NODE_GRACE, address: str = "127.0.0.1"
+    programs: Path,
+    folder: Path,
+    *,
+    node_grace: int = NODE_GRACE,
+    address: str = LOCAL,
+    more: Sequence[str] = (),
 ) -> Iterator[ControlPlane]:
     """Run a control plane for the time of the block; it keeps nothing.
 
@@ -66,6 +72,7 @@ def control_plane(
         node_grace: seconds without a heartbeat after which a node counts as gone; pods of such a
             node are evicted as many seconds later.
         address: of the API server.
+        more: flags of the API server.
     """
     authority = make_authority(folder)
     make_key(folder / "accounts.key")
@@ -87,7 +94,7 @@ def control_plane(
 
         start("etcd", *_etcd_flags(folder, clients, peer))
         flags = _server_flags(folder, authority, clients, port, node_grace, address)
-        process = start("kube-apiserver", *flags)
+        process = start("kube-apiserver", *flags, *more)
         plane = ControlPlane(server, authority, token, folder, pids)
         _wait(plane, process)
         start("kube-controller-manager", *_controller_flags(programs, folder, node_grace))
@@ -128,7 +135,8 @@ def _etcd_flags(folder: Path, clients: str, peer: str) -> list[str]:
 def _server_flags(
     folder: Path, authority: Authority, etcd: str, port: int, node_grace: int, address: str
 ) -> list[str]:
-    served = authority.server("apiserver")
+    served = authority.server("apiserver", address=address)
+    caller = authority.client("kube-apiserver", groups=("system:masters",))
     expired = authority.server("expired", hosts=(EXPIRED_NAME,), days=-1)
     return [
         f"--etcd-servers={etcd}",
@@ -140,12 +148,14 @@ def _server_flags(
         f"--tls-cert-file={served}",
         f"--tls-private-key-file={served.with_suffix('.key')}",
         f"--tls-sni-cert-key={expired},{expired.with_suffix('.key')}:{EXPIRED_NAME}",
+        f"--kubelet-client-certificate={caller}",
+        f"--kubelet-client-key={caller.with_suffix('.key')}",
         f"--token-auth-file={folder / 'tokens.csv'}",
         "--authorization-mode=RBAC",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={folder / 'accounts.key'}",
         f"--service-account-signing-key-file={folder / 'accounts.key'}",
-        "--service-cluster-ip-range=10.0.0.0/16",
+        f"--service-cluster-ip-range={SERVICES}",
         "--endpoint-reconciler-type=none",
         "--allow-privileged=true",
         f"--default-not-ready-toleration-seconds={node_grace}",

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.testbed.kube import volumes
 from tests.testbed.kube.api import MERGE, Api, Json, Refused
+from tests.testbed.kube.events import Teller
 from tests.testbed.kube.logs import log_server
 from tests.testbed.kube.pki import Authority
 from tests.testbed.kube.pods import Event, fate, now
@@ -47,7 +48,7 @@ class Nodes:
         self._away.mkdir(exist_ok=True)
         self._numbers = itertools.count(2)
         self._pods: dict[str, _Pod] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._tell = Teller(api)
         self._beaten = dict.fromkeys(NAMES, float("-inf"))
 
     def register(self) -> None:
@@ -142,32 +143,6 @@ class Nodes:
             if event not in known.told:
                 known.told.add(event)
                 self._tell(pod, event.kind, event.reason, event.message)
-
-    def _tell(self, about: Json, kind: str, reason: str, message: str) -> None:
-        meta = about["metadata"]
-        if (meta["uid"], reason + message) in self._told:
-            return
-        self._told.add((meta["uid"], reason + message))
-        named = {field: meta[field] for field in ("namespace", "name", "uid")}
-        claimed = "accessModes" in about["spec"]
-        event = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{meta['name']}.", "namespace": meta["namespace"]},
-            "involvedObject": {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim" if claimed else "Pod",
-                **named,
-            },
-            "type": kind,
-            "reason": reason,
-            "message": message,
-            "count": 1,
-            "firstTimestamp": now(),
-            "lastTimestamp": now(),
-            "source": {"component": "kubelet", "host": about["spec"].get("nodeName", "")},
-        }
-        self._api("POST", f"/api/v1/namespaces/{meta['namespace']}/events", event)
 
 
 def _ready(status: Json) -> bool:

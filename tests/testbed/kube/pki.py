@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+LOCAL = "127.0.0.1"
+SERVICE = "198.18.0.1"  # of the API server, for pods
 DAY = datetime.timedelta(days=1)
 
 
@@ -30,9 +32,12 @@ class Authority:
     def key(self) -> Path:
         return self.folder / "ca.key"
 
-    def server(self, name: str, *, hosts: tuple[str, ...] = NAMES, days: int = 2) -> Path:
+    def server(
+        self, name: str, *, hosts: tuple[str, ...] = NAMES, address: str = LOCAL, days: int = 2
+    ) -> Path:
         """A server's certificate, ``NAME.crt`` beside ``NAME.key``; expired if `days` < 0."""
-        addresses = [x509.IPAddress(ipaddress.ip_address(one)) for one in ("127.0.0.1", "10.0.0.1")]
+        known = sorted({LOCAL, SERVICE, address})
+        addresses = [x509.IPAddress(ipaddress.ip_address(one)) for one in known]
         hosted = x509.SubjectAlternativeName([*(x509.DNSName(host) for host in hosts), *addresses])
         return self._issue(name, _name(name), ExtendedKeyUsageOID.SERVER_AUTH, days, hosted)
 

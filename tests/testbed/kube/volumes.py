@@ -8,9 +8,11 @@ than 10Ti, with the event that a provisioner gives.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
 
-from tests.testbed.kube.api import MERGE, Api, Json
+from tests.testbed.kube.api import MERGE, Api, Json, Refused
 
 PROVISIONER = "disks.kube.test"
 NOBODY = "nobody.kube.test"
@@ -21,7 +23,14 @@ _PROVISIONERS = (
     "volume.beta.kubernetes.io/storage-provisioner",
     "volume.kubernetes.io/storage-provisioner",
 )
+ROUND_SECONDS = 0.2
 Tell = Callable[[Json, str, str, str], None]
+Source = Callable[[str], Json]
+
+
+def nowhere(name: str) -> Json:
+    """Where a volume lies that no container ever sees."""
+    return {"hostPath": {"path": f"/nowhere/{name}"}}
 
 
 def make_classes(api: Api) -> None:
@@ -46,18 +55,27 @@ def make_classes(api: Api) -> None:
         api("POST", "/apis/storage.k8s.io/v1/storageclasses", one)
 
 
-def serve(api: Api, tell: Tell) -> None:
+def run(api: Api, tell: Tell, source: Source) -> None:
+    """Serve for ever. What one round could not do, the next one does."""
+    while True:
+        with contextlib.suppress(OSError, Refused, ValueError):
+            serve(api, tell, source)
+        time.sleep(ROUND_SECONDS)
+
+
+def serve(api: Api, tell: Tell, source: Source = nowhere) -> None:
     """Look once at all claims and volumes and do what is to be done.
 
     Args:
         api: with rights on volumes.
         tell: makes an event of an object: kind, reason, message.
+        source: the part of a volume's spec that says where it lies, by its name.
     """
     for claim in api("GET", "/api/v1/persistentvolumeclaims?resourceVersion=0")["items"]:
         if "deletionTimestamp" in claim["metadata"]:
             continue
         if claim["status"].get("phase") == "Pending":
-            _provision(api, claim, tell)
+            _provision(api, claim, tell, source)
         elif claim["status"].get("phase") == "Bound":
             _grow(api, claim)
     for volume in api("GET", "/api/v1/persistentvolumes?resourceVersion=0")["items"]:
@@ -67,7 +85,7 @@ def serve(api: Api, tell: Tell) -> None:
             api.delete(f"/api/v1/persistentvolumes/{volume['metadata']['name']}")
 
 
-def _provision(api: Api, claim: Json, tell: Tell) -> None:
+def _provision(api: Api, claim: Json, tell: Tell, source: Source) -> None:
     notes, spec = claim["metadata"].get("annotations", {}), claim["spec"]
     if PROVISIONER not in [notes.get(name) for name in _PROVISIONERS] or spec.get("volumeName"):
         return
@@ -97,8 +115,8 @@ def _provision(api: Api, claim: Json, tell: Tell) -> None:
             "persistentVolumeReclaimPolicy": kind["reclaimPolicy"],
             "storageClassName": kind["metadata"]["name"],
             "volumeMode": spec.get("volumeMode", "Filesystem"),
-            "hostPath": {"path": f"/nowhere/{name}"},
             "claimRef": owner,
+            **source(name),
         },
     }
     api("POST", "/api/v1/persistentvolumes", volume)

@@ -1,0 +1,39 @@
+"""The images of a node without a registry, as one archive: ours, its servers', and a pause."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tabular.deploy.image.names import PYTHON_IMAGE
+from tabular.deploy.standalone.compose import VALKEY_IMAGE
+from tabular.version import __version__
+from tests.testbed.containers import POSTGRES_IMAGE, podman
+
+_COMMAND = str(Path(sys.executable).with_name("inferloop-tabular"))
+# What the chart names when it is told nothing.
+OUR_IMAGE = f"docker.io/inferloop/tabular:{__version__}"
+PAUSE_IMAGE = "localhost/mirror/pause:1"
+# A sandbox does nothing but to hold its pod's namespaces.
+_PAUSE = f'FROM {PYTHON_IMAGE}\nENTRYPOINT ["sleep", "infinity"]\n'
+
+
+def write_archive(folder: Path) -> Path:
+    """Build the platform's image as a user does, and write it and the others into an archive."""
+    archive = folder / "images.tar"
+    with podman() as variables:
+        env = {**os.environ, **variables}
+        build = ["image", "build", "--engine", "podman", "--base", PYTHON_IMAGE]
+        _run(_COMMAND, *build, "--tag", OUR_IMAGE, env=env)
+        (folder / "Containerfile").write_text(_PAUSE)
+        _run("podman", "build", "-q", "-t", PAUSE_IMAGE, str(folder), env=env)
+        images = (OUR_IMAGE, PAUSE_IMAGE, POSTGRES_IMAGE, VALKEY_IMAGE)
+        _run("podman", "save", "-q", "-m", "-o", str(archive), *images, env=env)
+    return archive
+
+
+def _run(*argv: str, env: dict[str, str]) -> None:
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{argv}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
