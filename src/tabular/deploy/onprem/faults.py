@@ -54,7 +54,7 @@ def explained(
     """
     found = [
         (place, said, hint)
-        for path, said, hint in _faults(error.message, chart)
+        for path, said, hint in _faults(error.message, chart, over)
         if (place := _place(path, over)) is not None
     ]
     if not found:
@@ -73,11 +73,15 @@ def explained(
     return UsageError(told, where=where, hint=hint)
 
 
-def _faults(message: str, chart: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _faults(
+    message: str, chart: Mapping[str, Any], over: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
     """Dotted path of a value, what is wrong with it, and how to mend it."""
     for match in _FAULT.finditer(message):
         at, said = match["at"].strip("/").replace("/", "."), match["said"]
         extra = _EXTRA.search(said) or _NAME.search(said)
+        if extra is not None and _NAME.search(said) and not at:
+            at = _block_of(extra["name"], over) or ""  # the schema's words lose it
         if extra is not None:
             known = _below(chart, at)
             path = f"{at}.{extra['name']}".lstrip(".")
@@ -86,6 +90,18 @@ def _faults(message: str, chart: Mapping[str, Any]) -> Iterator[tuple[str, str, 
             yield path, "the chart has no such value", hint
         elif at and not said.endswith("validation failed"):
             yield at, said[:300], "the chart's README has every value"
+
+
+def _block_of(name: str, block: Mapping[str, Any], path: str = "") -> str | None:
+    """Path of the block that has a key, the first one; None if none has."""
+    if name in block:
+        return path
+    found = (
+        _block_of(name, value, f"{path}.{key}".lstrip("."))
+        for key, value in block.items()
+        if isinstance(value, Mapping)
+    )
+    return next((one for one in found if one is not None), None)
 
 
 def _below(chart: Mapping[str, Any], path: str) -> Mapping[str, Any]:

@@ -25,14 +25,16 @@ def canonical(deployment: Deployment) -> dict[str, Any]:
     A secret written out in the file becomes ``{"withheld": true}``.
     """
     data = _said(deployment)
-    onprem = data.get("spec", {}).get("onprem", {})
-    for name in LOCAL_KEYS:
-        onprem.pop(name, None)
+    spec = data.get("spec", {})
+    onprem = spec.get("onprem", {})
+    local = [name for name in LOCAL_KEYS if onprem.pop(name, None) is not None]
+    if local and not onprem:
+        del spec["onprem"]  # it said nothing but how to reach the cluster from here
     return {
         "apiVersion": deployment.api_version,
         "kind": deployment.kind,
         "metadata": {**sorted_keys(data.get("metadata", {})), "name": deployment.metadata.name},
-        "spec": sorted_keys(data.get("spec", {})),
+        "spec": sorted_keys(spec),
     }
 
 
