@@ -76,9 +76,10 @@ bench-aws: ## a plan of a hundred resources beside terraform's, on the AWS emula
 	@scripts/venv.sh dev
 	@$(BIN)/python -m benchmarks.aws
 
-docs: ## write docs/cli.md from the commands
+docs: ## write docs/cli.md from the commands, and the chart's README from its values
 	@scripts/venv.sh dev
 	@$(BIN)/python scripts/docs.py
+	@$(BIN)/python scripts/chart_docs.py
 
 lock: ## rewrite requirements/*.txt from pyproject.toml
 	@scripts/venv.sh dev
