@@ -23,7 +23,6 @@ from tabular.deploy.onprem.names import (
     OLDEST_KUBE_VERSION,
     PROVIDER,
     default_namespace,
-    secret_name,
 )
 from tabular.deploy.onprem.objects import index
 from tabular.deploy.onprem.openings import openings
@@ -73,7 +72,7 @@ def compile_stack(deployment: Deployment) -> Stack:
     return Stack(
         target=target,
         template=template,
-        resources=index(objects, secret_name(target.name)),
+        resources=index(objects, target.name),
         spec=described["deployment"]["spec"],
         tags=described["deployment"]["tags"],
         reductions=less,

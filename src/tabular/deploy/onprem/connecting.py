@@ -9,9 +9,11 @@ import contextlib
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +39,14 @@ class Link:
         pool: connections.
         namespace: that the context names.
         answered: whether the server ever answered.
+        ahead: seconds that the server's clock is ahead of ours, as its answers say.
     """
 
     configuration: Any
     pool: Any
     namespace: str
-    answered: bool = field(default=False)
+    answered: bool = False
+    ahead: float = 0.0
 
     @property
     def host(self) -> str:
@@ -92,6 +96,9 @@ class Link:
             redirect=False,
         )
         self.answered = True
+        with contextlib.suppress(TypeError, ValueError):
+            told = parsedate_to_datetime(answer.headers.get("Date"))
+            self.ahead = told.timestamp() - time.time()
         return answer
 
 

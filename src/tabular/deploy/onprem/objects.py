@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.onprem import certificates
+from tabular.deploy.onprem.names import secret_name, tls_secret_name
 from tabular.deploy.onprem.secret_keys import needed_secrets
 from tabular.deploy.stack import Resource
 
@@ -36,15 +38,23 @@ def secret_of(objects: Iterable[Object], secret: str) -> Resource:
     return Resource(f"Secret/{secret}", "v1 Secret", {"keys": keys}, stateful=True)
 
 
-def index(objects: Iterable[Object], secret: str) -> tuple[Resource, ...]:
-    """All that a deployment owns by its stack: its Secret, then what is rendered.
+def index(objects: Iterable[Object], name: str) -> tuple[Resource, ...]:
+    """All that a deployment owns by its stack: its Secrets, then what is rendered.
 
     Args:
         objects: as rendered.
-        secret: name of the deployment's Secret.
+        name: of the deployment.
     """
     rendered = tuple(objects)
-    return (secret_of(rendered, secret), *(resource_of(one) for one in rendered))
+    own = [secret_of(rendered, secret_name(name))]
+    if certificates.is_wanted(name, rendered):
+        own.append(certificate_of(name))
+    return (*own, *(resource_of(one) for one in rendered))
+
+
+def certificate_of(name: str) -> Resource:
+    """The Secret with the certificate of TLS between pods; a new one does as well."""
+    return Resource(f"Secret/{tls_secret_name(name)}", "v1 Secret", {"keys": ["tls.crt"]})
 
 
 def holds_data(one: Object) -> bool:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -92,6 +93,10 @@ class Cluster:
     def default_namespace(self) -> str:
         """The namespace that the context names; ``default`` if none."""
         return self._link.namespace
+
+    def now(self) -> datetime:
+        """The time by the server's clock, to about a second; ours before it answered once."""
+        return datetime.now(UTC) + timedelta(seconds=self._link.ahead)
 
     @property
     def version(self) -> str:

@@ -1,0 +1,117 @@
+"""Namespaces: made where there is none, and removed only if we made them and nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tabular.deploy.onprem.names import FIELD_MANAGER, MANAGED_BY
+from tabular.deploy.onprem.session import Cluster, Object
+from tabular.deploy.stack import Stack
+from tabular.deploy.target import Target
+from tabular.errors import ConflictError, ForbiddenError
+
+# What a namespace has by itself.
+_BORN_WITH = {"ConfigMap": ("kube-root-ca.crt",), "ServiceAccount": ("default",)}
+_LOOKED_AT = (
+    ("v1", "Pod"),
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("v1", "PersistentVolumeClaim"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("batch/v1", "Job"),
+    ("coordination.k8s.io/v1", "Lease"),
+)
+
+
+class Spaces:
+    """Looks after namespaces of deployments.
+
+    Args:
+        cluster: where.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def there(self, target: Target) -> bool:
+        """Whether the namespace is there; taken as there where that may not be asked.
+
+        Raises:
+            ConflictError: it is on its way out.
+        """
+        try:
+            found = self._get(target)
+        except ForbiddenError:
+            return True
+        if found is not None and (found.get("status") or {}).get("phase") == "Terminating":
+            raise ConflictError(
+                f"the namespace {target.region} is being deleted",
+                where=target.id,
+                hint="wait until it is gone (`kubectl get namespace` shows it), then run the "
+                "command again",
+                code="conflict.terminating",
+            )
+        return found is not None
+
+    def ensure(self, target: Target, labels: Mapping[str, str]) -> bool:
+        """Make the namespace if it is not there; whether it was made.
+
+        Raises:
+            ForbiddenError: these credentials may not make one.
+        """
+        if self.there(target):
+            return False
+        meta = {"name": target.region, "labels": {MANAGED_BY: FIELD_MANAGER, **labels}}
+        try:
+            self._cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+        except ConflictError as error:
+            if error.code != "conflict.exists":
+                raise
+            return False
+        except ForbiddenError as error:
+            error.hint = (
+                f"ask for it: `kubectl create namespace {target.region}`; or deploy into one that "
+                "is there, with --namespace"
+            )
+            raise
+        return True
+
+    def drop(self, target: Target) -> bool:
+        """Delete the namespace, if it is ours and nothing is left in it; whether it was."""
+        try:
+            found = self._get(target)
+        except ForbiddenError:
+            return False
+        labels = (found or {}).get("metadata", {}).get("labels") or {}
+        if labels.get(MANAGED_BY) != FIELD_MANAGER or self.left(target):
+            return False
+        return self._cluster.delete("v1", "Namespace", target.region or "")
+
+    def left(self, target: Target) -> list[str]:
+        """What is in the namespace that it was not born with."""
+        return [
+            f"{kind}/{one['metadata']['name']}"
+            for api, kind in _LOOKED_AT
+            for one in self._cluster.list(api, kind, target.region)
+            if not _born(kind, one)
+        ]
+
+    def _get(self, target: Target) -> Object | None:
+        return self._cluster.get("v1", "Namespace", target.region or "")
+
+
+def labels_of(stack: Stack) -> Mapping[str, str]:
+    """Labels of a namespace that is made for a stack."""
+    said = stack.template["values"].get("podSecurity", {}).get("namespaceLabels")
+    return said or {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def _born(kind: str, one: Object) -> bool:
+    if kind == "Secret":
+        return bool(one.get("type") == "kubernetes.io/service-account-token")
+    return one["metadata"]["name"] in _BORN_WITH.get(kind, ()) or bool(
+        one["metadata"].get("deletionTimestamp")
+    )
