@@ -233,3 +233,20 @@ storageClassName: {{ $class | quote }}
 {{- define "tabular.api.cronjob" -}}
 {{- ternary "batch/v1" "batch/v1beta1" (eq "true" (include "tabular.kubeAtLeast" (dict "context" . "version" "1.21"))) -}}
 {{- end -}}
+
+{{/*
+A container's resources, from a map of them. Amounts are written as texts: server-side apply
+refuses numbers where a server's schema says text, as 1.20's does.
+*/}}
+{{- define "tabular.resources" -}}
+{{- range $kind, $amounts := . }}
+{{ $kind }}:
+  {{- range $name, $amount := $amounts }}
+  {{- if and (kindIs "float64" $amount) (eq (floor $amount) $amount) }}
+  {{ $name }}: {{ $amount | int64 | quote }}
+  {{- else if not (kindIs "invalid" $amount) }}
+  {{ $name }}: {{ $amount | toString | quote }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+{{- end -}}

@@ -57,6 +57,6 @@ is nowhere to write to, which is what a distributed store is for.
   {{- include "tabular.serviceContainer" (dict "context" . "component" "api") | nindent 2 }}
   command: [python, -m, tabular.deploy.onprem.bucket]
   resources:
-    {{- toYaml .Values.resources | nindent 4 }}
+    {{- include "tabular.resources" .Values.resources | nindent 4 }}
 {{- end -}}
 {{- end -}}
