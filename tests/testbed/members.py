@@ -1,4 +1,4 @@
-"""Members of the chart's PostgreSQL as processes: the scripts that a pod runs, and a kubelet's part.
+"""Members of the chart's PostgreSQL as processes: a pod's scripts, and a kubelet's part.
 
 What differs from a cluster: members are told apart by their port instead of their host, and a
 restart is done by `Members.tend`, which does as a kubelet: starts what ended, and what fails its
@@ -18,11 +18,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from tests.testbed import parts
 from tests.testbed.ports import free_port
 from tests.testbed.process import running
 
-USER, DATABASE, PASSWORD, REPLICATION = "tabular", "tabular", "app'pass\"word", "replication-password"
+USER, DATABASE, PASSWORD, REPLICATION = (
+    "tabular",
+    "tabular",
+    "app'pass\"word",
+    "replication-password",
+)
 _USER = "nobody" if os.geteuid() == 0 else None
 
 
@@ -60,14 +67,13 @@ class Members:
 
     def kill(self, number: int) -> None:
         """Take a member's power away."""
-        children = subprocess.run(
-            ["pgrep", "-P", str(self.processes[number].pid)], capture_output=True, text=True
-        ).stdout.split()
-        self.processes[number].kill()
+        server = psutil.Process(self.processes[number].pid)
+        whole = [*server.children(recursive=True), server]
+        for process in whole:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(whole[:-1], timeout=10)
         self.processes[number].wait(10)
-        for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
         (self.folder / f"run{number}" / f".s.PGSQL.{self.ports[number]}.lock").unlink(True)
 
     def stop(self, number: int) -> None:
@@ -116,13 +122,10 @@ class Members:
 
     def here(self, number: int, statement: str) -> str:
         """Run a statement as the superuser, over a member's own socket."""
-        return subprocess.run(
-            [self.binaries / "psql", "-h", self.folder / f"run{number}", "-U", "postgres"]
-            + ["-p", str(self.ports[number]), "-d", DATABASE, "-XAtqc", statement],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        command = [self.binaries / "psql", "-h", self.folder / f"run{number}", "-U", "postgres"]
+        command += ["-p", str(self.ports[number]), "-d", DATABASE, "-XAtqc", statement]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
     def _env(self, number: int) -> dict[str, str]:
         return {

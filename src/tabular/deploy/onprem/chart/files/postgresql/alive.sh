@@ -19,8 +19,10 @@ if [ "$(here 'SELECT pg_is_in_recovery()')" = f ]; then
 fi
 
 # A replica that gets nothing from a primary that is there lacks what nobody has kept for it, or
-# has what the primary has not: it is laid anew.
-if [ -n "$(here 'SELECT 1 FROM pg_stat_wal_receiver')" ] || ! find_leader; then
+# has what the primary has not: it is laid anew. It may have what a primary of an earlier timeline
+# has not, and must have.
+if [ -n "$(here 'SELECT 1 FROM pg_stat_wal_receiver')" ] || ! find_leader ||
+  [[ $leader_timeline < $(own_timeline) ]]; then
   rm -f "$run/deaf"
 elif [ ! -e "$run/deaf" ]; then
   touch "$run/deaf"

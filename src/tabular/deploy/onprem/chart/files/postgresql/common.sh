@@ -26,6 +26,11 @@ ask() {
 # here SQL: of this member, over its own socket.
 here() { psql -h "$run" -p "$(port_of "$me")" -U postgres -d postgres -XAtqc "$1" 2>/dev/null; }
 
+# The latest timeline of which this member has a segment or has heard.
+own_timeline() {
+  ls "$PGDATA/pg_wal" | grep -E '^[0-9A-F]{8}([0-9A-F]{16}|\.history)$' | cut -c1-8 | sort | tail -1
+}
+
 timeline="substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 
 # Sets leader_host, leader_port and leader_timeline to the other member that takes writes (the one

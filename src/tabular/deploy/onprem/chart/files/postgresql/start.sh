@@ -28,11 +28,6 @@ write_pgpass() {
   mv "$run/pgpass.new" "$run/pgpass"
 }
 
-# The latest timeline of which this member has a segment or has heard.
-own_timeline() {
-  ls "$PGDATA/pg_wal" | grep -E '^[0-9A-F]{8}([0-9A-F]{16}|\.history)$' | cut -c1-8 | sort | tail -1
-}
-
 # The new database is made beside its place and moved there when it is whole.
 create() {
   say "makes a new database"
@@ -94,7 +89,7 @@ clone() {
 # for nothing, so a mark stands as long as they may be.
 rejoin() {
   say "becomes a replica of $leader_host"
-  touch "$unfinished"
+  echo "$leader_timeline" >"$unfinished"
   if pg_rewind -D "$PGDATA" \
     --source-server="host=$leader_host port=$leader_port user=replicator dbname=postgres" >&2; then
     reserve
@@ -108,13 +103,13 @@ rejoin() {
 
 resume() {
   if [ -e "$unfinished" ]; then
-    until find_leader; do sleep 2; done
+    until find_leader && [[ ! $leader_timeline < $(cat "$unfinished") ]]; do sleep 2; done
     clone
     rm -f "$unfinished" "$made_anew"
   elif ! find_leader; then
     return 0
   elif [ -e "$PGDATA/standby.signal" ]; then
-    [ ! -e "$made_anew" ] || rejoin
+    [ ! -e "$made_anew" ] || [[ $leader_timeline < $(own_timeline) ]] || rejoin
   elif [[ $leader_timeline > $(own_timeline) ]]; then
     rejoin
   fi

@@ -1,0 +1,189 @@
+"""What the watcher keeps in the cluster: the Lease with its record, and the Service's selector."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tabular.deploy.onprem.names import FIELD_MANAGER
+from tabular.errors import ConfigError, UnavailableError
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+LEASE_SECONDS = 15
+_TIMEOUT = 5.0
+_PRIMARY = "inferloop.io/primary"
+_TIMELINE = "inferloop.io/timeline"
+_POD = "statefulset.kubernetes.io/pod-name"
+_MERGE = "application/merge-patch+json"
+_MANAGER = f"{FIELD_MANAGER}-failover"
+
+
+@dataclass(frozen=True)
+class Record:
+    """Who leads.
+
+    Attributes:
+        primary: name of the member; empty before there was one.
+        timeline: by which it leads, or will when it is promoted.
+    """
+
+    primary: str = ""
+    timeline: int = 0
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the API server is reached.
+
+    Attributes:
+        server: its URL.
+        authority: file with its certificate's authority.
+        token: gives the token of now; a kubelet replaces it in its file.
+    """
+
+    server: str
+    authority: Path
+    token: Callable[[], str]
+
+    @classmethod
+    def of_pod(cls, environ: Mapping[str, str], account: Path = ACCOUNT) -> Access:
+        """That of the pod's service account.
+
+        Raises:
+            ConfigError: this is no pod.
+        """
+        host = environ.get("KUBERNETES_SERVICE_HOST")
+        if not host:
+            raise ConfigError("this does not run in a pod of Kubernetes", where="failover")
+        named = f"[{host}]" if ":" in host else host
+        server = f"https://{named}:{environ.get('KUBERNETES_SERVICE_PORT', '443')}"
+        return cls(server, account / "ca.crt", (account / "token").read_text)
+
+
+class Cluster:
+    """The Lease and the Service of one PostgreSQL.
+
+    Args:
+        access: of the API server.
+        namespace: of both.
+        lease: name of the Lease.
+        service: name of the Service that clients write to.
+        holder: who we are; no other watcher has this name.
+    """
+
+    def __init__(
+        self, access: Access, *, namespace: str, lease: str, service: str, holder: str
+    ) -> None:
+        self._access = access
+        self._lease_path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}"
+        self._service_path = f"/api/v1/namespaces/{namespace}/services/{service}"
+        self._holder = holder
+        verify = ssl.create_default_context(cafile=str(access.authority))
+        self._client = httpx.Client(base_url=access.server, verify=verify, timeout=_TIMEOUT)
+        self._lease: dict[str, Any] = {}
+        self._unchanged_since = 0.0
+
+    def hold(self) -> bool:
+        """Take or renew the Lease; whether it is ours now.
+
+        Another's is taken over when it was not renewed for as long as we watched: whose clock is
+        right does not matter.
+
+        Raises:
+            UnavailableError: the API server does not answer, or refuses.
+        """
+        found = self._ask("GET", self._lease_path)
+        version = found["metadata"]["resourceVersion"]
+        if version != self._lease.get("metadata", {}).get("resourceVersion"):
+            self._unchanged_since = time.monotonic()
+        self._lease = found
+        holder = (found.get("spec") or {}).get("holderIdentity")
+        waited = time.monotonic() - self._unchanged_since
+        if holder and holder != self._holder and waited < LEASE_SECONDS:
+            return False
+        return self._renew({})
+
+    @property
+    def record(self) -> Record:
+        """What the Lease said when it was last asked."""
+        noted = self._lease["metadata"].get("annotations") or {}
+        return Record(noted.get(_PRIMARY, ""), int(noted.get(_TIMELINE, "0")))
+
+    def write(self, record: Record) -> bool:
+        """Record who leads; False if the Lease is no longer ours, and nothing was written.
+
+        Raises:
+            UnavailableError: the API server does not answer, or refuses.
+        """
+        return self._renew({_PRIMARY: record.primary, _TIMELINE: str(record.timeline)})
+
+    def select(self, primary: str) -> bool:
+        """Have the Service select a member; True if it did not already.
+
+        Raises:
+            UnavailableError: the API server does not answer, or refuses.
+        """
+        wanted = {_POD: primary}
+        found = self._ask("GET", self._service_path)["spec"].get("selector")
+        if found == wanted:
+            return False
+        patch = {"spec": {"selector": {**dict.fromkeys(found or {}), **wanted}}}
+        path = f"{self._service_path}?fieldManager={_MANAGER}"
+        self._ask("PATCH", path, patch, form=_MERGE)
+        return True
+
+    def _renew(self, notes: Mapping[str, str]) -> bool:
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        old, meta = self._lease.get("spec") or {}, self._lease["metadata"]
+        mine = old.get("holderIdentity") == self._holder
+        spec = {
+            **old,
+            "holderIdentity": self._holder,
+            "leaseDurationSeconds": LEASE_SECONDS,
+            "renewTime": now,
+            "acquireTime": old.get("acquireTime", now) if mine else now,
+            "leaseTransitions": old.get("leaseTransitions", 0) + (0 if mine else 1),
+        }
+        annotations = {**(meta.get("annotations") or {}), **notes}
+        body = {**self._lease, "spec": spec, "metadata": {**meta, "annotations": annotations}}
+        path = f"{self._lease_path}?fieldManager={_MANAGER}"
+        # The version is in the body: a Lease that another has written since is not overwritten.
+        written = self._ask("PUT", path, body, conflict=True)
+        if written is None:
+            return False
+        self._lease, self._unchanged_since = written, time.monotonic()
+        return True
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        form: str = "application/json",
+        conflict: bool = False,
+    ) -> Any:
+        where = f"{method} {path}"
+        headers = {"Authorization": f"Bearer {self._access.token().strip()}"}
+        if body is not None:
+            headers["Content-Type"] = form
+        try:
+            answer = self._client.request(method, path, json=body, headers=headers)
+        except (httpx.HTTPError, OSError) as error:
+            raise UnavailableError(
+                f"the API server does not answer: {type(error).__name__}", where=where
+            ) from error
+        if conflict and answer.status_code == httpx.codes.CONFLICT:
+            return None
+        if answer.is_error:
+            raise UnavailableError(
+                f"the API server answers {answer.status_code}: {answer.text[:300]}", where=where
+            )
+        return answer.json()

@@ -1,0 +1,213 @@
+"""What the watcher asks of PostgreSQL's members and tells them, as the role that replicates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tabular.errors import ConfigError, UnavailableError
+
+VOTERS = 3
+_CONNECT_SECONDS = 3
+_SEAL_SECONDS = 10.0
+_REPLAY_SECONDS = 60.0
+# Both segments and histories of timelines count: what a member has, and what it has heard of.
+_LOOK = """
+SELECT pg_is_in_recovery(),
+  (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int) FROM pg_ls_waldir()
+   WHERE name ~ '^[0-9A-F]{8}([0-9A-F]{16}|[.]history)$'),
+  CASE WHEN pg_is_in_recovery()
+    THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+    ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn,
+  current_setting('primary_conninfo'),
+  EXISTS (SELECT FROM pg_stat_wal_receiver)
+"""
+_MISSING_SLOT = """
+SELECT pg_create_physical_replication_slot(%(slot)s, true)
+WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %(slot)s)
+"""
+
+
+@dataclass(frozen=True)
+class Member:
+    """Where a member is.
+
+    Attributes:
+        name: of its pod.
+        host: as others reach it.
+        port: of PostgreSQL.
+    """
+
+    name: str
+    host: str
+    port: int
+
+    @property
+    def slot(self) -> str:
+        """The name of the slot in which others keep for it what it has not got."""
+        return self.name.replace("-", "_").replace(".", "_")
+
+    def conninfo_of(self, leader: Member) -> str:
+        """How this member follows another; the scripts of the chart write the same."""
+        return f"host={leader.host} port={leader.port} application_name={self.name}"
+
+
+@dataclass(frozen=True)
+class View:
+    """What a member said of itself.
+
+    Attributes:
+        member: that was asked.
+        replica: it replays, and takes no writes.
+        timeline: the latest that it has anything of.
+        position: bytes of the log that it has on its disk.
+        conninfo: whom it follows; empty if nobody.
+        receiving: a receiver of it runs.
+    """
+
+    member: Member
+    replica: bool
+    timeline: int
+    position: int
+    conninfo: str
+    receiving: bool
+
+
+def read_members(path: Path) -> tuple[Member, ...]:
+    """The members of a file with lines ``NAME HOST PORT``.
+
+    Raises:
+        ConfigError: no such file, or another content.
+    """
+    try:
+        lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+        found = tuple(Member(name, host, int(port)) for name, host, port in lines)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the list of members cannot be read: {error}", where=str(path)) from None
+    if len(found) < VOTERS:
+        raise ConfigError(
+            f"{len(found)} members cannot fail over: a majority of them takes {VOTERS}",
+            where=str(path),
+            hint="set postgresql.replication.readReplicas to 2 or more",
+        )
+    return found
+
+
+class Members:
+    """The members, over the network.
+
+    Args:
+        members: all of them; the first three vote.
+        password: file with the password of the role ``replicator``.
+    """
+
+    def __init__(self, members: Sequence[Member], password: Path) -> None:
+        self.all = tuple(members)
+        self.voters = self.all[:VOTERS]
+        self._password = password
+        self._pool = ThreadPoolExecutor(len(self.all), thread_name_prefix="member")
+
+    def look(self) -> tuple[View, ...]:
+        """What those members say that answer; at most some seconds."""
+        found = self._pool.map(self._look, self.all)
+        return tuple(view for view in found if view is not None)
+
+    def seal(self, member: Member) -> View:
+        """Have a replica follow nobody, and say how far it then is.
+
+        Raises:
+            UnavailableError: it does not answer, or goes on receiving.
+        """
+        with self._connected(member) as connection:
+            _follow(connection, "")
+            deadline = time.monotonic() + _SEAL_SECONDS
+            while (view := _view(member, connection)).receiving or view.conninfo:
+                if time.monotonic() > deadline:
+                    raise UnavailableError("the replica goes on receiving", where=member.name)
+                time.sleep(0.1)
+            return _settled(member, connection)
+
+    def promote(self, member: Member) -> None:
+        """Make a replica the primary; returns when it takes writes.
+
+        Raises:
+            UnavailableError: it does not answer, or is none after a minute.
+        """
+        with self._connected(member) as connection:
+            connection.execute("SET statement_timeout = 0")
+            row = connection.execute("SELECT pg_promote(true, 60)").fetchone()
+            if row is None or not row[0]:
+                raise UnavailableError("the replica did not become primary", where=member.name)
+
+    def keep_for(self, leader: Member, others: Sequence[Member]) -> None:
+        """Have the primary keep for each other member what that has not got."""
+        with self._connected(leader) as connection:
+            for other in others:
+                connection.execute(_MISSING_SLOT, {"slot": other.slot})
+
+    def follow(self, member: Member, leader: Member) -> None:
+        """Have a replica receive from the primary."""
+        with self._connected(member) as connection:
+            _follow(connection, member.conninfo_of(leader))
+
+    def _look(self, member: Member) -> View | None:
+        try:
+            with self._connected(member) as connection:
+                return _view(member, connection)
+        except UnavailableError:
+            return None
+
+    @contextmanager
+    def _connected(self, member: Member) -> Iterator[psycopg.Connection]:
+        try:
+            with psycopg.connect(
+                host=member.host,
+                port=member.port,
+                user="replicator",
+                dbname="postgres",
+                password=self._password.read_text().strip(),
+                connect_timeout=_CONNECT_SECONDS,
+                application_name="failover",
+                autocommit=True,
+                options="-c statement_timeout=5s",
+                tcp_user_timeout=5000,
+            ) as connection:
+                yield connection
+        except (psycopg.Error, OSError) as error:
+            raise UnavailableError(
+                f"the member does not answer: {type(error).__name__}", where=member.name
+            ) from error
+
+
+def _view(member: Member, connection: psycopg.Connection) -> View:
+    row = connection.execute(_LOOK).fetchone()
+    if row is None:
+        raise UnavailableError("the member says nothing", where=member.name)
+    replica, timeline, position, conninfo, receiving = row
+    return View(member, replica, timeline, int(position or 0), conninfo, receiving)
+
+
+def _follow(connection: psycopg.Connection, conninfo: str) -> None:
+    setting = sql.SQL("ALTER SYSTEM SET primary_conninfo = {}").format(sql.Literal(conninfo))
+    connection.execute(setting)
+    connection.execute("SELECT pg_reload_conf()")
+
+
+def _settled(member: Member, connection: psycopg.Connection) -> View:
+    """The view once it stands still: after a restart a replica finds its own end by replaying."""
+    deadline = time.monotonic() + _REPLAY_SECONDS
+    before = _view(member, connection)
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        now = _view(member, connection)
+        if now.position == before.position and now.timeline == before.timeline:
+            return now
+        before = now
+    raise UnavailableError("the replica still replays", where=member.name)

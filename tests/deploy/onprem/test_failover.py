@@ -1,0 +1,315 @@
+"""Failover of the chart's PostgreSQL: real members, the real API server, and power cuts."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from ruamel.yaml import YAML
+
+from tabular.deploy.onprem.failover.cluster import Access, Cluster, Record
+from tabular.deploy.onprem.failover.members import Members as Watched
+from tabular.deploy.onprem.failover.members import read_members
+from tabular.deploy.onprem.failover.watch import Watch
+from tabular.deploy.onprem.rendering import render
+from tabular.errors import ConfigError, UnavailableError
+from tests.testbed.kube.cluster import Kube
+from tests.testbed.members import Members, members_of
+
+pytestmark = [pytest.mark.k8s, pytest.mark.slow]
+NAME, PART, WATCHER = "demo", "demo-postgresql", "demo-postgresql-failover"
+AFTER = 3.0
+VALUES: dict[str, Any] = {
+    "secrets": {"existingSecret": "demo-secrets"},
+    "persistence": {"enabled": True},
+    "postgresql": {
+        "enabled": True,
+        "replication": {"enabled": True, "readReplicas": 2},
+        "settings": {"listen_addresses": "127.0.0.1"},
+    },
+}
+
+
+class Place:
+    """One cluster of members with its Lease and Service, and watchers with the chart's rights."""
+
+    def __init__(self, kube: Kube, namespace: str, folder: Path, members: Members) -> None:
+        self.kube, self.namespace, self.folder, self.members = kube, namespace, folder, members
+        self._objects = render(VALUES, name=NAME, namespace=namespace, kube_version="1.20")
+        for kind, name in (("Lease", WATCHER), ("Service", PART)):
+            kube.apply(self.rendered(kind, name), namespace)
+
+    def rendered(self, kind: str, name: str) -> dict[str, Any]:
+        """An object of the chart."""
+        found = [one for one in self._objects if one["kind"] == kind]
+        return next(one for one in found if one["metadata"]["name"] == name)
+
+    def cluster(self, holder: str, *, service: str = PART) -> Cluster:
+        """What a watcher with the rights of the chart's Role has in hands."""
+        rules = self.rendered("Role", WATCHER)["rules"]
+        file = self.kube.user(self.folder, self.namespace, rules)
+        config = YAML(typ="safe").load(file.read_text())
+        token = config["users"][0]["user"]["token"]
+        authority = self.kube.plane.authority.certificate
+        access = Access(self.kube.server, authority, lambda: token)
+        names = {"namespace": self.namespace, "lease": WATCHER, "service": service}
+        return Cluster(access, holder=holder, **names)
+
+    def watch(self, holder: str = "one", *, after: float = AFTER) -> Watch:
+        """A watcher."""
+        password = self.members.folder / "secrets" / "database-replication-password"
+        watched = Watched(read_members(self.members.file), password)
+        return Watch(self.cluster(holder), watched, after=after)
+
+    @property
+    def primary(self) -> int | None:
+        """The number of the member that the Service selects."""
+        path = f"/api/v1/namespaces/{self.namespace}/services/{PART}"
+        selector = self.kube.api("GET", path)["spec"].get("selector") or {}
+        name = selector.get("statefulset.kubernetes.io/pod-name")
+        return None if name is None else self.members.names.index(name)
+
+
+@pytest.fixture
+def place(kube: Kube, kube_namespace: str, tmp_path: Path) -> Iterator[Place]:
+    rendered = render(VALUES, name=NAME, namespace=kube_namespace, kube_version="1.20")
+    maps = [one for one in rendered if one["kind"] == "ConfigMap"]
+    data = next(one["data"] for one in maps if one["metadata"]["name"] == PART)
+    with members_of(data) as members:
+        for number in range(3):
+            members.start(number)
+        try:
+            for number in range(3):
+                members.wait_ready(number)
+            yield Place(kube, kube_namespace, tmp_path, members)
+        finally:
+            for number in range(3):
+                print(f"--- member {number}\n{members.log(number)[-3000:]}")
+
+
+@contextlib.contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """A watcher's rounds for the time of the block."""
+    over = threading.Event()
+
+    def rounds() -> None:
+        while not over.wait(0.3):
+            with contextlib.suppress(UnavailableError):
+                watch.round()
+
+    thread = threading.Thread(target=rounds)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+class Writer:
+    """A client that writes numbers by way of the Service, and knows which it was told of."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.told: list[int] = []
+        self.longest = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._write)
+
+    def __enter__(self) -> Writer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        last = time.monotonic()
+        numbers = itertools.count()
+        while not self._over.is_set():
+            primary = self._place.primary
+            try:
+                with psycopg.connect(
+                    self._place.members.url(primary or 0), autocommit=True
+                ) as connection:
+                    while not self._over.is_set():
+                        number = next(numbers)
+                        connection.execute("INSERT INTO written VALUES (%s)", (number,))
+                        self.told.append(number)
+                        self.longest = max(self.longest, time.monotonic() - last)
+                        last = time.monotonic()
+                        time.sleep(0.005)
+            except psycopg.Error:
+                time.sleep(0.1)
+
+
+def eventually(question: Any, timeout: float = 60) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + timeout
+    while not question():
+        assert time.monotonic() < deadline, "it never was so"
+        time.sleep(0.1)
+
+
+def numbers(members: Members, number: int) -> set[int]:
+    """What a member has."""
+    return {int(line) for line in members.here(number, "SELECT n FROM written").split()}
+
+
+def begin(place: Place) -> None:
+    """Wait for the first primary, and make the table."""
+    eventually(lambda: place.primary == 0)
+    with psycopg.connect(place.members.url(0), autocommit=True) as connection:
+        connection.execute("CREATE TABLE written (n bigint PRIMARY KEY)")
+
+
+def test_a_primary_that_is_gone_is_replaced_and_no_told_commit_is_lost(place: Place) -> None:
+    members = place.members
+    with watching(place.watch()):
+        begin(place)
+        with Writer(place) as writer:
+            eventually(lambda: len(writer.told) > 100)
+            members.kill(0)
+            eventually(lambda: place.primary in (1, 2))
+            before = len(writer.told)
+            eventually(lambda: len(writer.told) > before + 100)
+            assert writer.longest < AFTER + 15
+            print(f"no writes for {writer.longest:.1f} s")
+            # Its node is there again: it becomes a replica, and what it alone had is gone.
+            members.start(0)
+            members.wait_ready(0)
+            assert members.here(0, "SELECT pg_is_in_recovery()") == "t"
+            eventually(lambda: len(writer.told) > before + 200)
+        told = set(writer.told)
+        for number in range(3):
+            eventually(lambda number=number: told <= numbers(members, number), timeout=10)
+        # And once more, back again: the cluster is as whole as it was.
+        leader = place.primary
+        assert leader is not None
+        members.kill(leader)
+        eventually(lambda: place.primary not in (None, leader))
+        assert told <= numbers(members, place.primary)
+
+
+def test_a_primary_behind_a_torn_network_tells_of_no_commit(place: Place) -> None:
+    members = place.members
+    answers: list[str] = []
+
+    def insert(connection: psycopg.Connection[Any]) -> None:
+        try:
+            connection.execute("INSERT INTO written VALUES (-1)")
+            answers.append("told")
+        except psycopg.Error:
+            answers.append("not told")
+
+    with watching(place.watch()):
+        begin(place)
+        client = psycopg.connect(members.url(0), autocommit=True)
+        process = psutil.Process(members.processes[0].pid)
+        whole = [process, *process.children(recursive=True)]
+        for one in whole:
+            one.send_signal(signal.SIGSTOP)
+        waiting = threading.Thread(target=insert, args=(client,))
+        waiting.start()
+        eventually(lambda: place.primary in (1, 2))
+        for one in whole:
+            one.send_signal(signal.SIGCONT)
+        time.sleep(3)
+        assert answers == []  # it has written, and finds nobody to confirm it
+        assert not members.probe("alive.sh", 0)
+        members.stop(0)
+        waiting.join(20)
+        assert answers == ["not told"]
+        members.start(0)
+        members.wait_ready(0)
+        assert members.here(0, "SELECT pg_is_in_recovery()") == "t"
+        assert numbers(members, 0) == numbers(members, place.primary or 0) == set()
+
+
+def test_nobody_is_promoted_by_a_minority(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    members = place.members
+    with watching(place.watch()):
+        begin(place)
+        with Writer(place) as writer:
+            eventually(lambda: len(writer.told) > 50)
+            members.kill(1)
+            # The other replica is enough to write on.
+            before = len(writer.told)
+            eventually(lambda: len(writer.told) > before + 50)
+        members.kill(0)
+        eventually(lambda: "nobody is promoted: 1 of the voting replicas" in caplog.text)
+        time.sleep(AFTER)
+        assert place.primary == 0
+        assert members.here(2, "SELECT pg_is_in_recovery()") == "t"
+        # With the one that missed some of it, the one that has it all is known.
+        members.start(1)
+        eventually(lambda: place.primary == 2)
+        assert set(writer.told) <= numbers(members, 2)
+
+
+def test_a_primary_that_comes_back_in_time_stays(place: Place) -> None:
+    members = place.members
+    with watching(place.watch(after=60)):
+        begin(place)
+        members.kill(0)
+        members.start(0)
+        members.wait_ready(0)
+        for number in (1, 2):
+            members.wait_ready(number)
+        assert place.primary == 0
+        assert members.here(0, "SELECT pg_is_in_recovery()") == "f"
+
+
+def test_one_watcher_acts_and_a_stale_one_writes_nothing(place: Place) -> None:
+    one, other = place.cluster("one"), place.cluster("other")
+    assert one.hold()
+    assert one.write(Record("demo-postgresql-1", 4))
+    assert not other.hold()
+    assert other.record == Record("demo-postgresql-1", 4)
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/{WATCHER}"
+    taken = place.kube.api("GET", path)
+    taken["spec"]["holderIdentity"] = "third"
+    place.kube.api("PUT", path, taken)
+    assert not one.write(Record("demo-postgresql-2", 5))
+    assert place.kube.api("GET", path)["metadata"]["annotations"]["inferloop.io/timeline"] == "4"
+
+
+def test_a_watcher_that_is_silent_is_replaced(place: Place) -> None:
+    with watching(place.watch("one")):
+        eventually(lambda: place.primary == 0)
+    place.members.kill(0)
+    began = time.monotonic()
+    with watching(place.watch("other")):
+        eventually(lambda: place.primary in (1, 2))
+    assert 15 <= time.monotonic() - began < 45
+
+
+def test_the_selector_is_left_alone_by_who_applies_the_chart_again(place: Place) -> None:
+    with watching(place.watch()):
+        eventually(lambda: place.primary == 0)
+    place.kube.apply(place.rendered("Service", PART), place.namespace)
+    assert place.primary == 0
+
+
+def test_what_the_role_does_not_name_is_refused(place: Place) -> None:
+    cluster = place.cluster("one", service="another")
+    assert cluster.hold()
+    with pytest.raises(UnavailableError, match="403"):
+        cluster.select("demo-postgresql-1")
+
+
+def test_two_members_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "members").write_text("a h 1\nb h 2\n")
+    with pytest.raises(ConfigError, match="majority"):
+        read_members(tmp_path / "members")
