@@ -37,6 +37,13 @@ AUTHORITY_LASTS = timedelta(days=3650)
 RENEW_BEFORE = timedelta(days=60)
 _BACKDATED = timedelta(hours=1)  # hosts' clocks may be behind
 _OWNER = "inferloop-tabular"
+# Services that operators make of their own kinds, by what is put behind the name.
+_TENANT = "-hl"
+_OF_OPERATORS = {
+    "Cluster": ("-rw", "-ro", "-r"),
+    "postgresql": ("", "-repl"),
+    "Tenant": ("", _TENANT),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +79,19 @@ def names_of(objects: Iterable[Object], namespace: str) -> tuple[str, ...]:
     """What clients may call the services among the objects, sorted; and ``localhost``."""
     found = {"localhost"}
     for one in objects:
+        name = one["metadata"]["name"]
         if one["kind"] == "Service":
-            found |= set(_called(one, namespace))
+            pods = one["spec"].get("clusterIP") == "None"
+            found |= set(_called(name, namespace, pods=pods))
+        for more in _OF_OPERATORS.get(one["kind"], ()):
+            found |= set(_called(f"{name}{more}", namespace, pods=more == _TENANT))
     return tuple(sorted(found))
 
 
-def _called(service: Object, namespace: str) -> Iterator[str]:
-    name = service["metadata"]["name"]
+def _called(name: str, namespace: str, *, pods: bool) -> Iterator[str]:
     for suffix in ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.cluster.local"):
         yield name + suffix
-        if service["spec"].get("clusterIP") == "None":
+        if pods:
             yield f"*.{name}{suffix}"
 
 

@@ -22,7 +22,7 @@ Annotations of a database's pod, as JSON: what Velero has it do before it copies
 that are copied one after the other while a server writes are no database; so with `fs` the server
 writes a dump beside them, which is whole. A snapshot is of one moment, and the server goes on from
 there as after a power cut; a checkpoint makes that short.
-(dict "context" $ "component" "postgresql" "container" "postgresql" "dump" "shell command" "checkpoint" "shell command")
+(dict "context" $ "container" "postgresql" "dump" "shell command" "checkpoint" "shell command, or none")
 */}}
 {{- define "tabular.backup.annotations" -}}
 {{- $found := dict -}}
@@ -30,7 +30,7 @@ there as after a power cut; a checkpoint makes that short.
 {{- $command := ternary .checkpoint .dump (eq .context.Values.backup.velero.method "csi") -}}
 {{- if $command -}}
 {{- $_ := set $found "pre.hook.backup.velero.io/container" .container -}}
-{{- $_ := set $found "pre.hook.backup.velero.io/command" (list "/bin/sh" "-c" $command | toJson) -}}
+{{- $_ := set $found "pre.hook.backup.velero.io/command" (list "/bin/sh" "-c" $command | toRawJson) -}}
 {{- $_ := set $found "pre.hook.backup.velero.io/on-error" "Fail" -}}
 {{- $_ := set $found "pre.hook.backup.velero.io/timeout" "30m" -}}
 {{- end -}}

@@ -60,11 +60,11 @@ the root context.
 {{/* The names that the certificate is for, as JSON {"names": […]}. */}}
 {{- define "tabular.tlsNames" -}}
 {{- $names := list "localhost" -}}
-{{- range $component := list "api" "postgresql" "postgresql-read" "postgresql-headless" "mysql" "mysql-headless" "minio" "minio-headless" "redis" "redis-headless" "rabbitmq" "rabbitmq-headless" -}}
+{{- range $component := list "api" "postgresql" "postgresql-read" "postgresql-headless" "postgresql-rw" "postgresql-ro" "postgresql-r" "postgresql-repl" "mysql" "mysql-headless" "minio" "minio-headless" "minio-hl" "redis" "redis-headless" "rabbitmq" "rabbitmq-headless" -}}
 {{- $name := include "tabular.component" (dict "context" $ "component" $component) -}}
 {{- range $suffix := list "" (printf ".%s" $.Release.Namespace) (printf ".%s.svc" $.Release.Namespace) (printf ".%s.svc.cluster.local" $.Release.Namespace) -}}
 {{- $names = append $names (printf "%s%s" $name $suffix) -}}
-{{- if hasSuffix "-headless" $component -}}
+{{- if or (hasSuffix "-headless" $component) (hasSuffix "-hl" $component) -}}
 {{- $names = append $names (printf "*.%s%s" $name $suffix) -}}
 {{- end -}}
 {{- end -}}
