@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tabular.deploy.onprem.bucket import make_bucket
-from tabular.errors import ConfigError, UnavailableError
+from tabular.errors import ConfigError, TabularError, UnavailableError
 from tabular.infra.storage import open_store
 from tests.testbed.ports import free_port
 from tests.testbed.s3 import S3, rclone_s3
@@ -58,12 +58,12 @@ def test_it_waits_for_a_store_that_comes_up(s3: S3) -> None:
 
 def test_many_at_once_make_it(s3: S3) -> None:
     url = s3.url("by-many")
-    failed: list[Exception] = []
+    failed: list[TabularError] = []
 
     def make() -> None:
         try:
             make_bucket(url, credentials=s3.credentials)
-        except Exception as error:
+        except TabularError as error:
             failed.append(error)
 
     threads = [threading.Thread(target=make) for _ in range(4)]

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import obstore
@@ -42,13 +43,14 @@ def make_bucket(
     """
     parts = split(url, ("s3",), what="storage")
     given = options(parts, _OPTIONS, what="storage")
+    config: dict[str, Any] = {**(credentials or {}), "region": given.get("region", "us-east-1")}
+    if "endpoint" in given:
+        config["endpoint"] = given["endpoint"]
     store = S3Store(
         parts.netloc,
-        endpoint=given.get("endpoint"),
-        region=given.get("region", "us-east-1"),
         virtual_hosted_style_request=False,
         client_options={"allow_http": True},
-        **(credentials or {}),
+        **config,
     )
     verify = ssl.create_default_context(cafile=given.get("ca"))
     where = f"s3://{parts.netloc}"
