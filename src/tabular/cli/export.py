@@ -26,7 +26,10 @@ if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.spec import Overrides
 
 # Written out: to ask the formats themselves would import the whole spec for a help text.
-NAMES = ("grafana", "prometheus", "alerts", "otel-collector", "cloudformation", "terraform", "cdk")
+NAMES = (
+    *("grafana", "prometheus", "alerts", "otel-collector", "compose", "swarm"),
+    *("cloudformation", "terraform", "cdk", "k8s", "helm", "gitops"),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -43,9 +46,22 @@ def export(
         typer.Argument(metavar="[FILE]", help="A deployment file; what runs if none is given."),
     ] = None,
     format: Annotated[str, typer.Option("--format", "-f", help=f"One of: {', '.join(NAMES)}.")],
+    flavour: Annotated[
+        str | None,
+        typer.Option("--flavour", help="Of gitops: which controller reads it, argocd or flux."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "--out", "-o", help="Folder for the files; stdout if none."),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            "--check",
+            metavar="DIR",
+            help="Write nothing: list what differs in a folder of an earlier export; exit code 1 "
+            "if anything does.",
+        ),
     ] = None,
     provider: Annotated[
         str | None,
@@ -59,21 +75,28 @@ def export(
     region: RegionFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a deployment as Terraform, CloudFormation …, or what other tools need to go with it.
+    """Write a deployment for Terraform, Kubernetes, GitOps …, or what goes with it elsewhere.
 
     Without FILE it is the deployment that runs: what the flags say, or what was deployed last from
     here. The same deployment gives the same bytes. Without --output, a format of one file goes to
-    stdout. With --json stdout carries {"format", "out", "files"}, "files" by name with their text.
+    stdout. With --json stdout carries {"format", "out", "files"}, "files" by name with their text;
+    with --check it carries {"format", "folder", "missing", "different"}. Files that an export does
+    not write are nobody's matter here.
     """
     from tabular.deploy.export import files_of
     from tabular.deploy.spec import Overrides
 
+    if check is not None and output is not None:
+        raise UsageError("--check writes nothing", where="--output", hint="leave out one of them")
     if file is not None:
         flags = Overrides(provider=provider, name=name, environment=environment, region=region)
         source = _of_file(file, flags, replace(reach, region=region))
     else:
         source = _running(provider, name, environment, replace(reach, region=region))
-    files = {one: content.decode() for one, content in files_of(source, format).items()}
+    files = {one: text.decode() for one, text in files_of(source, format, flavour).items()}
+    if check is not None:
+        _compare(check, files, format, as_json=as_json)
+        return
     if output is not None:
         _write(output, files)
     if as_json:
@@ -123,6 +146,40 @@ def _running(
         lambda: orchestrator.provider,
         status.target,
     )
+
+
+def _compare(folder: Path, files: dict[str, str], format: str, *, as_json: bool) -> None:
+    """Tell what a folder lacks, and what is not as an export writes it.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    there = {name: _read(folder / name) for name in files}
+    missing = [name for name, text in there.items() if text is None]
+    different = [name for name in files if name not in missing and there[name] != files[name]]
+    if as_json:
+        found = {"missing": missing, "different": different}
+        print_json({"format": format, "folder": str(folder), **found})
+    else:
+        for words, names in (("missing", missing), ("different", different)):
+            for name in names:
+                stdout.print(f"{words:<10}{folder / name}", markup=False)
+    if missing or different:
+        raise typer.Exit(1)
+
+
+def _read(path: Path) -> str | None:
+    """The text of a file; None where there is none, or one that is no text of ours."""
+    try:
+        return path.read_bytes().decode()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError:
+        return ""
+    except OSError as error:
+        raise InputError(
+            f"the file cannot be read: {error.strerror or error}", where=str(path)
+        ) from error
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

@@ -2,12 +2,12 @@
 
 Two kinds of formats. Those of `FORMATS` come from the spec alone and go with any provider. The
 others are written from the stack, which is in a vendor's vocabulary, so the provider brings them.
-The same deployment gives the same bytes.
+The same deployment gives the same bytes, so that folders of exports can be compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,11 @@ Files = Mapping[str, bytes]
 # Whose stacks can be written in which format; a provider of a plug-in may bring others.
 VENDOR_FORMATS: Mapping[str, tuple[str, ...]] = {
     "cloudformation": ("aws",),
-    "terraform": ("aws",),
+    "terraform": ("aws", "onprem"),
     "cdk": ("aws",),
+    "k8s": ("onprem",),
+    "helm": ("onprem",),
+    "gitops": ("onprem",),
 }
 
 
@@ -59,36 +62,73 @@ class Source:
     target: Target | None = None
 
 
+def _compose(deployment: Deployment) -> Files:
+    from tabular.deploy.export.compose import compose
+
+    return compose(deployment)
+
+
+def _swarm(deployment: Deployment) -> Files:
+    from tabular.deploy.export.swarm import swarm
+
+    return swarm(deployment)
+
+
 FORMATS: tuple[Format, ...] = (
     Format("grafana", "dashboards to import into Grafana", monitoring.grafana),
     Format("prometheus", "scrape configuration and the rules it names", monitoring.prometheus),
     Format("alerts", "alert rules of Prometheus", monitoring.alerts),
     Format("otel-collector", "configuration of an OpenTelemetry collector", monitoring.collector),
+    Format("compose", "a compose file for docker or podman", _compose),
+    Format("swarm", "a stack of Docker Swarm, and the script that deploys it", _swarm),
 )
 
 
-def files_of(source: Source, name: str) -> Files:
+def files_of(source: Source, name: str, flavour: str | None = None) -> Files:
     """The files of a deployment in a format.
 
+    Args:
+        source: what is exported.
+        name: of the format.
+        flavour: which kind of it, where a format has several: its key is ``format/flavour``.
+
     Raises:
-        UsageError: there is no such format.
+        UsageError: there is no such format, or no such flavour of it.
         UnsupportedError: it is another provider's.
     """
     for found in FORMATS:
         if found.name == name:
+            _require_flavour(name, flavour, [])
             return found.build(source.deployment)
     provider = source.connect()
-    if not isinstance(provider, ExportsStacks):
-        raise _refused(source, name, {})
-    if name not in provider.formats:
-        raise _refused(source, name, provider.formats)
-    if source.target is not None:
-        return provider.formats[name](provider.running(source.target))
-    return provider.formats[name](provider.compile(source.deployment))
+    formats = provider.formats if isinstance(provider, ExportsStacks) else {}
+    if name not in {key.partition("/")[0] for key in formats}:
+        raise _refused(source, name, formats)
+    _require_flavour(name, flavour, [key for key in formats if key.startswith(f"{name}/")])
+    build = formats[name if flavour is None else f"{name}/{flavour}"]
+    if source.target is not None and isinstance(provider, ExportsStacks):
+        return build(provider.running(source.target))
+    return build(provider.compile(source.deployment))
+
+
+def _require_flavour(name: str, flavour: str | None, keys: Sequence[str]) -> None:
+    known = [key.partition("/")[2] for key in keys]
+    if flavour is None and known:
+        raise UsageError(
+            f"{name} comes in flavours: {', '.join(known)}",
+            where="--flavour",
+            hint=f"--flavour {known[0]}",
+        )
+    if flavour is not None and flavour not in known:
+        raise UsageError(
+            f"{name} has no flavour {flavour!r}",
+            where="--flavour",
+            hint=f"{nearest(flavour, known)}known: {', '.join(known)}" if known else "leave it out",
+        )
 
 
 def _refused(source: Source, name: str, own: Mapping[str, Any]) -> UsageError | UnsupportedError:
-    known = sorted({*own, *(found.name for found in FORMATS)})
+    known = sorted({*(key.partition("/")[0] for key in own), *(found.name for found in FORMATS)})
     if name in VENDOR_FORMATS:
         whose = " and ".join(VENDOR_FORMATS[name])
         return UnsupportedError(

@@ -27,6 +27,8 @@ _SERVERS: Mapping[str, frozenset[str]] = {
     "queue-password": frozenset({"rabbitmq", "redis"}),
     "grafana-password": frozenset({"grafana"}),
 }
+# How the Zalando operator calls the secrets of its users.
+_ZALANDO = ".credentials.postgresql.acid.zalan.do"
 # Nobody's but ours: any value does, as long as it stays.
 _OURS = frozenset({"secret-key", "admin-key", "backup-passphrase"})
 
@@ -62,14 +64,15 @@ def needed_secrets(objects: Iterable[Object], secret: str) -> tuple[Needed, ...]
 def other_secrets(objects: Iterable[Object], secret: str) -> dict[str, tuple[str, ...]]:
     """Further secrets that must be there: their names, with the keys that are asked of each.
 
-    No keys where the whole of it is used, such as by an ingress or to pull images.
+    No keys where the whole of it is used, such as by an ingress or to pull images. What an operator
+    makes for one of the objects is not among them.
     """
     made = tuple(objects)
-    own = {one["metadata"]["name"] for one in made if one.get("kind") == "Secret"} | {secret}
+    own = {name for one in made for name in _makes(one)} | {secret}
     found: dict[str, set[str]] = {}
     for one in made:
         for name, key in _references(one):
-            if name not in own:
+            if name not in own and not name.endswith(_ZALANDO):
                 found.setdefault(name, set()).update({key} if key else ())
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
@@ -87,6 +90,20 @@ def component_of(one: Object) -> str:
 
 def _is_generated(key: str, there: set[str]) -> bool:
     return key in _OURS or bool(_SERVERS.get(key, frozenset()) & there)
+
+
+def _makes(one: Object) -> Iterator[str]:
+    """The secrets that an object is, or that an operator makes for it."""
+    name, spec = one["metadata"]["name"], one.get("spec") or {}
+    match f"{one.get('apiVersion', '').partition('/')[0]} {one.get('kind')}":
+        case "v1 Secret" | "bitnami.com SealedSecret":
+            yield name
+        case "cert-manager.io Certificate":
+            yield spec["secretName"]
+        case "external-secrets.io ExternalSecret":
+            yield (spec.get("target") or {}).get("name", name)
+        case "postgresql.cnpg.io Cluster":
+            yield f"{name}-app"
 
 
 def _references(value: Any, inside: str = "") -> Iterator[tuple[str, str]]:

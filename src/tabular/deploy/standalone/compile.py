@@ -91,7 +91,7 @@ def compile_stack(deployment: Deployment, runtime: str | None, code: str) -> Sta
         cache=cache is not None,
         cache_memory=(cache.size if cache else None) or CACHE_MEMORY,
         port=overrides["port"],
-        settings=dict(sorted({**_queue_settings(deployment), **overrides["settings"]}.items())),
+        settings=dict(sorted({**queue_settings(deployment), **overrides["settings"]}.items())),
         images=overrides["images"],
         spec=canonical(deployment),
         code=code,
@@ -100,10 +100,10 @@ def compile_stack(deployment: Deployment, runtime: str | None, code: str) -> Sta
     )
     if runtime == "process":
         return build(wanted)
-    return build_compose(wanted, _image(deployment))
+    return build_compose(wanted, image_of(deployment))
 
 
-def _image(deployment: Deployment) -> str | None:
+def image_of(deployment: Deployment) -> str | None:
     """Reference of the published image; None to build this version's own."""
     image = deployment.spec.image
     if image is None:
@@ -123,7 +123,8 @@ def _processes(path: str, count: int) -> int:
     return count
 
 
-def _queue_settings(deployment: Deployment) -> dict[str, str]:
+def queue_settings(deployment: Deployment) -> dict[str, str]:
+    """The service's settings that ``spec.queue`` comes to."""
     queue = deployment.spec.queue
     found: dict[str, str] = {}
     if queue and queue.max_attempts:

@@ -63,7 +63,7 @@ class GitOps(Block):
     repository: RepositoryUrl = key(
         ..., "Where it is, as the controller reaches it.", "https://git.example.com/team/deploy.git"
     )
-    branch: Word = key("main", "What is deployed from it: a branch or a tag.", "main")
+    branch: Word = key("main", "The branch that is deployed.", "main")
 
 
 class OnPrem(Block):

@@ -1,0 +1,73 @@
+"""What a swarm can give of each field of the spec; all others are refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tabular.deploy.capability import CapabilityTable, emulated, native, unsupported
+
+NAME = "swarm"
+_CLOUD = "belongs to a cloud; leave it out"
+_CLUSTER = "belongs to Kubernetes; leave it out"
+_GENERATED = "generated once by deploy.sh; leave it out"
+_FIXED = "a swarm does not scale by itself; say `compute.instances`"
+_PROXY = "put a reverse proxy with TLS of your own before the service; leave it out"
+_METRICS = "scrape /metrics with a Prometheus of your own; leave it out"
+_BACKUP = "run `inferloop-tabular backup create --to URL` by a timer of your own, such as cron"
+
+CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "compute.type": ("container", None),
+    "compute.gpu": ("none", "optional"),
+    "storage.type": ("object", "file", "local"),
+    "database.type": ("postgresql", None),
+    "cache.type": ("redis", "valkey", "memory"),
+    "queue.type": ("native", "filesystem"),
+    "topology": ("single",),
+    "onprem.distribution": ("swarm", None),
+}
+
+CAPABILITIES: CapabilityTable = {
+    "provider": native(),
+    "environment": native("a stack of its own"),
+    "region": unsupported("a swarm has none; leave it out"),
+    "account": unsupported("a swarm has none; leave it out"),
+    "ha": unsupported("what has data is on one node; use Kubernetes, or leave it out"),
+    "topology": native("single"),
+    "providers": unsupported("several places need several providers; see `deploy-multi`"),
+    "data": unsupported("a swarm is one place; leave it out"),
+    "compute.type": native("container"),
+    "compute.instances": native("replicas of the API"),
+    "compute.workers": native("replicas of the worker"),
+    "compute.cpu": native("a reservation"),
+    "compute.memory": native("a reservation"),
+    "compute.cpu_limit": native(),
+    "compute.memory_limit": native(),
+    "compute.gpu": emulated("none; `required` is refused"),
+    "compute.min_instances": unsupported(_FIXED),
+    "compute.max_instances": unsupported(_FIXED),
+    "compute": unsupported(_CLOUD),
+    "storage.type": native("a volume of the node that is labelled for it"),
+    "storage": unsupported("a volume of one node has none of it; leave it out"),
+    "database.type": native("PostgreSQL, with a volume of that node"),
+    "database.password": unsupported(_GENERATED),
+    "database": unsupported("one server of the image's own version, on one node; leave it out"),
+    "cache.type": native("Valkey; memory needs none"),
+    "cache.size": native("memory limit of the server"),
+    "cache.password": unsupported(_GENERATED),
+    "cache": unsupported("one server of the image's own version; leave it out"),
+    "queue.type": native("a folder of that node: native or filesystem"),
+    "queue.visibility_timeout": native("lease of a job"),
+    "queue.max_attempts": native("tries of a job"),
+    "queue": unsupported("the queue is a folder here and carries only ids; leave it out"),
+    "monitoring.enabled": emulated("/metrics is always there"),
+    "monitoring": unsupported(_METRICS),
+    "networking": unsupported(_PROXY),
+    "backup": unsupported(_BACKUP),
+    "image": native(),
+    "security": unsupported("encrypt the disk of the node; leave it out"),
+    "policy": native("checked by the orchestrator"),
+    "onprem.distribution": native("swarm"),
+    "onprem": unsupported(_CLUSTER),
+    "overrides": unsupported("change the stack file by another one beside it; leave it out"),
+}
