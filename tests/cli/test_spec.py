@@ -227,7 +227,7 @@ def test_a_vendor_without_a_provider_is_told_apart_from_a_typing_error(tmp_path:
     told = run("plan", "--config", str(file), home=tmp_path)
     assert told.code == 2
     assert "gcp.yaml:1:11: no provider 'gcp' is installed" in told.err
-    assert "this release brings aws and standalone" in told.err
+    assert "this release brings aws, onprem and standalone" in told.err
     assert "this release" not in run("plan", "--provider", "awz", home=tmp_path).err
     starter = run("init", "--json", home=tmp_path, cwd=tmp_path).json["file"]
-    assert "This release brings standalone and aws" in (tmp_path / starter).read_text("utf-8")
+    assert "This release brings standalone, aws and onprem" in (tmp_path / starter).read_text("utf-8")

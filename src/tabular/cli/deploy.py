@@ -40,6 +40,11 @@ KeepFailedFlag = Annotated[
     ),
 ]
 
+ForceFlag = Annotated[
+    bool,
+    typer.Option("--force-conflicts", help="Kubernetes only: take over fields that others set."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the tree."""
@@ -99,6 +104,7 @@ def deploy(
     ] = True,
     timeout: TimeoutFlag = None,
     disable_rollback: KeepFailedFlag = False,
+    force_conflicts: ForceFlag = False,
     runtime: RuntimeFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -111,7 +117,13 @@ def deploy(
 
     loaded = read_spec(config, flags)
     with located(loaded):
-        reach = replace(reach, runtime=runtime, timeout=timeout, keep_failed=disable_rollback)
+        reach = replace(
+            reach,
+            runtime=runtime,
+            timeout=timeout,
+            keep_failed=disable_rollback,
+            force_conflicts=force_conflicts,
+        )
         orchestrator = _connect(loaded, reach, live_prices=live_prices)
         gate = _gate(strict, max_monthly_cost, allow_data_loss)
         go(orchestrator, loaded.deployment, gate, dry_run=dry_run, yes=yes, as_json=as_json)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.spec import Deployment
 
 PROVIDER_HELP = (
-    "standalone (this machine) or aws, which this release brings; others, such as gcp, azure and "
-    "onprem, only where a plug-in does."
+    "standalone (this machine), aws or onprem (Kubernetes), which this release brings; others, "
+    "such as gcp and azure, only where a plug-in does."
 )
 ProviderFlag = Annotated[str, typer.Option("--provider", help=PROVIDER_HELP)]
 NameFlag = Annotated[
@@ -47,7 +47,8 @@ TimeoutFlag = Annotated[
     typer.Option(
         "--timeout",
         metavar="DURATION",
-        help="How long it may take to get ready, such as 90s or 15m; 1m by default.",
+        help="How long it may take to get ready, such as 90s or 15m; 1m by default, on Kubernetes "
+        "15m.",
     ),
 ]
 
@@ -103,7 +104,7 @@ class Reach:
         region, profile, role_arn, endpoint_url: of a cloud.
         timeout: a duration, as text.
         keep_failed: leave what failed as it is.
-        kubeconfig, context, namespace: of a cluster.
+        kubeconfig, context, namespace, force_conflicts: of a cluster.
     """
 
     home: Path | None = None
@@ -117,6 +118,7 @@ class Reach:
     kubeconfig: str | None = None
     context: str | None = None
     namespace: str | None = None
+    force_conflicts: bool = False
 
     def within(self, deployment: Deployment) -> Reach:
         """The same, in the cluster that a spec names; others than its provider refuse the block."""

@@ -18,7 +18,7 @@ KUBERNETES = "onprem"
 VENDORS = ("aws", "azure", "gcp", "onprem", "standalone")
 
 # Those of them that this release brings; the others are a plug-in's.
-OURS = ("aws", "standalone")
+OURS = ("aws", "onprem", "standalone")
 
 
 def provider_names() -> tuple[str, ...]:

@@ -335,6 +335,7 @@ class ProviderOptions:
             finds one if None.
         context: Kubernetes only: the context in that file; its current one if None.
         namespace: Kubernetes only: look at this one alone; at every one that may be seen if None.
+        force_conflicts: Kubernetes only: take over fields that others set.
     """
 
     home: Path | None = None
@@ -348,9 +349,10 @@ class ProviderOptions:
     kubeconfig: str | None = None
     context: str | None = None
     namespace: str | None = None
+    force_conflicts: bool = False
 
 
-CLUSTER_OPTIONS = ("kubeconfig", "context", "namespace")
+CLUSTER_OPTIONS = ("kubeconfig", "context", "namespace", "force_conflicts")
 CLOUD_OPTIONS = ("region", "profile", "role_arn", "endpoint_url", "keep_failed")
 
 

@@ -46,8 +46,9 @@ def _not_installed(name: str) -> UsageError:
     if name not in VENDORS:
         hint = f"{nearest(name, known)}installed providers: {installed}"
         return UsageError(f"no provider {name!r} is installed", hint=hint, code=code)
+    ours = f"{', '.join(OURS[:-1])} and {OURS[-1]}"
     return UsageError(
-        f"no provider {name!r} is installed: this release brings {' and '.join(OURS)}",
+        f"no provider {name!r} is installed: this release brings {ours}",
         hint=f"a spec may say {name}, and a plug-in may bring it; installed providers: {installed}",
         code=code,
     )
