@@ -13,7 +13,7 @@ metadata:
   name: {{name}}            # unique within provider, region and environment
 spec:
   # Where it goes. Left out here, so that `--provider` decides; without that it is standalone
-  # (this machine). This release brings standalone, aws and onprem; gcp, azure and onprem are right here
+  # (this machine). This release brings standalone, aws and onprem; gcp and azure are right here
   # too, but need a plug-in.
   # provider: standalone
   environment: development  # production turns guards on: backups, deletion protection, ...
