@@ -162,6 +162,28 @@ def resources(objects: Sequence[Object]) -> Iterator[str]:
                 yield f"{called(one)}/{container['name']}: no limit of memory"
 
 
+def amounts(objects: Sequence[Object]) -> Iterator[str]:
+    """Amounts are texts: server-side apply of 1.20 refuses ``cpu: 4``."""
+    for one in objects:
+        for path, value in _amounts(one, called(one)):
+            if not isinstance(value, str):
+                yield f"{path} is {value!r}"
+
+
+def _amounts(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, list):
+        for number, child in enumerate(node):
+            yield from _amounts(child, f"{path}[{number}]")
+    elif isinstance(node, Mapping):
+        for key, child in node.items():
+            if key in ("requests", "limits") and isinstance(child, Mapping):
+                yield from ((f"{path}.{key}.{name}", amount) for name, amount in child.items())
+            elif key == "sizeLimit":
+                yield f"{path}.{key}", child
+            else:
+                yield from _amounts(child, f"{path}.{key}")
+
+
 def probes(objects: Sequence[Object]) -> Iterator[str]:
     """What runs on and on says whether it lives, and whether it is ready if it serves anybody."""
     for one, pod in pods(objects):
@@ -348,6 +370,7 @@ RULES: dict[str, Rule] = {
         restricted,
         tokens,
         resources,
+        amounts,
         probes,
         ports,
         selectors,

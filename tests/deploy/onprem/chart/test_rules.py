@@ -206,6 +206,10 @@ FAULTS: dict[str, tuple[str, Callable[[list[Any]], object]]] = {
     "a token": ("tokens", lambda found: _spec(found).pop("automountServiceAccountToken")),
     "service links": ("tokens", lambda found: _spec(found).pop("enableServiceLinks")),
     "no limit of memory": ("resources", lambda found: _container(found)["resources"].pop("limits")),
+    "an amount that is a number": (
+        "amounts",
+        lambda found: _container(found)["resources"]["requests"].update(cpu=4),
+    ),
     "no probe": ("probes", lambda found: _container(found).pop("livenessProbe")),
     "a port without a protocol": (
         "ports",

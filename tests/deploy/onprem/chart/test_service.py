@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tabular.deploy.onprem.secret_keys import length_of, needed_secrets
 from tabular.errors import EngineError
 from tabular.infra.config import load_settings
 from tests.deploy.onprem.chart.cases import (
     BUILT_IN,
     CASES,
     EXTERNAL,
+    SECRET,
     SERVED,
     merged,
     objects,
@@ -374,3 +377,13 @@ def test_an_account_of_ones_own_is_used_and_none_is_made() -> None:
     found = objects(merged(BUILT_IN, {"serviceAccount": {"name": "ours"}}))
     assert _pod(found, "api")["spec"]["serviceAccountName"] == "ours"
     assert "demo" not in {o["metadata"]["name"] for o in found if o["kind"] == "ServiceAccount"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_secret_made_by_hand_has_every_key_that_any_text_will_do_for(case: str) -> None:
+    found = objects(merged(CASES[case], {"secrets": {"existingSecret": ""}}))
+    made = one(found, "Secret", SECRET)["data"]
+    needed = {needed.key for needed in needed_secrets(found, SECRET) if needed.generated}
+    assert set(made) == needed
+    for key, text in made.items():
+        assert len(base64.b64decode(text)) == length_of(key)

@@ -1,0 +1,108 @@
+"""The chart without our tool: plain Helm brings it to a real API server."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tabular.deploy.onprem.names import CHART
+from tests.deploy.onprem.chart.cases import CASES, merged, seed
+from tests.testbed.kube.api import Json
+from tests.testbed.kube.cluster import Kube
+
+pytestmark = pytest.mark.k8s
+LIMIT = 120  # seconds
+SMALL: dict[str, Any] = {
+    "postgresql": {"enabled": True},
+    "minio": {"enabled": True},
+    "redis": {"enabled": True},
+}
+
+
+class Release:
+    """A release named ``demo``, by Helm."""
+
+    def __init__(self, kube: Kube, namespace: str) -> None:
+        import helm_python
+
+        self._helm = helm_python.Config(
+            kubeconfig_path=str(kube.kubeconfig), kube_context="test", namespace=namespace
+        )
+        self._kube, self._namespace = kube, namespace
+
+    def install(self, values: Mapping[str, Any]) -> None:
+        self._helm.install(str(CHART), "demo", dict(values), timeout=LIMIT, wait="watcher")
+
+    def upgrade(self, values: Mapping[str, Any]) -> None:
+        self._helm.upgrade(str(CHART), "demo", dict(values), timeout=LIMIT, wait="watcher")
+
+    def uninstall(self) -> None:
+        self._helm.uninstall("demo", timeout=LIMIT, wait="watcher")
+
+    def test(self) -> Any:
+        return self._helm.test("demo", timeout=LIMIT)
+
+    def manifest(self) -> str:
+        return str(self._helm.get_all("demo")["manifest"])
+
+    def get(self, path: str) -> Json | None:
+        return self._kube.api.get(f"/api/v1/namespaces/{self._namespace}/{path}")
+
+    def secrets(self) -> dict[str, str]:
+        found = self.get("secrets/demo-secrets")
+        assert found is not None
+        return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
+
+
+@pytest.fixture
+def release(kube: Kube, kube_namespace: str) -> Release:
+    kube.need_fake_nodes()
+    return Release(kube, kube_namespace)
+
+
+def test_what_is_made_once_is_kept_by_upgrades_and_an_installation_after_the_end(
+    release: Release,
+) -> None:
+    release.install(SMALL)
+    made = release.secrets()
+    assert len(made["secret-key"]) == 48
+    assert len(made["storage-access-key"]) == 20
+    assert len(set(made.values())) == len(made)
+
+    release.upgrade(merged(SMALL, {"replicaCount": 2, "rabbitmq": {"enabled": True}}))
+    now = release.secrets()
+    assert now.items() >= made.items()
+    assert set(now) - set(made) == {"queue-password"}
+
+    release.uninstall()
+    assert release.get("services/demo-api") is None
+    assert release.secrets() == now
+
+    release.install(merged(SMALL, {"rabbitmq": {"enabled": True}}))
+    assert release.secrets() == now
+
+
+def test_the_seeds_file_comes_up_on_a_server_of_1_20(release: Release, kube: Kube) -> None:
+    classes = {"storageClass": "fast"}  # the bed has no class of the seed's name
+    release.install(merged(seed(), {"environment": "dev", "persistence": classes}))
+    release.test()
+    claim = release.get("persistentvolumeclaims/demo-data")
+    assert claim is not None
+    assert claim["status"]["capacity"] == {"storage": "1Ti"}
+    assert release.secrets()["grafana-password"] == "changeme"
+
+
+@pytest.mark.parametrize("case", ["published", "scaled", "files", "whole"])
+def test_others_come_up_too(case: str, release: Release, kube: Kube, kube_namespace: str) -> None:
+    classes = {"persistence": {"storageClass": "shared"}} if case == "files" else {}
+    by_hand = {"secrets": {"existingSecret": ""}, "tls": {"existingSecret": ""}}
+    # Helm waits until a claim is bound, and that of backups is when the first one is made.
+    by_hand |= {"backup": {"enabled": False}}
+    release.install(merged(CASES[case], by_hand, classes))
+    for component in ("api", "worker"):
+        path = f"/apis/apps/v1/namespaces/{kube_namespace}/deployments/demo-{component}"
+        found = kube.api("GET", path)["status"]
+        assert found["readyReplicas"] == found["replicas"]
