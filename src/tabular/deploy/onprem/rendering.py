@@ -7,11 +7,10 @@ else.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
 
 from tabular.deploy.onprem.library import helm
 from tabular.deploy.onprem.names import CHART
@@ -37,6 +36,7 @@ _ORDER = (
     "CronJob",
     "Ingress",
 )
+_BORDER = re.compile(r"^---[ \t]*$", re.MULTILINE)
 Object = dict[str, Any]
 
 
@@ -71,10 +71,10 @@ def render(
 
 
 def objects_of(text: str) -> Iterator[Object]:
-    """The objects of a file with several documents."""
-    for document in YAML(typ="safe", pure=True).load_all(text):
-        if document:
-            yield document
+    """The objects of a file with several documents, as Helm itself reads them."""
+    for document in _BORDER.split(text):
+        if found := helm().values_from_yaml(document):
+            yield found
 
 
 def is_hook(one: Object) -> bool:
