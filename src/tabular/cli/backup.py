@@ -93,11 +93,13 @@ def list_backups(*, source: FromFlag, as_json: JsonFlag = False) -> None:
 
 
 @backup.command("verify")
+@place_flags
 @reading_keys
 def verify(
     backup_id: BackupArgument = None,
     *,
     source: FromFlag,
+    place: Place,
     keys: SaidKeys,
     secret_key: SecretKeyFlag = None,
     restore: Annotated[
@@ -110,21 +112,34 @@ def verify(
 ) -> None:
     """Read every file of a backup and tell what is wrong. Exit code 1 if anything is.
 
-    The result is kept beside the backup, and `backup list` shows it.
+    The result is kept beside the backup, and `backup list` shows it. With a --provider whose data
+    only the service reaches, it is done there.
     """
     from tabular.infra.storage import open_store
     from tabular.transfer.drill import check_at
 
-    with bar("reading") as progress:
-        found = check_at(
-            open_store(source),
-            keys.read(),
-            backup_id,
-            restore=restore,
-            secret=secret_of(secret_key),
-            scratch=scratch,
-            progress=progress,
-        )
+    if place.orchestrator.runs_inside:
+        for flag, said in (("--secret-key", secret_key), ("--scratch", scratch)):
+            if said is not None:
+                raise UsageError(
+                    "that is of this machine, and the backup is read where the service is",
+                    where=flag,
+                    hint=f"leave out {flag}, or --provider to read it from here",
+                )
+        arguments = ["verify", "--from", source, *(["--restore"] if restore else [])]
+        arguments += [] if backup_id is None else [backup_id]
+        found = run_inside(place.orchestrator, place.find().target, "verify", arguments, keys)
+    else:
+        with bar("reading") as progress:
+            found = check_at(
+                open_store(source),
+                keys.read(),
+                backup_id,
+                restore=restore,
+                secret=secret_of(secret_key),
+                scratch=scratch,
+                progress=progress,
+            )
     if as_json:
         print_json(found)
     else:

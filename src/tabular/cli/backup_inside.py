@@ -43,12 +43,17 @@ def run_inside(
                 code="usage.local-reference",
             )
     answer: dict[str, Any] | None = None
-    for line in orchestrator.run_inside(target, action, [*arguments, *keys.arguments()]):
-        found = _document(line)
-        if found is None:
-            tell(line, style="dim")
-        else:
-            answer = found
+    try:
+        for line in orchestrator.run_inside(target, action, [*arguments, *keys.arguments()]):
+            found = _document(line)
+            if found is None:
+                tell(line, style="dim")
+            else:
+                answer = found
+    except EngineError:
+        # A backup that is not whole is an answer too, and all that is known of it.
+        if answer is None or answer.get("ok", True):
+            raise
     if answer is None:
         raise EngineError(
             "the program ended well, and what it answered did not arrive",
