@@ -27,6 +27,7 @@ from tabular.cli import (
     jobs,
     keys,
     logs,
+    onprem,
     profile,
     rollback,
     sample,
@@ -94,6 +95,7 @@ doctor.register(app)
 jobs.register(app)
 image.register(app)
 aws.register(app)
+onprem.register(app)
 
 
 def run() -> int:

@@ -58,16 +58,14 @@ def require(
     )
     found = tuple(require_kinds(cluster, stack.template, made))
     there = _require_namespace(cluster, namespace)
-    _require_rights(cluster, namespace, [one for one in made if _within(one, namespace)])
+    for space in sorted({namespace, *(one["metadata"]["namespace"] for one in made)}):
+        within = [one for one in made if one["metadata"]["namespace"] == space]
+        _require_rights(cluster, space, within, home=space == namespace)
     if there:
         _require_secrets(cluster, name, namespace, made)
     require_volumes(cluster, namespace, made)
     require_room(cluster, namespace, name, made)
     return found
-
-
-def _within(one: Object, namespace: str) -> bool:
-    return bool(one["metadata"].get("namespace") == namespace)
 
 
 def _require_namespace(cluster: Cluster, namespace: str) -> bool:
@@ -96,8 +94,8 @@ def _require_namespace(cluster: Cluster, namespace: str) -> bool:
     return False
 
 
-def _require_rights(cluster: Cluster, namespace: str, objects: list[Object]) -> None:
-    missing = lacking(cluster, namespace, objects)
+def _require_rights(cluster: Cluster, namespace: str, objects: list[Object], *, home: bool) -> None:
+    missing = lacking(cluster, namespace, objects, home=home)
     if missing:
         more = f" and {len(missing) - _MANY} more" if len(missing) > _MANY else ""
         raise PreflightError(

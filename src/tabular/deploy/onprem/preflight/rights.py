@@ -26,6 +26,7 @@ _ENGINE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "resourcequotas", _LOOK),
     ("", "limitranges", _LOOK),
     ("apps", "replicasets", _LOOK),
+    ("batch", "cronjobs", _LOOK),
     ("batch", "jobs", ALL),
 )
 # Plurals of kinds that no server need be asked for; what is not here is an `s` more.
@@ -46,17 +47,20 @@ CLUSTER_WIDE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("storage.k8s.io", "csistoragecapacities", ("list",)),
 )
 Rule = dict[str, Any]
+_RBAC = "rbac.authorization.k8s.io"
 
 
-def rules(objects: Iterable[Object]) -> list[Rule]:
+def rules(objects: Iterable[Object], *, home: bool = True) -> list[Rule]:
     """The rules of a Role that lets somebody deploy these objects, look at them and destroy them.
 
     Args:
-        objects: as rendered.
+        objects: as rendered, of one namespace.
+        home: it is the deployment's own namespace, in which the engine works.
     """
     made = tuple(objects)
     found: dict[tuple[str, str], set[str]] = {}
-    for group, plural, verbs in (*_ENGINE, *((*one, ALL) for one in _kinds(made))):
+    engine = _ENGINE if home else ()
+    for group, plural, verbs in (*engine, *((*one, ALL) for one in _kinds(made))):
         found.setdefault((group, plural), set()).update(verbs)
     by_verbs: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (group, plural), several in sorted(found.items()):
@@ -68,18 +72,51 @@ def rules(objects: Iterable[Object]) -> list[Rule]:
     return [*own, *(rule for rule in granted if not _covered(rule, own))]
 
 
+def roles(objects: Iterable[Object], name: str, namespace: str, subject: Rule) -> list[Object]:
+    """Roles and their bindings, and what may be looked at in the cluster as a whole.
+
+    Args:
+        objects: as rendered.
+        name: of the deployment.
+        namespace: of the deployment.
+        subject: who deploys, as a binding names it.
+    """
+    made, found = tuple(objects), list[Object]()
+    title = f"{name}-deployer"
+    for space in sorted({namespace, *(one["metadata"]["namespace"] for one in made)}):
+        within = [one for one in made if one["metadata"]["namespace"] == space]
+        meta = {"name": title, "namespace": space}
+        found.append(_object("Role", meta, rules=rules(within, home=space == namespace)))
+        found.append(_binding("Role", meta, subject))
+    wide = {"name": f"{namespace}-{title}"}
+    found.append(_object("ClusterRole", wide, rules=cluster_rules()))
+    found.append(_binding("ClusterRole", wide, subject))
+    return found
+
+
+def _object(kind: str, meta: Rule, **rest: Any) -> Object:
+    return {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": meta, **rest}
+
+
+def _binding(kind: str, meta: Rule, subject: Rule) -> Object:
+    role = {"apiGroup": _RBAC, "kind": kind, "name": meta["name"]}
+    return _object(f"{kind}Binding", meta, roleRef=role, subjects=[subject])
+
+
 def cluster_rules() -> list[Rule]:
     """The rules of a ClusterRole with which a deploy finds out more before it begins."""
     return [_rule(group, [plural], verbs) for group, plural, verbs in CLUSTER_WIDE]
 
 
-def lacking(cluster: Cluster, namespace: str, objects: Iterable[Object]) -> tuple[str, ...]:
+def lacking(
+    cluster: Cluster, namespace: str, objects: Iterable[Object], *, home: bool = True
+) -> tuple[str, ...]:
     """Rights that these credentials lack, such as ``create apps/deployments``; empty if none.
 
     One question for all of them; each that the answer has not is asked for by itself, since some
     clusters decide without rules.
     """
-    wanted = list(_single(rules(objects)))
+    wanted = list(_single(rules(objects, home=home)))
     had = _rules_of(cluster, namespace)
     missing = []
     for group, plural, verb in wanted:
