@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tabular.deploy.onprem.names import CHART
+from tabular.deploy.onprem.rendering import loaded
 from tabular.deploy.onprem.secret_keys import length_of, needed_secrets
 from tabular.errors import EngineError
 from tabular.infra.config import load_settings
@@ -23,6 +25,7 @@ from tests.deploy.onprem.chart.cases import (
     one,
 )
 from tests.deploy.onprem.chart.rules import Object
+from tests.testbed import custom
 
 FILES = merged(BUILT_IN, {"minio": {"enabled": False}, "persistence": {"enabled": True}})
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -201,7 +204,7 @@ def test_workers_alone_have_gpus_and_no_one_more_is_needed_for_an_update() -> No
     found = objects(CASES["scaled"])
     deployment = one(found, "Deployment", "demo-worker")["spec"]
     (worker,) = deployment["template"]["spec"]["containers"]
-    assert worker["resources"]["limits"]["nvidia.com/gpu"] == 2
+    assert worker["resources"]["limits"]["nvidia.com/gpu"] == "2"
     assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
     (api,) = _pod(found, "api")["spec"]["containers"]
     assert "nvidia.com/gpu" not in api["resources"]["limits"]
@@ -387,3 +390,23 @@ def test_a_secret_made_by_hand_has_every_key_that_any_text_will_do_for(case: str
     assert set(made) == needed
     for key, text in made.items():
         assert len(base64.b64decode(text)) == length_of(key)
+
+
+@pytest.mark.slow
+def test_a_gateways_route_is_valid_for_those_who_define_it() -> None:
+    route = one(objects(CASES["gateway"]), "HTTPRoute", "demo-api")
+    assert custom.invalid([route]) == []
+    wrong = merged(route, {"spec": {"hostname": "a.example", "rules": "none"}})
+    assert custom.invalid([wrong]) != []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_notes_say_where_the_api_is(case: str) -> None:
+    files = loaded(CHART).render(CASES[case], name="demo", namespace="data")
+    (notes,) = [text for file, text in files.items() if file.endswith("NOTES.txt")]
+    host = CASES[case].get("ingress", {}).get("host")
+    wanted = f"API: https://{host}" if host else "port-forward service/demo-api 8000"
+    assert wanted in notes
+    assert "get secret demo-secrets --output jsonpath='{.data.admin-key}'" in notes
+    assert ("trusted_proxies" in notes) == bool(host)
+    assert "\n\n\n" not in notes
