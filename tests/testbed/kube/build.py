@@ -1,7 +1,7 @@
 """Builds Kubernetes 1.20.2 from Debian's source package: the newest that a Debian mirror has.
 
 ``python -m tests.testbed.kube.build`` makes it, once a machine, and says where it lies. It needs
-apt-get and dpkg, a Debian mirror, a Go compiler out of it, 3 GB of disk while it works, and no
+apt-get and dpkg, a Debian mirror, a Go compiler out of it, 4 GB of disk while it works, and no
 root: apt keeps its state in the folder of the build.
 """
 

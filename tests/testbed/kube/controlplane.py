@@ -158,6 +158,7 @@ def _server_flags(
         f"--service-cluster-ip-range={SERVICES}",
         "--endpoint-reconciler-type=none",
         "--allow-privileged=true",
+        "--kubelet-preferred-address-types=InternalIP",
         f"--default-not-ready-toleration-seconds={node_grace}",
         f"--default-unreachable-toleration-seconds={node_grace}",
     ]

@@ -22,7 +22,10 @@ from tests.testbed.process import running
 
 NODE = "node-1"
 PODS = "198.19.0.0/17"
+GROUP = "k8s.io"  # containerd's name for the processes of pods, in each of the kernel's trees
 SECONDS = 60
+_WRITTEN = ("/run", "/var/lib", "/var/log")
+_STATE = Path("/run/node")
 _CONTAINERD = """
 version = 2
 root = "{folder}/containerd"
@@ -48,18 +51,20 @@ def main(folder: Path) -> None:
     """Be the node until told to stop."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     given = json.loads((folder / "machine.json").read_text())
-    address, programs, state = given["address"], Path(given["programs"]), Path(given["state"])
+    address, programs = given["address"], Path(given["programs"])
+    for written in _WRITTEN:  # what nobody can be told to put elsewhere goes with the namespace
+        _run("mount", "-t", "tmpfs", "-o", "mode=0755", "node", written)
     _network(address)
     plane_folder = folder / "plane"
     plane_folder.mkdir()
     with contextlib.ExitStack() as stack:
-        _start_containerd(stack, folder, state, given)
+        _start_containerd(stack, folder, given)
         flags = ["--endpoint-reconciler-type=lease"]
         plane = stack.enter_context(
             control_plane(programs, plane_folder, address=address, more=flags)
         )
         serve_names(plane.api(), address)
-        _start_kubelet(stack, folder, state, plane, given)
+        _start_kubelet(stack, folder, plane, given)
         volumes.make_classes(plane.api())
         (folder / "ready.part").write_text(
             json.dumps({"server": plane.server, "token": plane.token})
@@ -81,9 +86,7 @@ def _network(address: str) -> None:
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
 
-def _start_containerd(
-    stack: contextlib.ExitStack, folder: Path, state: Path, given: dict[str, Any]
-) -> None:
+def _start_containerd(stack: contextlib.ExitStack, folder: Path, given: dict[str, Any]) -> None:
     (folder / "cni").mkdir()
     network = {
         "cniVersion": "0.4.0",
@@ -101,11 +104,11 @@ def _start_containerd(
         ],
     }
     (folder / "cni" / "10-pods.conflist").write_text(json.dumps(network))
-    text = _CONTAINERD.format(folder=folder, state=state, pause=given["pause"])
+    text = _CONTAINERD.format(folder=folder, state=_STATE, pause=given["pause"])
     (folder / "containerd.toml").write_text(text)
     command = ["containerd", "--config", str(folder / "containerd.toml")]
     stack.enter_context(running(command, log=folder / "containerd.log"))
-    control = ["ctr", "--address", str(state / "containerd.sock"), "--namespace", "k8s.io"]
+    control = ["ctr", "--address", str(_STATE / "containerd.sock"), "--namespace", "k8s.io"]
     deadline = time.monotonic() + SECONDS
     while subprocess.run([*control, "version"], capture_output=True, check=False).returncode:
         assert time.monotonic() < deadline, (folder / "containerd.log").read_text()[-3000:]
@@ -117,7 +120,6 @@ def _start_containerd(
 def _start_kubelet(
     stack: contextlib.ExitStack,
     folder: Path,
-    state: Path,
     plane: ControlPlane,
     given: dict[str, Any],
 ) -> None:
@@ -151,7 +153,7 @@ def _start_kubelet(
     }
     (home / "config.json").write_text(json.dumps(configuration))
     programs = Path(given["programs"])
-    socket = f"unix://{state / 'containerd.sock'}"
+    socket = f"unix://{_STATE / 'containerd.sock'}"
     command = [
         programs / "kubelet",
         f"--config={home / 'config.json'}",
@@ -164,7 +166,7 @@ def _start_kubelet(
         f"--node-ip={given['address']}",
         "--node-labels=topology.kubernetes.io/zone=zone-1",
     ]
-    stack.enter_context(running(command, log=folder / "kubelet.log"))
+    kubelet = stack.enter_context(running(command, log=folder / "kubelet.log"))
     proxy = [
         programs / "kube-proxy",
         f"--kubeconfig={plane.kubeconfig}",
@@ -176,9 +178,24 @@ def _start_kubelet(
         "--conntrack-tcp-timeout-established=0",
         "--conntrack-tcp-timeout-close-wait=0",
         "--healthz-bind-address=",
-        "--metrics-bind-address=127.0.0.1:0",
     ]
     stack.enter_context(running(proxy, log=folder / "kube-proxy.log"))
+    _wait_for_node(plane, folder, kubelet)
+
+
+def _wait_for_node(plane: ControlPlane, folder: Path, kubelet: subprocess.Popen[bytes]) -> None:
+    """Return once the node takes pods and Services have their ways."""
+    api, deadline = plane.api(), time.monotonic() + SECONDS
+    while True:
+        node = api.get(f"/api/v1/nodes/{NODE}") or {"status": {}}
+        found = {one["type"]: one["status"] for one in node["status"].get("conditions", ())}
+        rules = subprocess.check_output(["iptables", "-t", "nat", "-S"], text=True)
+        if found.get("Ready") == "True" and "KUBE-SERVICES" in rules:
+            return
+        late = kubelet.poll() is not None or time.monotonic() > deadline
+        logs = "".join((folder / f"{n}.log").read_text()[-2000:] for n in ("kubelet", "kube-proxy"))
+        assert not late, f"the node is not ready: {logs}"
+        time.sleep(0.2)
 
 
 def _provision(plane: ControlPlane, folder: Path) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,14 +18,12 @@ from tests.testbed.kube.controlplane import SERVICES, ControlPlane
 from tests.testbed.kube.finding import NODE_PROGRAMS, PROGRAMS, programs
 from tests.testbed.kube.keeper import ROOT
 from tests.testbed.kube.pki import Authority
-from tests.testbed.kube.real.inside import PODS
+from tests.testbed.kube.real.inside import GROUP, PODS
 from tests.testbed.process import running
 
 START_SECONDS = 240
 # The two ends of the cable between this machine and the node, of the range for tests of RFC 2544.
 _HERE, _THERE, _CABLE = "198.19.255.1", "198.19.255.2", "tabular-node"
-_STATE = Path("/run/inferloop-tabular-node")  # short, for sockets are below
-_CGROUPS = Path("/sys/fs/cgroup")
 _NEEDED = {
     "containerd": "containerd",
     "runc": "runc",
@@ -55,12 +51,9 @@ def machine(folder: Path, *, archives: Sequence[Path], pause: str) -> Iterator[K
         parts.debian(program, package=package)
     if not Path("/usr/lib/cni/ptp").exists():
         parts.missing("needs the program ptp: apt-get install containernetworking-plugins")
-    shutil.rmtree(_STATE, ignore_errors=True)
-    _STATE.mkdir()
     given = {
         "address": _THERE,
         "programs": str(programs((*PROGRAMS, *NODE_PROGRAMS))),
-        "state": str(_STATE),
         "pause": pause,
         "archives": [str(archive) for archive in archives],
     }
@@ -68,8 +61,7 @@ def machine(folder: Path, *, archives: Sequence[Path], pause: str) -> Iterator[K
     apart = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     command = [*apart, sys.executable, "-m", "tests.testbed.kube.real.inside", str(folder)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    before = set(_groups())
-    log = folder / "machine.log"
+    log, before = folder / "machine.log", _groups()
     try:
         # Its children end with it, however it ends; a container has nothing to say to that.
         with running(command, log=log, stop_signal=signal.SIGKILL, env=env) as process:
@@ -77,7 +69,6 @@ def machine(folder: Path, *, archives: Sequence[Path], pause: str) -> Iterator[K
             yield _wait(folder, process)
     finally:
         _sweep(before)
-        shutil.rmtree(_STATE, ignore_errors=True)
 
 
 def _plug(pid: int) -> None:
@@ -107,21 +98,19 @@ def _wait(folder: Path, process: subprocess.Popen[bytes]) -> Kube:
     )
 
 
-def _groups() -> Iterator[Path]:
-    """The groups of processes in each of the kernel's hierarchies."""
-    return itertools.chain(_CGROUPS.glob("*/*/"), _CGROUPS.glob("*/kubepods*/**/"))
+def _groups() -> set[Path]:
+    return set(Path("/sys/fs/cgroup").glob(f"*/{GROUP}/"))
 
 
 def _sweep(before: set[Path]) -> None:
     """Remove the groups of containers, the one thing that does not go with the namespaces."""
-    for top in set(_groups()) - before:
-        for _ in range(50):
+    for top in _groups() - before:
+        deadline = time.monotonic() + 10
+        while top.exists():
+            assert time.monotonic() < deadline, f"processes of containers are left in {top}"
             for group in sorted((*top.glob("**/"), top), reverse=True):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # its last process is about to end
                     group.rmdir()
-            if not top.exists():
-                break
-            time.sleep(0.1)
 
 
 def _ip(*words: str) -> None:
