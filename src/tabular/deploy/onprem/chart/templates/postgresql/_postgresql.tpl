@@ -77,9 +77,9 @@ anew, and one more replica is no reason to stop the primary.
 
 {{/* CloudNativePG needs images of its own making, which have its tools. */}}
 {{- define "tabular.postgresql.cnpgImage" -}}
-{{- $image := dict "repository" "ghcr.io/cloudnative-pg/postgresql" "tag" (.Values.postgresql.version | toString) -}}
-{{- if ne .Values.postgresql.image.repository "docker.io/library/postgres" -}}
-{{- $image = .Values.postgresql.image -}}
+{{- $image := .Values.postgresql.operatorImage -}}
+{{- if not $image.tag -}}
+{{- $image = set (deepCopy $image) "tag" (.Values.postgresql.version | toString) -}}
 {{- end -}}
 {{- include "tabular.image" (dict "context" . "image" $image) -}}
 {{- end -}}
