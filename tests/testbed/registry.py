@@ -28,7 +28,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 # Whom a registry that is shut lets in, and the hash of it (bcrypt).
 USER, PASSWORD = "alice", "correct horse"
-_HASH = "$2b$12$B4.3TK6F0hD35kz0xUn.IuBBvuo5Jfb47l9KV.STbDY4KpDv6ZauO"
+_HASH = "$2b$04$BVrR5X0CEBSMo8w1MXDZn.Q4fkc0rPoIcgL/Hf/Ngr1qjVtQWZM6C"
 
 
 @dataclass(frozen=True)
@@ -174,3 +174,22 @@ def registry(folder: Path, *, shut: bool = False, lines: Sequence[str] = ()) -> 
     with running([program, "serve", configuration], log=log):
         wait_for_port(port)
         yield Registry(f"127.0.0.1:{port}", root, log)
+
+
+def archive(path: Path, one: Image) -> Path:
+    """The image as a file, as `podman save --format oci-archive` makes it."""
+    index = {"schemaVersion": 2, "manifests": [_descriptor(one.manifest, one.media_type)]}
+    files = {
+        "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
+        "index.json": json.dumps(index).encode(),
+        **{
+            f"blobs/sha256/{digest(content).removeprefix('sha256:')}": content
+            for content in (*one.blobs, one.manifest, *(inner for inner, _ in one.inner))
+        },
+    }
+    with tarfile.open(path, "w") as file:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return path

@@ -12,6 +12,7 @@ import typer
 from tabular.cli import (
     aws,
     backup,
+    bundle,
     config,
     cost,
     deploy,
@@ -94,6 +95,7 @@ backup.register(app)
 doctor.register(app)
 jobs.register(app)
 image.register(app)
+bundle.register(app)
 aws.register(app)
 onprem.register(app)
 

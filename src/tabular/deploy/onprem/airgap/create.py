@@ -113,7 +113,7 @@ def create(order: Order, output: Path) -> Made:
     # What is wrong with the order is said before anything is brought.
     if order.key is not None:
         signing.private_key(order.key)
-    path_of = {name: place.path for name, place in places(order.release).items()}
+    names = tuple(sorted(places(order.release)))
     base = None if order.since is None else _base(order.since, order.platform)
     with Store.at(work) as store, explained(work):
         store.put(f"chart/{chart.FILE}", chart.packed())
@@ -121,7 +121,7 @@ def create(order: Order, output: Path) -> Made:
             wheels.collect(store, order.sources.tell)
         else:
             shutil.rmtree(work / WHEELS, ignore_errors=True)
-        images = _bring(order, tuple(path_of), base, store, is_tar=output.suffix == TAR)
+        images = _bring(order, names, base, store, is_tar=output.suffix == TAR)
         contents = Contents(
             version=__version__,
             platform=order.platform,
@@ -277,6 +277,7 @@ def _put_in_place(contents: Contents, store: Store, output: Path, digest: str) -
     store.clear(frozenset(names))
     for path in (*store.root.rglob("*"), store.root):
         path.chmod(0o755 if path.is_dir() else 0o644)
+        _sync(path)
         os.utime(path, (archive.TIME, archive.TIME))
     store.root.rename(output)
     _sync(output.parent)
@@ -318,8 +319,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some file systems sync no folders
             os.fsync(descriptor)

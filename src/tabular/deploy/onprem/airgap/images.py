@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from tabular.deploy.onprem import rendering
 from tabular.deploy.onprem.airgap.contents import Release
 from tabular.deploy.onprem.airgap.reference import Reference
-from tabular.deploy.onprem.names import CHART
+from tabular.deploy.onprem.compile import chart_values
+from tabular.deploy.onprem.values import lay_over
 from tabular.errors import EngineError
 
 # Of containers; of clusters of CloudNativePG; of Zalando's operator.
@@ -58,11 +57,11 @@ def places(release: Release) -> dict[str, Place]:
     Raises:
         EngineError: the chart refuses the values, or has an image that no value moves.
     """
-    maps = sorted(_image_maps(laid_over(_defaults(), release.values)))
+    maps = sorted(_image_maps(lay_over(chart_values(), release.values)))
     marks = {f"sha256:{number:064x}": path for number, path in enumerate(maps)}
     changes: dict[str, Any] = {"imageRegistry": _ANYWHERE}
     for mark, path in marks.items():
-        changes = laid_over(changes, _nested(path, mark))
+        changes = lay_over(changes, _nested(path, mark))
     plain = _occurrences(_rendered(release, {}))
     moved = _occurrences(_rendered(release, changes))
     found: dict[str, tuple[str, set[tuple[str, ...]]]] = {}
@@ -98,7 +97,7 @@ def values_for(release: Release, digests: Mapping[str, str], root: str) -> dict[
                 hint="install the wheels of the bundle, and run the same command with them",
             )
         for path in place.values:
-            found = laid_over(found, _nested(path, digests[name]))
+            found = lay_over(found, _nested(path, digests[name]))
     wanted = {f"{root}/{place.path}@{digests[name]}" for name, place in known.items()}
     if others := set(named(_rendered(release, found))) - wanted:
         raise EngineError(
@@ -108,30 +107,13 @@ def values_for(release: Release, digests: Mapping[str, str], root: str) -> dict[
     return found
 
 
-def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Values over values, as Helm does it: maps are joined, all else is replaced."""
-    joined = dict(below)
-    for key, over in above.items():
-        under = joined.get(key)
-        if isinstance(under, Mapping) and isinstance(over, Mapping):
-            joined[key] = laid_over(under, over)
-        else:
-            joined[key] = over
-    return joined
-
-
 def _rendered(release: Release, changes: Mapping[str, Any]) -> tuple[rendering.Object, ...]:
     return rendering.render(
-        laid_over(release.values, changes),
+        lay_over(release.values, changes),
         name=release.name,
         namespace=release.namespace,
         kube_version=release.kube_version,
     )
-
-
-def _defaults() -> dict[str, Any]:
-    text = (CHART / "values.yaml").read_text(encoding="utf-8")
-    return dict(YAML(typ="safe", pure=True).load(text))
 
 
 def _image_maps(values: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tabular.deploy.files import existing, write_bytes
+from tabular.deploy.files import existing
 from tabular.deploy.onprem.airgap.contents import Blob
 from tabular.errors import BusyError, IntegrityError, PreflightError, TabularError
 
@@ -73,7 +73,7 @@ class Store:
         return self.parts / blob.sha256
 
     def adopt(self, blob: Blob, where: str) -> None:
-        """Give a part its name, once it is what it shall be and on the disk.
+        """Give a part its name, once it is what it shall be.
 
         Raises:
             IntegrityError: it is something else; it is gone then.
@@ -91,30 +91,31 @@ class Store:
         self.place(part, blob.path)
 
     def place(self, source: Path, name: str) -> None:
-        """Move a file into the bundle for good."""
-        with source.open("rb") as file:
-            os.fsync(file.fileno())
+        """Move a file into the bundle.
+
+        It may still be in memory alone: all is read once more before the bundle gets its name.
+        """
         target = self.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)
 
     def put(self, name: str, content: bytes) -> None:
         """Write a small file of the bundle."""
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, content, 0o644)
+        beside = self.parts / name.replace("/", "-")
+        beside.write_bytes(content)
+        self.place(beside, name)
 
     def noted(self) -> dict[str, Any]:
-        """What earlier runs wrote down."""
+        """What earlier runs wrote down; nothing, where a power cut left half of it."""
         try:
             return dict(json.loads((self.root / _JOURNAL).read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return {}
 
     def note(self, key: str, value: Any) -> None:
         """Write something down for a later run."""
         said = {**self.noted(), key: value}
-        write_bytes(self.root / _JOURNAL, json.dumps(said, sort_keys=True).encode())
+        self.put(_JOURNAL, json.dumps(said, sort_keys=True).encode())
 
     def clear(self, wanted: frozenset[str]) -> None:
         """Remove what is no file of the bundle: earlier wishes, parts, the journal."""

@@ -54,9 +54,7 @@ def verify(
         ConfigError: the key cannot be used.
     """
     expected = None if key is None else signing.to_pem(signing.public_key(key))
-    problems = dict.fromkeys(bundle.strange, "it is neither a file nor a folder")
-    if bundle.damage:
-        problems[bundle.path.name] = bundle.damage
+    problems = {bundle.path.name: bundle.damage} if bundle.damage else {}
     try:
         raw = bundle.read(SUMS)
         sums = bundle.sums()
@@ -66,6 +64,7 @@ def verify(
     problems |= dict.fromkeys(
         bundle.files.keys() - sums.keys() - UNLISTED, "it does not belong to the bundle"
     )
+    problems |= dict.fromkeys(bundle.strange, "it is neither a file nor a folder")
 
     def look(name: str) -> tuple[str, str]:
         try:

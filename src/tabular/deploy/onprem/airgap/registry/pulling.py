@@ -34,7 +34,6 @@ INDEXES = frozenset({OCI_INDEX, _DOCKER_LIST})
 MANIFESTS = frozenset({OCI_MANIFEST, _DOCKER_MANIFEST})
 _ACCEPT = ", ".join((OCI_INDEX, _DOCKER_LIST, OCI_MANIFEST, _DOCKER_MANIFEST))
 _MAX_MANIFEST = 4 * 1024 * 1024  # bytes that a registry must take at least, by the specification
-_PIECE = 1024 * 1024
 _PARTIAL, _WHOLE, _NO_RANGE = 206, 200, 416
 
 
@@ -198,7 +197,7 @@ def _get_on(shelf: Shelf, blob: Blob, part: Path, have: int) -> TabularError | N
 
 def _write(answer: httpx.Response, file: Any, most: int) -> None:
     """Write what comes; a registry that sends without an end does not fill the disk."""
-    for piece in answer.iter_raw(_PIECE):
+    for piece in answer.iter_raw():
         file.write(piece)
         if file.tell() > most:
             return
