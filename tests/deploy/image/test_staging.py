@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 _SERVICE = (
     "aws",
     "azure",
+    "backup",
     "gcp",
     "ldap",
     "memcached",

@@ -21,8 +21,8 @@ RECIPE = Path(__file__).with_name("Containerfile")
 # in any cloud. What deploys, what runs servers, and what only the command line uses does not.
 CLIENTS = frozenset(
     {"azure-identity", "boto3", "google-auth", "opentelemetry-exporter-otlp-proto-http",
-     "opentelemetry-sdk", "psycopg", "pyjwt", "pymemcache", "pymysql", "redis", "requests",
-     "sansldap"}
+     "opentelemetry-sdk", "psycopg", "pyjwt", "pymemcache", "pymysql", "pyrage", "redis",
+     "requests", "sansldap"}
 )  # fmt: skip
 _TIME = 315_532_800  # 1980-01-01, before which no archive format can say a time
 
