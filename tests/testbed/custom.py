@@ -1,14 +1,18 @@
 """Whether objects of operators are valid, by models that others made from the operators' CRDs.
 
 Velero, the Prometheus operator, cert-manager and Sealed Secrets: `cloudcoil-models-*` (PyPI), in a
-virtual environment of their own. External Secrets: `@kubernetes-models/external-secrets` (npm).
-What a model does not know is an error too, as an API server would drop it silently.
+virtual environment of their own. External Secrets, Argo CD, Flux, the Gateway API:
+`@kubernetes-models/*` (npm).
+What a model does not know is an error too, as an API server would drop it silently; those of npm
+do not look for it, so the compiler of TypeScript holds the objects to their types besides.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +31,16 @@ _MODULES = {
     "monitoring.coreos.com/v1": "cloudcoil.models.prometheus_operator.v1",
     "cert-manager.io/v1": "cloudcoil.models.cert_manager.v1",
 }
-_NPM = {"external-secrets.io/v1": ("@kubernetes-models/external-secrets", "2.0.0")}
+_COMPILER = ("typescript", "5.9.3")
+_FLUX = ("@kubernetes-models/flux-cd", "4.0.0")
+_NPM = {
+    "external-secrets.io/v1": ("@kubernetes-models/external-secrets", "2.0.0"),
+    "argoproj.io/v1alpha1": ("@kubernetes-models/argo-cd", "4.0.0"),
+    "gateway.networking.k8s.io/v1": ("@kubernetes-models/gateway-api", "2.0.0"),
+    "helm.toolkit.fluxcd.io/v2": _FLUX,
+    "kustomize.toolkit.fluxcd.io/v1": _FLUX,
+    "source.toolkit.fluxcd.io/v1": _FLUX,
+}
 
 _PYTHON = """
 import importlib, json, sys
@@ -85,7 +98,33 @@ def invalid(objects: Iterable[Mapping[str, Any]]) -> list[str]:
         found += _asked([program, "-c", _PYTHON], [_MODULES, python])
     if node:
         found += _asked(_node(), [_folders(), node])
+        found += _unknown(node)
     return found
+
+
+def _unknown(objects: list[Mapping[str, Any]]) -> list[str]:
+    """What the types of npm's models do not have."""
+    folders = _folders()
+    lines = []
+    for number, one in enumerate(objects):
+        folder, version = folders[one["apiVersion"]]
+        kind, place = one["kind"], json.dumps(f"{folder}/{version}/{one['kind']}")
+        wanted = f"import({place}).I{kind}"
+        lines.append(f"export const o{number}: {wanted} = {json.dumps(one)};")
+    compiler = npm.package(*_COMPILER) / "node_modules" / "typescript" / "bin" / "tsc"
+    options = ["--noEmit", "--strict", "--skipLibCheck", "--moduleResolution", "node10"]
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "objects.ts"
+        file.write_text("\n".join(lines), encoding="utf-8")
+        command = [str(npm.node()), str(compiler), *options, str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    said = re.findall(r"objects\.ts\((\d+),\d+\): error TS\d+: (.*)", done.stdout)
+    assert bool(said) == bool(done.returncode), done.stdout + done.stderr
+    return [f"{_id(objects[int(line) - 1])}: {words}" for line, words in said]
+
+
+def _id(one: Mapping[str, Any]) -> str:
+    return f"{one['kind']}/{one['metadata']['name']}"
 
 
 def _asked(command: list[str], said: Any) -> list[str]:

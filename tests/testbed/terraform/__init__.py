@@ -29,7 +29,11 @@ class Bindings:
     namespace: str
 
 
-PROVIDERS = {"aws": Bindings("cdktn-provider-aws==25.8.1", "hashicorp")}
+PROVIDERS = {
+    "aws": Bindings("cdktn-provider-aws==25.8.1", "hashicorp"),
+    "helm": Bindings("cdktn-provider-helm==15.1.0", "hashicorp"),
+    "kubernetes": Bindings("cdktn-provider-kubernetes==17.1.0", "hashicorp"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Terraform:
         )
 
 
-def terraform_mirror(folder: Path, providers: Iterable[str] = tuple(PROVIDERS)) -> Terraform:
+def terraform_mirror(folder: Path, providers: Iterable[str] = ("aws",)) -> Terraform:
     """Put a mirror of providers into `folder`; their schemas are made once a machine."""
     found = shutil.which("terraform")
     if found is None:

@@ -80,7 +80,8 @@ def by_operator(release: Release) -> str:
     """The same where an operator makes it."""
     return (
         f"No secret is in these files. The secret `{release.secret}` is made by the External\n"
-        "Secrets operator, from the store that its object names.\n"
+        "Secrets operator, from the entry that its object names; the entry has the properties\n"
+        f"{', '.join(f'`{one.key}`' for one in release.needed)}.\n"
     )
 
 

@@ -47,7 +47,8 @@ class Tree:
     @classmethod
     def of(cls, stack: Stack) -> Tree:
         """The tree of a stack, whose spec says where the repository is."""
-        said: Mapping[str, Any] = stack.spec.get("spec", {}).get("onprem", {}).get("gitops", {})
+        onprem: Mapping[str, Any] = stack.spec.get("spec", {}).get("onprem") or {}
+        said = onprem.get("gitops") or {}
         return cls(Release.of(stack), said.get("repository"), said.get("branch", "main"))
 
     @property
@@ -140,8 +141,9 @@ No secret is in these files. Everything refers to the secret `{secret}`. With Se
 cluster, make it once, sealed for that cluster, and commit it; an export never touches it:
 
 {command}{given}
-Keep a copy of `secret-key` where your backups are: without it they cannot be used. To have it made
-from a vault instead, name `external-secrets` in `spec.onprem.operators`, and export again.
+Keep a copy of `secret-key` where your backups are: without it they cannot be used. The External
+Secrets operator can make it from a vault instead: `externalSecrets` in
+`spec.overrides.onprem.values`, and export again.
 {rest}"""
 
 
