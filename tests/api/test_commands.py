@@ -14,6 +14,7 @@ from sqlalchemy import select
 from tabular.infra.database import Database
 from tabular.infra.database.models import AuditEvent
 from tests.platform import environment
+from tests.testbed.postgres import Postgres
 
 
 def run(folder: Path, *arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
@@ -68,3 +69,33 @@ def test_wrong_settings_are_refused_without_a_traceback(
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_migrate_waits_for_a_database_that_is_just_being_made(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    name = "made_later"
+    url = postgres.url(name)
+    at_once = run(tmp_path, "tabular.api", "migrate", TABULAR_DATABASE_URL=url)
+    assert at_once.returncode == 1
+    assert "waiting" not in at_once.stderr
+    with subprocess.Popen(
+        [sys.executable, "-m", "tabular.api", "migrate", "--wait", "60"],
+        env={**os.environ, **environment(tmp_path), "TABULAR_DATABASE_URL": url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline().startswith("waiting: ")
+        postgres.create_database(name)
+        out, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert "the schema is at revision" in out
+
+
+def test_migrate_does_not_wait_for_wrong_settings_to_get_right(tmp_path: Path) -> None:
+    wrong = {"TABULAR_DATABASE_URL": "oracle://x"}
+    done = run(tmp_path, "tabular.api", "migrate", "--wait", "600", **wrong)
+    assert done.returncode == 1
+    assert "no database driver" in done.stderr

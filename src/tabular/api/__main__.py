@@ -10,14 +10,18 @@ import argparse
 import json
 import secrets
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tabular.errors import TabularError
+from tabular.errors import TabularError, UnavailableError
 from tabular.infra.config import Settings, load_settings
 
 if TYPE_CHECKING:
     from tabular.infra.database import Database
+
+
+_PAUSE = 1.0  # seconds between tries to migrate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             serve(settings, options.fd)
         elif options.command == "migrate":
-            _migrate(settings)
+            _migrate(settings, options.wait)
         else:
             _create_key(settings, options)
     except TabularError as error:
@@ -51,7 +55,15 @@ def _parser() -> argparse.ArgumentParser:
         help="serve on an inherited listening socket instead of TABULAR_HOST and TABULAR_PORT; "
         "may be given again",
     )
-    commands.add_parser("migrate", help="bring the database's schema to this release")
+    migrating = commands.add_parser("migrate", help="bring the database's schema to this release")
+    migrating.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to try again while the database does not answer, such as one that was "
+        "just made",
+    )
     create = commands.add_parser("create-key", help="issue an API key and print it once")
     create.add_argument("--name", required=True, help="shown in lists")
     create.add_argument("--scopes", default="admin", help="separated by commas")
@@ -63,7 +75,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _migrate(settings: Settings) -> None:
+def _migrate(settings: Settings, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            _migrate_now(settings)
+            return
+        except UnavailableError as error:
+            if time.monotonic() >= deadline:
+                raise
+            print(f"waiting: {error}", file=sys.stderr, flush=True)
+            time.sleep(_PAUSE)
+
+
+def _migrate_now(settings: Settings) -> None:
     from tabular.api.admin_key import bring_admin_key
     from tabular.infra.database import Database, migrate
 
