@@ -81,6 +81,14 @@ class Members:
         self.processes[number].send_signal(signal.SIGINT)
         self.processes[number].wait(30)
 
+    def data(self, number: int) -> Path:
+        """Where a member's data are."""
+        return self.folder / f"data{number}" / "data"
+
+    def lose(self, number: int) -> None:
+        """Take a member's volume away; it gets an empty one."""
+        shutil.rmtree(self.data(number))
+
     def probe(self, script: str, number: int) -> bool:
         """Whether a probe of a member succeeds."""
         done = subprocess.run(
@@ -138,7 +146,7 @@ class Members:
             "TABULAR_DEAF_SECONDS": "3",
             "TABULAR_USER": USER,
             "TABULAR_DATABASE": DATABASE,
-            "PGDATA": str(self.folder / f"data{number}" / "data"),
+            "PGDATA": str(self.data(number)),
             "HOME": str(self.folder),
         }
 

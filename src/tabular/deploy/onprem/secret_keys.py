@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tabular.deploy.onprem.names import COMPONENT
+from tabular.deploy.onprem.operators.minio import CONFIGURATION
 
 Object = Mapping[str, Any]
 
@@ -131,6 +132,8 @@ def _named(value: Mapping[str, Any], inside: str) -> Iterator[tuple[str, str]]:
         yield from _items(name, value)  # a projected volume, all of an environment
     elif inside in {"imagePullSecrets"}:
         yield name, ""
+    elif inside == "configuration":  # of a MinIO Tenant
+        yield name, CONFIGURATION
     elif isinstance(value.get("key"), str) and inside.lower().endswith(("secretkeyref", "secret")):
         yield name, value["key"]
 

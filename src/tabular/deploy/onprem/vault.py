@@ -17,6 +17,7 @@ from tabular.deploy.onprem import marks
 from tabular.deploy.onprem.given import Given, GivenSecret
 from tabular.deploy.onprem.names import secret_name
 from tabular.deploy.onprem.objects import secret_of
+from tabular.deploy.onprem.operators.minio import CONFIGURATION, configuration
 from tabular.deploy.onprem.secret_keys import Needed, needed_secrets
 from tabular.deploy.onprem.session import Cluster, Object
 from tabular.deploy.plan import Action, Change, PropertyChange
@@ -26,6 +27,7 @@ from tabular.errors import PreflightError, UnsupportedError
 _LETTERS = string.ascii_letters + string.digits
 _HIDDEN = "(secret)"
 ADMIN_KEY = "admin-key"
+_STORE_KEYS = ("storage-access-key", "storage-secret-key")
 
 
 class Vault:
@@ -83,6 +85,7 @@ class Vault:
         found = self.read(target)
         there, given = _keys(found), self._given.of(target)
         values: dict[str, str] = {}
+        composed = False
         for one in needed_secrets(objects, secret_name(target.name)):
             source = given.get(one.key)
             if one.key in there:
@@ -91,9 +94,15 @@ class Vault:
                 values[one.key] = source.read().get_secret_value()
             elif source is not None:
                 values[one.key] = source.read().get_secret_value()
+            elif one.key == CONFIGURATION:
+                composed = True
             else:
                 self._require_known(target, one, given)
                 values[one.key] = "".join(secrets.choice(_LETTERS) for _ in range(one.length))
+        if composed:
+            # Its two keys come after it: by now they are there, or are among the new ones.
+            pair = (values.get(key) or _value(found or {}, key) for key in _STORE_KEYS)
+            values[CONFIGURATION] = configuration(*pair)
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         name = secret_name(target.name)
         if found is None:
@@ -143,7 +152,7 @@ class Vault:
     def _require_known(
         self, target: Target, needed: Needed, given: Mapping[str, GivenSecret]
     ) -> None:
-        if needed.generated or needed.key in given:
+        if needed.generated or needed.key in given or needed.key == CONFIGURATION:
             return
         name = secret_name(target.name)
         raise PreflightError(

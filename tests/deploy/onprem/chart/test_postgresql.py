@@ -1,0 +1,263 @@
+"""The chart's PostgreSQL: what is rendered, and its scripts with the real server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tabular.errors import EngineError
+from tests.deploy.onprem.chart.cases import BUILT_IN, merged, objects, one, seed
+from tests.deploy.onprem.chart.paths import pod, reaches
+from tests.deploy.onprem.crds import invalid_resource
+from tests.testbed.members import PASSWORD, REPLICATION, Members, members_of
+
+PART = "demo-postgresql"
+
+
+def replicated(copies: int, **more: Any) -> dict[str, Any]:
+    """Values with so many replicas."""
+    replication = {"enabled": True, "readReplicas": copies}
+    return merged(BUILT_IN, {"postgresql": {"replication": replication, **more}})
+
+
+def configuration(values: dict[str, Any]) -> str:
+    """The postgresql.conf that values come to."""
+    return str(one(objects(values), "ConfigMap", PART)["data"]["postgresql.conf"])
+
+
+def test_the_seeds_values_are_three_members_of_100_gi() -> None:
+    found = objects(merged(seed(), {"monitoring": {"grafana": {"adminPassword": ""}}}))
+    spec = one(found, "StatefulSet", PART)["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    assert spec["replicas"] == 3
+    assert claim["spec"]["resources"]["requests"]["storage"] == "100Gi"
+    environment = {
+        e["name"]: e.get("value") for e in spec["template"]["spec"]["containers"][0]["env"]
+    }
+    assert environment["TABULAR_DATABASE"] == environment["TABULAR_USER"] == "synthdata"
+    api = one(found, "Deployment", "demo-api")["spec"]["template"]["spec"]["containers"][0]["env"]
+    url = next(e["value"] for e in api if e["name"] == "TABULAR_DATABASE_URL")
+    assert url.startswith("postgresql+psycopg://synthdata:{file:/run/secrets/tabular/")
+    assert "@demo-postgresql:5432/synthdata" in url
+
+
+@pytest.mark.parametrize("copies", [0, 1, 2, 4])
+def test_commits_wait_for_a_majority_where_there_is_one(copies: int) -> None:
+    found = objects(replicated(copies))
+    watched = [o for o in found if o["metadata"]["name"] == "demo-postgresql-failover"]
+    text = configuration(replicated(copies))
+    service = one(found, "Service", PART)["spec"]
+    if copies < 2:
+        assert watched == []
+        assert "synchronous_standby_names" not in text
+        assert service["selector"]["statefulset.kubernetes.io/pod-name"] == "demo-postgresql-0"
+    else:
+        voters = '"demo-postgresql-0", "demo-postgresql-1", "demo-postgresql-2"'
+        assert f"synchronous_standby_names = 'ANY 1 ({voters})'" in text
+        assert "selector" not in service
+        kinds = {o["kind"] for o in watched}
+        assert kinds >= {"Deployment", "Lease", "Role", "RoleBinding", "ServiceAccount"}
+
+
+def test_failover_can_be_left_to_people() -> None:
+    values = replicated(2)
+    values["postgresql"]["replication"]["failover"] = {"enabled": False}
+    found = objects(values)
+    assert not [o for o in found if o["kind"] == "Lease"]
+    assert "synchronous_standby_names" not in configuration(values)
+    assert "selector" in one(found, "Service", PART)["spec"]
+
+
+def test_one_more_replica_starts_no_member_again() -> None:
+    two, three = (one(objects(replicated(n)), "StatefulSet", PART) for n in (2, 3))
+    assert two["spec"]["template"] == three["spec"]["template"]
+    changed = objects(replicated(2, settings={"work_mem": "32MB"}))
+    assert one(changed, "StatefulSet", PART)["spec"]["template"] != two["spec"]["template"]
+
+
+def test_parameters_are_quoted_as_postgresql_does() -> None:
+    settings = {"log_line_prefix": "it's %m ", "max_connections": 300, "jit": False}
+    text = configuration(replicated(0, settings=settings))
+    assert "log_line_prefix = 'it''s %m '" in text
+    assert "max_connections = '300'" in text
+    assert "jit = 'false'" in text
+
+
+def test_only_its_clients_reach_it() -> None:
+    found = objects(merged(replicated(2), {"redis": {"enabled": True}}))
+    server = pod(found, "postgresql")
+    for name in ("api", "worker", "postgresql", "postgresql-failover"):
+        assert reaches(found, pod(found, name), server, 5432), name
+    assert not reaches(found, pod(found, "redis"), server, 5432)
+    assert not reaches(found, pod(found, "api"), server, 22)
+
+
+@pytest.mark.parametrize("copies", [0, 1, 2])
+@pytest.mark.parametrize("operator", ["cloudnative-pg", "zalando"])
+def test_resources_of_operators_are_as_their_definitions_say(operator: str, copies: int) -> None:
+    more = {
+        "operator": operator,
+        "primary": {"persistence": {"size": "7Gi", "storageClass": "fast"}},
+        "settings": {"max_connections": 300},
+    }
+    placed = {"nodeSelector": {"disk": "fast"}, "tolerations": [{"operator": "Exists"}]}
+    found = objects(merged(replicated(copies, **more), {"tls": {"enabled": True}}, placed))
+    (made,) = [o for o in found if o["metadata"]["name"] == PART and o["kind"] != "NetworkPolicy"]
+    assert invalid_resource(made) == []
+    spec = made["spec"]
+    volume = spec.get("storage") or spec["volume"]
+    assert (volume["size"], volume["storageClass"]) == ("7Gi", "fast")
+    assert (spec.get("instances") or spec["numberOfInstances"]) == copies + 1
+    assert spec["postgresql"]["parameters"] == {"max_connections": "300"}
+
+
+def test_a_field_that_an_operator_does_not_know_is_found_out() -> None:
+    (made,) = [
+        o for o in objects(replicated(2, operator="cloudnative-pg")) if o["kind"] == "Cluster"
+    ]
+    made["spec"]["storage"]["sise"] = "1Gi"
+    made["spec"]["instances"] = "three"
+    assert len(invalid_resource(made)) == 2
+
+
+@pytest.mark.parametrize(
+    ("operator", "secret"),
+    [
+        ("cloudnative-pg", "demo-postgresql-app"),
+        ("zalando", "data-user.demo-postgresql.credentials.postgresql.acid.zalan.do"),
+    ],
+)
+def test_the_service_reads_the_password_that_the_operator_made(operator: str, secret: str) -> None:
+    auth = {"username": "data_user"}
+    found = objects(merged(replicated(0, operator=operator, auth=auth)))
+    volumes = one(found, "Deployment", "demo-api")["spec"]["template"]["spec"]["volumes"]
+    sources = next(v for v in volumes if v["name"] == "secrets")["projected"]["sources"]
+    named = {s["secret"]["name"]: s["secret"]["items"] for s in sources}
+    assert named[secret] == [{"key": "password", "path": "database-password"}]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"operator": "zalando", "auth": {"existingSecret": "mine"}}, "makes the password itself"),
+        (
+            {
+                "operator": "cloudnative-pg",
+                "auth": {"existingSecret": "mine", "existingSecretKey": "other"},
+            },
+            "basic-auth",
+        ),
+        ({"operator": "crunchy"}, "operator"),
+        ({"auth": {"username": "postgres"}}, "username"),
+    ],
+)
+def test_what_cannot_be_is_refused(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(EngineError, match=why):
+        objects(replicated(0, **more))
+
+
+@pytest.fixture
+def single(request: pytest.FixtureRequest) -> Iterator[Members]:
+    """A primary and one copy, which is asynchronous and promotes nobody."""
+    values = replicated(request.param, settings={"listen_addresses": "127.0.0.1"})
+    data = one(objects(values), "ConfigMap", PART)["data"]
+    with members_of(data) as members:
+        for number in range(request.param + 1):
+            members.start(number)
+        for number in range(request.param + 1):
+            members.wait_ready(number)
+        yield members
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single", [1], indirect=True)
+def test_a_copy_follows_and_a_killed_primary_has_lost_nothing(single: Members) -> None:
+    with psycopg.connect(single.url(0), autocommit=True) as client:
+        client.execute("CREATE TABLE t (n int)")
+        for number in range(200):
+            client.execute("INSERT INTO t VALUES (%s)", (number,))
+    single.kill(0)
+    single.start(0)
+    single.wait_ready(0)
+    single.wait_ready(1)
+    for number in range(2):
+        assert single.here(number, "SELECT count(*) FROM t") == "200"
+    with psycopg.connect(single.url(1)) as reader, pytest.raises(psycopg.errors.Error):
+        reader.execute("INSERT INTO t VALUES (1)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single", [1], indirect=True)
+def test_a_first_member_without_its_volume_makes_no_empty_database(single: Members) -> None:
+    with psycopg.connect(single.url(0), autocommit=True) as client:
+        client.execute("CREATE TABLE t AS SELECT 1 AS n")
+    deadline = time.monotonic() + 20
+    while single.here(1, "SELECT to_regclass('t') IS NOT NULL") != "t":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    single.kill(0)
+    single.lose(0)
+    single.start(0)
+    while "waits until one is promoted" not in single.log(0):
+        assert time.monotonic() < deadline + 20
+        time.sleep(0.2)
+    assert not single.probe("ready.sh", 0)
+    # What the README says to do: the copy becomes the primary, and the first one its copy.
+    single.here(1, "SELECT pg_promote()")
+    single.wait_ready(0)
+    assert single.here(0, "SELECT pg_is_in_recovery() FROM t") == "t"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single", [1], indirect=True)
+def test_what_is_half_wound_back_is_copied_anew(single: Members) -> None:
+    single.kill(0)
+    single.here(1, "SELECT pg_promote()")
+    with psycopg.connect(single.url(1), autocommit=True) as client:
+        client.execute("CREATE TABLE later AS SELECT 1 AS n")
+    data = single.data(0)
+    (data.parent / "data.unfinished").write_text("00000002\n")
+    (data / "global" / "pg_control").write_bytes(b"broken")
+    single.start(0)
+    single.wait_ready(0)
+    assert single.here(0, "SELECT pg_is_in_recovery() FROM later") == "t"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single", [1], indirect=True)
+def test_a_copy_that_fell_behind_is_laid_anew(single: Members) -> None:
+    single.kill(1)
+    single.here(0, "SELECT pg_drop_replication_slot('demo_postgresql_1')")
+    single.here(0, "CREATE TABLE t AS SELECT 1 AS n")
+    single.start(1)
+    deadline = time.monotonic() + 60
+    while single.processes[1].poll() is None and not single.probe("ready.sh", 1):
+        single.tend((1,))
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    single.tend((1,))
+    single.wait_ready(1)
+    assert single.here(1, "SELECT count(*) FROM t") == "1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single", [0], indirect=True)
+def test_who_may_log_in(single: Members) -> None:
+    assert psycopg.connect(single.url(0)).execute("SELECT 1").fetchone() == (1,)
+    refused = {"postgres": PASSWORD, "replicator": REPLICATION, "tabular": "wrong"}
+    for user, password in refused.items():
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(single.url(0, user, password))
+    url = single.url(0, "replicator", REPLICATION).replace("=tabular ", "=postgres ")
+    inside = psycopg.connect(url, autocommit=True)
+    row = inside.execute("SELECT rolsuper FROM pg_roles WHERE rolname = user").fetchone()
+    assert row == (False,)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        inside.execute("ALTER SYSTEM SET archive_command = 'true'")
+    text = single.log(0)
+    assert PASSWORD not in text
+    assert REPLICATION not in text
