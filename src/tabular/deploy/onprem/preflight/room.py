@@ -16,6 +16,8 @@ from tabular.errors import ForbiddenError, PreflightError
 
 _COUNTED = ("cpu", "memory", "ephemeral-storage")
 _WORKLOADS = ("Deployment", "StatefulSet")
+# Taints that the cluster sets and takes away by itself; conditions tell the same.
+_PASSING = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 
 
 def require_room(cluster: Cluster, namespace: str, name: str, objects: Iterable[Object]) -> None:
@@ -207,6 +209,7 @@ def _may_run(spec: Mapping[str, Any], node: Object) -> bool:
     taints = (node.get("spec") or {}).get("taints") or ()
     return all(
         taint["effect"] == "PreferNoSchedule"
+        or taint["key"].startswith(_PASSING)
         or any(_tolerates(one, taint) for one in spec.get("tolerations") or ())
         for taint in taints
     )

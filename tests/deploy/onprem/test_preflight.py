@@ -1,0 +1,443 @@
+"""What a cluster lacks is a sentence before anything is made, asked of a real API server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tabular.deploy.onprem import preflight
+from tabular.deploy.onprem.doctor import checks
+from tabular.deploy.onprem.preflight import rights
+from tabular.deploy.onprem.rendering import Object
+from tabular.deploy.onprem.session import Cluster
+from tabular.errors import PreflightError
+from tests.deploy.onprem.made import objects_of, stack_of
+from tests.testbed.kube.cluster import Kube
+
+pytestmark = pytest.mark.k8s
+
+
+def required(kube: Kube, spec: dict[str, Any], kubeconfig: Path | None = None) -> dict[str, str]:
+    """Ask; findings by rule."""
+    cluster = Cluster(kubeconfig or kube.kubeconfig)
+    return {one.rule: one.message for one in preflight.require(cluster, stack_of(spec))}
+
+
+def refused(kube: Kube, spec: dict[str, Any], kubeconfig: Path | None = None) -> PreflightError:
+    with pytest.raises(PreflightError) as found:
+        required(kube, spec, kubeconfig)
+    assert found.value.hint
+    return found.value
+
+
+def at(namespace: str, **onprem: Any) -> dict[str, Any]:
+    """A spec in a namespace."""
+    return {"onprem": {"namespace": namespace, **onprem}}
+
+
+def class_of(name: str, provisioner: str, **rest: Any) -> Object:
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name},
+        "provisioner": provisioner,
+        "volumeBindingMode": "WaitForFirstConsumer",
+        **rest,
+    }
+
+
+def definition(group: str, kind: str, plural: str, version: str = "v1") -> Object:
+    """A kind that an operator brings."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+def define(kube: Kube, group: str, kind: str, plural: str, version: str = "v1") -> None:
+    made = definition(group, kind, plural, version)
+    kube.apply(made)
+    kube.wait(
+        kube.path_of(made),
+        lambda one: any(
+            condition["type"] == "Established" and condition["status"] == "True"
+            for condition in one.get("status", {}).get("conditions") or ()
+        ),
+    )
+
+
+def test_nothing_is_made_and_nothing_is_said_where_all_is_well(
+    kube: Kube, kube_namespace: str
+) -> None:
+    def made() -> list[str]:
+        paths = ("services", "configmaps", "persistentvolumeclaims", "secrets")
+        return [
+            one["metadata"]["name"]
+            for path in paths
+            for one in kube.list(f"/api/v1/namespaces/{kube_namespace}/{path}")
+        ]
+
+    before = made()
+    spec = {**at(kube_namespace), "ha": True, "monitoring": {"enabled": True}}
+    assert required(kube, spec) == {}
+    assert made() == before
+
+
+# Volumes
+
+
+def test_a_class_that_is_not_there(kube: Kube, kube_namespace: str) -> None:
+    error = refused(kube, at(kube_namespace, storage_class="fats"))
+    assert (error.where, error.code) == ("spec.onprem.storage_class", "preflight.storage-class")
+    assert "did you mean 'fast'" in str(error)
+
+
+def test_no_class_is_named_and_none_is_the_default_one(own_kube: Kube) -> None:
+    path = "/apis/storage.k8s.io/v1/storageclasses"
+    for one in own_kube.list(path):
+        one["metadata"].get("annotations", {}).clear()
+        own_kube.api("PUT", f"{path}/{one['metadata']['name']}", one)
+    error = refused(own_kube, {})
+    assert error.code == "preflight.storage-class"
+    assert "no default one" in error.message
+    assert required(own_kube, {"onprem": {"storage_class": "standard"}}) == {}
+
+
+def test_a_volume_for_many_pods_of_a_class_for_one_node(own_kube: Kube) -> None:
+    own_kube.apply(class_of("disks", "rancher.io/local-path"))
+    spec = {
+        "storage": {"type": "nfs", "size": "1Ti"},
+        "compute": {"instances": 3},
+        "onprem": {"persistence": {"storage_class": "disks"}},
+    }
+    error = refused(own_kube, spec)
+    assert (error.where, error.code) == ("spec.onprem.persistence", "preflight.access-mode")
+    assert "CephFS" in str(error.hint)
+    spec["onprem"] = {"persistence": {"storage_class": "shared"}}
+    assert required(own_kube, spec) == {}
+
+
+def test_local_volumes_must_be_there(own_kube: Kube) -> None:
+    own_kube.apply(class_of("local", "kubernetes.io/no-provisioner"))
+    spec = {
+        "storage": {"minio": {"mode": "distributed", "replicas": 4, "storage_class": "local"}},
+    }
+    error = refused(own_kube, spec)
+    assert error.code == "preflight.capacity"
+    assert "needs 4 local volumes" in error.message
+    for number in range(4):
+        own_kube.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": f"disk-{number}"},
+                "spec": {
+                    "capacity": {"storage": "60Gi"},
+                    "accessModes": ["ReadWriteOnce"],
+                    "storageClassName": "local",
+                    "hostPath": {"path": f"/mnt/{number}"},
+                },
+            }
+        )
+        own_kube.wait(
+            f"/api/v1/persistentvolumes/disk-{number}",
+            lambda one: one.get("status", {}).get("phase") == "Available",
+        )
+    assert required(own_kube, spec) == {}
+    spec["storage"]["minio"]["size"] = "100Gi"
+    assert "0 that are free" in refused(own_kube, spec).message
+
+
+# The namespace and who asks
+
+
+def test_a_namespace_that_may_not_be_made(kube: Kube, kube_namespace: str, tmp_path: Path) -> None:
+    looks = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}
+    user = kube.user(tmp_path, kube_namespace, [], cluster_rules=[looks])
+    error = refused(kube, at("elsewhere"), user)
+    assert error.code == "preflight.namespace"
+    assert "kubectl create namespace elsewhere" in str(error.hint)
+
+
+def test_a_namespace_that_is_going(own_kube: Kube) -> None:
+    name = own_kube.namespace()
+    path = f"/api/v1/namespaces/{name}"
+    meta = {"name": "held", "namespace": name, "finalizers": ["test/held"]}
+    held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
+    own_kube.api("POST", f"{path}/configmaps", held)
+    own_kube.drop_namespace(name)
+    own_kube.wait(path, lambda one: one["status"]["phase"] == "Terminating")
+    error = refused(own_kube, at(name))
+    assert error.code == "preflight.namespace"
+    assert "is being deleted" in error.message
+
+
+def test_rights_that_are_missing_are_told_and_the_printed_role_is_enough(
+    kube: Kube, kube_namespace: str, tmp_path: Path
+) -> None:
+    spec = {**at(kube_namespace), "ha": True, "monitoring": {"enabled": True}}
+    reads = {"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
+    error = refused(kube, spec, kube.user(tmp_path, kube_namespace, [reads]))
+    assert error.code == "preflight.rights"
+    assert "create apps/deployments" in error.message or "more" in error.message
+    assert "onprem rbac" in str(error.hint)
+    least = rights.rules(objects_of(stack_of(spec), "1.20"))
+    assert required(kube, spec, kube.user(tmp_path, kube_namespace, least)) == {}
+
+
+def test_each_rule_of_the_least_role_is_needed(kube: Kube, kube_namespace: str) -> None:
+    """What is asked for is what is printed: with one verb less, that one is missed."""
+    del kube, kube_namespace
+    objects = objects_of(stack_of({}), "1.20")
+    (secrets,) = (
+        rule
+        for rule in rights.rules(objects)
+        if "secrets" in rule["resources"] and rule["apiGroups"] == [""]
+    )
+    assert set(secrets["verbs"]) == set(rights.ALL)
+    assert not any("*" in rule["verbs"] + rule["resources"] for rule in rights.rules(objects))
+
+
+# Room
+
+
+def quota(kube: Kube, namespace: str, **hard: str) -> None:
+    made = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "team", "namespace": namespace},
+        "spec": {
+            "hard": {name.replace("__", ".").replace("_", "."): v for name, v in hard.items()}
+        },
+    }
+    kube.apply(made, namespace)
+    kube.wait(kube.path_of(made, namespace), lambda one: "hard" in one.get("status", {}))
+
+
+def test_a_quota_that_leaves_too_little(kube: Kube, kube_namespace: str) -> None:
+    quota(kube, kube_namespace, pods="2")
+    error = refused(kube, at(kube_namespace))
+    assert (error.where, error.code) == ("spec.compute", "preflight.quota")
+    assert "the quota team leaves 2 of pods" in error.message
+
+
+def test_a_quota_that_leaves_enough(kube: Kube, kube_namespace: str) -> None:
+    quota(kube, kube_namespace, pods="40", requests_cpu="40", requests_storage="1Ti")
+    assert required(kube, at(kube_namespace)) == {}
+    big = {**at(kube_namespace), "database": {"size": "2Ti"}}
+    assert "requests.storage" in refused(kube, big).message
+
+
+def test_a_quota_of_limits_needs_limits(kube: Kube, kube_namespace: str) -> None:
+    quota(kube, kube_namespace, limits_cpu="100")
+    error = refused(kube, at(kube_namespace))
+    assert "wants limits.cpu of every container" in error.message
+    kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "LimitRange",
+            "metadata": {"name": "usual", "namespace": kube_namespace},
+            "spec": {"limits": [{"type": "Container", "default": {"cpu": "2"}}]},
+        },
+        kube_namespace,
+    )
+    assert required(kube, at(kube_namespace)) == {}
+
+
+def test_a_limit_range_that_lets_less(kube: Kube, kube_namespace: str) -> None:
+    kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "LimitRange",
+            "metadata": {"name": "small", "namespace": kube_namespace},
+            "spec": {"limits": [{"type": "Container", "max": {"memory": "8Gi"}}]},
+        },
+        kube_namespace,
+    )
+    spec = {**at(kube_namespace), "compute": {"memory": "16Gi"}}
+    error = refused(kube, spec)
+    assert error.code == "preflight.limit-range"
+    assert "wants 16Gi of memory, and the limit range small lets it have 8Gi" in error.message
+
+
+def test_pods_that_no_node_can_hold(kube: Kube, kube_namespace: str) -> None:
+    spec = {**at(kube_namespace), "compute": {"cpu": 100, "memory": "16Gi"}}
+    error = refused(kube, spec)
+    assert error.code == "preflight.nodes"
+    assert "100 of cpu" in error.message
+    assert "64 of cpu" in error.message
+    nowhere = {"overrides": {"onprem": {"nodeSelector": {"disk": "tape"}}}, **at(kube_namespace)}
+    assert "no node has the labels" in refused(kube, nowhere).message
+
+
+def test_a_graphics_processor_that_is_there(kube: Kube, kube_namespace: str) -> None:
+    spec = {**at(kube_namespace), "compute": {"gpu": "required"}}
+    assert required(kube, spec) == {}
+    named = {
+        **spec,
+        "overrides": {"onprem": {"values": {"gpu": {"resource": "amd.com/gpu"}}}},
+    }
+    assert "amd.com/gpu" in refused(kube, named).message
+
+
+# Secrets of others
+
+
+def test_secrets_that_are_named_are_there_with_their_keys(kube: Kube, kube_namespace: str) -> None:
+    spec = {**at(kube_namespace), "database": {"password": {"secretRef": "k8s:pg/pw"}}}
+    error = refused(kube, spec)
+    assert error.code == "preflight.secret"
+    assert f"kubectl create secret generic pg -n {kube_namespace} --from-literal=pw=…" in str(
+        error.hint
+    )
+    made = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "pg", "namespace": kube_namespace},
+        "stringData": {"other": "x"},
+    }
+    kube.apply(made, kube_namespace)
+    assert "has no key pw" in refused(kube, spec).message
+    kube.apply({**made, "stringData": {"pw": "x"}}, kube_namespace)
+    assert required(kube, spec) == {}
+
+
+# Kinds
+
+
+def test_an_operator_that_is_named_and_absent_or_present_and_unused(own_kube: Kube) -> None:
+    named = {"onprem": {"operators": ["cloudnative-pg"]}}
+    error = refused(own_kube, named)
+    assert (error.where, error.code) == ("spec.onprem.operators", "preflight.operator")
+    define(own_kube, "postgresql.cnpg.io", "Cluster", "clusters")
+    assert required(own_kube, named) == {}
+    assert "cloudnative-pg" in required(own_kube, {})["unused-operator"]
+
+
+def test_openshift_is_told_apart(own_kube: Kube) -> None:
+    error = refused(own_kube, {"onprem": {"distribution": "openshift"}})
+    assert error.code == "preflight.distribution"
+    assert "no Routes" in error.message
+    define(own_kube, "route.openshift.io", "Route", "routes")
+    error = refused(own_kube, {})
+    assert "--set spec.onprem.distribution=openshift" in str(error.hint)
+    assert required(own_kube, {"onprem": {"distribution": "openshift"}}) == {}
+
+
+def test_an_ingress_class_that_is_not_there(own_kube: Kube) -> None:
+    def published(**onprem: str) -> dict[str, Any]:
+        host = {"domain": "data.example.com", "certificate": "corp-tls"}
+        return {"networking": host, "onprem": onprem}
+
+    named = published(ingress_class="ngins")
+    own_kube.apply(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": {"name": "nginx"},
+            "spec": {"controller": "k8s.io/ingress-nginx"},
+        }
+    )
+    error = refused(own_kube, named)
+    assert error.code == "preflight.ingress-class"
+    assert "did you mean 'nginx'" in str(error.hint)
+    assert "no default one" in required(own_kube, published())["ingress-class"]
+    assert required(own_kube, published(ingress_class="nginx")) == {}
+
+
+@contextmanager
+def server_of(version: str) -> Iterator[str]:
+    """A server that tells a version and nothing else."""
+    major, minor = version.split(".")
+    told = json.dumps({"major": major, "minor": minor, "gitVersion": f"v{version}.0"}).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path == "/version"
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(told if known else b"{}")
+
+        def log_message(self, *words: object) -> None:
+            del words
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_server_that_is_too_old(tmp_path: Path) -> None:
+    with server_of("1.18") as address:
+        config = tmp_path / "old"
+        config.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "old",
+                    "clusters": [{"name": "old", "cluster": {"server": address}}],
+                    "users": [{"name": "u", "user": {}}],
+                    "contexts": [{"name": "old", "context": {"cluster": "old", "user": "u"}}],
+                }
+            )
+        )
+        cluster = Cluster(config)
+        with pytest.raises(PreflightError, match=r"1\.19 is the oldest") as found:
+            preflight.require(cluster, stack_of({}))
+        assert found.value.code == "preflight.version"
+        told = {one.name: one for one in checks(cluster)}
+        assert told["cluster"].ok
+        assert not told["version"].ok
+
+
+# Doctor
+
+
+def test_doctor_looks_at_everything_that_a_deploy_needs(kube: Kube) -> None:
+    told = {one.name: one for one in checks(Cluster(kube.kubeconfig))}
+    assert all(one.ok for one in told.values()), told
+    assert "v1.20" in told["cluster"].detail
+    assert told["distribution"].detail == "kubernetes"
+    assert "default: standard" in told["storage classes"].detail
+    assert told["nodes"].detail == "3; the largest gives pods 64 cores, 256Gi"
+
+
+def test_doctor_of_who_may_little(kube: Kube, kube_namespace: str, tmp_path: Path) -> None:
+    told = {one.name: one for one in checks(Cluster(kube.user(tmp_path, kube_namespace, [])))}
+    assert not told["namespace"].ok
+    assert "onprem rbac" in told["namespace"].hint
+    assert told["nodes"].ok, "it is not needed"
+
+
+def test_doctor_where_there_is_no_cluster(tmp_path: Path) -> None:
+    (only,) = checks(Cluster(tmp_path / "none"))
+    assert (only.name, only.ok) == ("cluster", False)
+    assert "--kubeconfig" in only.hint
