@@ -23,7 +23,7 @@ BUILT_IN: dict[str, Any] = {
 EXTERNAL: dict[str, Any] = {
     "secrets": {"existingSecret": SECRET},
     "database": {
-        "url": "postgresql+psycopg://u:{file:/run/secrets/tabular/database-password}@db:6432/d"
+        "url": "postgresql+psycopg://u:{file:/run/secrets/tabular/database-password}@db.example:6432/d"
     },
     "storage": {"url": "s3://tables/demo?endpoint=https://rgw.example:8443"},
     "cache": {"url": "rediss://:{file:/run/secrets/tabular/cache-password}@cache.example/0"},

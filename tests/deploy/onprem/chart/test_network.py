@@ -117,6 +117,27 @@ def test_parts_that_urls_name_are_reached_at_their_ports(component: str) -> None
     assert {port for port in tried if reaches(found, source, INTERNET, port)} == wanted
 
 
+def test_parts_of_others_within_the_cluster_are_reached_where_they_are() -> None:
+    url = "postgresql+psycopg://u:{file:/run/secrets/tabular/database-password}@%s/d"
+    found = objects(
+        merged(
+            EXTERNAL,
+            {"database": {"url": url % "pg.databases.svc.cluster.local:6432"}},
+            {"storage": {"url": "s3://b?endpoint=http://store.storage.svc:9000"}},
+            {"cache": {"url": "redis://cache/0"}, "queue": {"url": "memory://tabular"}},
+        )
+    )
+    worker = pod(found, "worker")
+    assert reaches(found, worker, stranger("databases", app="pg"), 6432)
+    assert reaches(found, worker, stranger("storage", app="rgw"), 9000)
+    assert reaches(found, worker, stranger("data", app="cache"), 6379)
+    assert not reaches(found, worker, stranger("other"), 6432)
+    assert not reaches(found, worker, stranger("databases", app="pg"), 5432)
+    assert not reaches(found, worker, stranger("databases", app="pg"), 9000)
+    for port in (6432, 9000, 6379):
+        assert not reaches(found, worker, INTERNET, port)
+
+
 def test_networks_of_others_can_be_narrowed_and_ports_added() -> None:
     narrow = {"externalCidrs": ["10.0.0.0/8"], "externalPorts": [1521]}
     found = objects(merged(EXTERNAL, {"networkPolicy": narrow}))

@@ -73,31 +73,52 @@ and what values add. (dict "context" $ "component" "api")
 */}}
 {{- define "tabular.serviceEgress" -}}
 {{- include "tabular.dataEgress" .context | trim }}
-{{- $ports := include "tabular.externalPorts" . | fromJson }}
-{{- if and $ports.ports .context.Values.networkPolicy.externalCidrs }}
+{{- $values := .context.Values.networkPolicy }}
+{{- $named := include "tabular.externalPorts" . | fromJson }}
+{{- $outside := concat ($named.outside | default list) $values.externalPorts | uniq }}
+{{- if and $outside $values.externalCidrs }}
 - to:
-    {{- range .context.Values.networkPolicy.externalCidrs }}
+    {{- range $values.externalCidrs }}
     - ipBlock:
         cidr: {{ . | quote }}
     {{- end }}
   ports:
-    {{- range $ports.ports }}
+    {{- range $outside }}
     - port: {{ . | int }}
       protocol: TCP
     {{- end }}
 {{- end }}
-{{- with .context.Values.networkPolicy.egress }}
+{{- range $namespace, $ports := $named.inside }}
+- to:
+    {{- if not (include "tabular.kubeAtLeast" (dict "context" $.context "version" "1.21")) }}
+    - namespaceSelector: {}
+    {{- else }}
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ $namespace }}
+    {{- end }}
+  ports:
+    {{- range $ports | uniq }}
+    - port: {{ . | int }}
+      protocol: TCP
+    {{- end }}
+{{- end }}
+{{- with $values.egress }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
 {{/*
-The ports of the URLs among the settings that are not of this release's parts, as JSON {"ports"}.
-What is in braces or before an @ is no port; a URL without one has its scheme's.
+The ports of the URLs among the settings that are not of this release's parts, as JSON
+{"outside": […], "inside": {namespace: […]}}: hosts such as db.NAMESPACE.svc are pods, which an
+address of a policy is not for every network plugin. What is in braces or before an @ is no port; a
+URL without one has its scheme's.
 */}}
 {{- define "tabular.externalPorts" -}}
 {{- $usual := dict "postgresql" 5432 "postgresql+psycopg" 5432 "mysql" 3306 "mysql+pymysql" 3306 "redis" 6379 "rediss" 6379 "memcached" 11211 "amqp" 5672 "amqps" 5671 "ldap" 389 "ldaps" 636 "http" 80 "https" 443 "s3" 443 "gs" 443 "az" 443 "sqs" 443 "gcpubsub" 443 "azureservicebus" 443 -}}
+{{- $cloud := list "s3" "gs" "az" "sqs" "gcpubsub" "azureservicebus" -}}
 {{- $values := .context.Values -}}
+{{- $own := .context.Release.Namespace -}}
 {{- $settings := omit (include "tabular.settings" . | fromJson) "database_url" "storage_url" "cache_url" "queue_url" -}}
 {{- $texts := list $values.database.url $values.cache.url $values.queue.url -}}
 {{- with $values.storage.url -}}
@@ -106,24 +127,28 @@ What is in braces or before an @ is no port; a URL without one has its scheme's.
 {{- range $name := keys $settings | sortAlpha -}}
 {{- $texts = concat $texts (splitList "," (get $settings $name)) -}}
 {{- end -}}
-{{- $ports := $values.networkPolicy.externalPorts -}}
+{{- $outside := list -}}
+{{- $inside := dict -}}
 {{- range $text := $texts -}}
 {{- $bare := regexReplaceAll "\\{[^}]*\\}" (trim $text) "" -}}
 {{- $scheme := regexFind "^[a-z][a-z0-9+]*://" $bare | trimSuffix "://" -}}
 {{- if and $scheme (hasKey $usual $scheme) -}}
-{{- $host := regexReplaceAll "^[a-z][a-z0-9+]*://([^/?#]*@)?" $bare "" | regexFind "^[^/?#]+" -}}
-{{- $named := regexFindAll ":[0-9]+(,|$)" $host -1 -}}
-{{- range $named -}}
-{{- $ports = append $ports (regexFind "[0-9]+" . | int) -}}
+{{- $hosts := regexReplaceAll "^[a-z][a-z0-9+]*://([^/?#]*@)?" $bare "" | regexFind "^[^/?#]+" -}}
+{{- range $host := splitList "," $hosts -}}
+{{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" | default (get $usual $scheme) | int -}}
+{{- $name := regexReplaceAll ":[0-9]+$" $host "" -}}
+{{- $namespace := regexReplaceAll "^[^.]+[.]([^.]+)[.]svc([.].*)?$" $name "${1}" -}}
+{{- if has $scheme $cloud -}}
+{{- $outside = append $outside $port -}}
+{{- else if ne $namespace $name -}}
+{{- $_ := set $inside $namespace (append (get $inside $namespace | default list) $port) -}}
+{{- else if regexMatch "^[a-z0-9-]+$" $name -}}
+{{- $_ := set $inside $own (append (get $inside $own | default list) $port) -}}
+{{- else -}}
+{{- $outside = append $outside $port -}}
 {{- end -}}
-{{- if not $named -}}
-{{- $ports = append $ports (get $usual $scheme) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $whole := list -}}
-{{- range $ports -}}
-{{- $whole = append $whole (. | int) -}}
-{{- end -}}
-{{- toJson (dict "ports" ($whole | uniq)) -}}
+{{- toJson (dict "outside" ($outside | uniq) "inside" $inside) -}}
 {{- end -}}
