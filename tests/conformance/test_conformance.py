@@ -19,6 +19,7 @@ from tests.conformance.suite import (
     same_spec_same_bytes,
 )
 from tests.deploy.aws.harness import AwsHarness
+from tests.deploy.onprem.harness import OnPremHarness
 from tests.deploy.standalone.harness import StandaloneHarness
 
 
@@ -27,17 +28,28 @@ def _aws(root: Path, request: pytest.FixtureRequest) -> Harness:
     return AwsHarness(root, *(request.getfixturevalue(name) for name in asked))
 
 
+def _onprem(method: str) -> Callable[[Path, pytest.FixtureRequest], Harness]:
+    return lambda root, request: OnPremHarness(root, request.getfixturevalue("kube"), method)
+
+
 HARNESSES: dict[str, Callable[[Path, pytest.FixtureRequest], Harness]] = {
     "folder": lambda root, _: FolderHarness(root),
     "standalone": lambda root, _: StandaloneHarness(root),
     "aws": _aws,
+    "onprem-helm": _onprem("helm"),
+    "onprem-manifests": _onprem("manifests"),
 }
+# They need the control plane, which has a tier of its own.
+PROVIDERS = [
+    pytest.param(name, marks=pytest.mark.k8s) if name.startswith("onprem") else name
+    for name in HARNESSES
+]
 # They start processes; that only their own providers break them is seen in a few.
 SLOW = (same_spec_same_bytes, killed_client_reattaches)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("provider", HARNESSES)
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_provider_conforms(
     provider: str, check: Check, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -37,7 +37,7 @@ from tabular.deploy.onprem.spaces import Spaces, labels_of
 from tabular.deploy.onprem.state import Found, States
 from tabular.deploy.onprem.takeover import Takeover
 from tabular.deploy.onprem.vault import Vault
-from tabular.deploy.plan import Action, Change, Plan
+from tabular.deploy.plan import Action, Change, Plan, PropertyChange
 from tabular.deploy.provider import Drift, LogLine, Status
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
@@ -169,6 +169,9 @@ class ClusterEngine:
         content = self._before(found)
         now, comparison = self._compared(content.stack, content.objects, found)
         answers.require_same(plan, now)
+        if _unseen(found):
+            with self._leases.hold(target, _operation("rollback", self._owner(found), found)):
+                return
         self._require_free(content.stack, comparison, content.objects)
         yield from in_background(self._roll_back(plan, content, found))
 
@@ -202,7 +205,7 @@ class ClusterEngine:
     ) -> Iterator[Event]:
         target, method, tell = stack.target, self._method(stack), EventSequence()
         made = self._spaces.ensure(target, labels_of(stack))
-        operation = {"purpose": "apply", "method": method.name, "revision": _next(found)}
+        operation = _operation("apply", method, found)
         with self._leases.hold(target, operation) as held:
             self._require_unmoved(plan, found)
             fresh = {
@@ -235,7 +238,7 @@ class ClusterEngine:
 
     def _roll_back(self, plan: Plan, content: Content, found: Found) -> Iterator[Event]:
         target, method, tell = plan.stack.target, self._owner(found), EventSequence()
-        operation = {"purpose": "rollback", "method": method.name, "revision": _next(found)}
+        operation = _operation("rollback", method, found)
         to = before(found.history)
         with self._leases.hold(target, operation) as held:
             self._require_unmoved(plan, found)
@@ -273,8 +276,14 @@ class ClusterEngine:
             return ()
         resource, namespace = certificate_of(target.name), target.region or ""
         held = certificates.examine(self._cluster, target.name, namespace, objects)
-        action = Action.CREATE if held is None else Action.NOOP
-        return (Change(action, resource.id, resource.type),)
+        if held is None:
+            return (Change(Action.CREATE, resource.id, resource.type),)
+        soon = self._cluster.now() > held.ends - certificates.RENEW_BEFORE
+        if not held.ours or not (held.lacking or soon):
+            return (Change(Action.NOOP, resource.id, resource.type),)
+        why = f"also for {', '.join(held.lacking)}" if held.lacking else "a year from now"
+        renewed = PropertyChange("valid", f"until {held.ends:%Y-%m-%d}", why)
+        return (Change(Action.UPDATE, resource.id, resource.type, (renewed,)),)
 
     def _compared(
         self, stack: Stack, objects: tuple[Object, ...], found: Found
@@ -354,11 +363,16 @@ class ClusterEngine:
     def _before(self, found: Found) -> Content:
         """The release before; the present one, if a rollback to it ended when nobody looked."""
         method, now, to = self._owner(found), present(found.history), before(found.history)
-        if now is not None and found.note is not None and found.note.operation.get("unseen"):
+        if now is not None and _unseen(found):
             return method.content(found.target, now.revision)
         if to is None:
             raise answers.no_release_before(found.target)
         return method.content(found.target, to.revision)
+
+
+def _unseen(found: Found) -> bool:
+    """Whether the last thing that happened is a rollback that ended when nobody looked."""
+    return found.note is not None and bool(found.note.operation.get("unseen"))
 
 
 def _moved(found: Found) -> list[Any]:
@@ -366,9 +380,15 @@ def _moved(found: Found) -> list[Any]:
     return [[one.revision, one.phase.value] for one in found.history]
 
 
-def _next(found: Found) -> int:
-    newest = last(found.history)
-    return 1 if newest is None else newest.revision + 1
+def _operation(purpose: str, method: Method, found: Found) -> dict[str, Any]:
+    """What a lease says of an operation, by which another client can go on."""
+    newest, serving = last(found.history), present(found.history)
+    return {
+        "purpose": purpose,
+        "method": method.name,
+        "revision": 1 if newest is None else newest.revision + 1,
+        "serving": 0 if serving is None else serving.revision,
+    }
 
 
 def _quiet(plan: Plan) -> frozenset[str]:

@@ -1,8 +1,7 @@
 """Helm as the way to bring objects: its history is the history of the deployment.
 
-Helm runs in this process, or as a binary, behind `Helm`. It waits until all is ready, so its
-release says the truth to whoever looks with Helm's own tools; what it waits for is told by
-`follow`, which looks at the objects themselves.
+Helm runs in this process, or as a binary, behind `Helm`. It brings the objects; whether they become
+ready is seen by `follow`, as with the other method.
 """
 
 from __future__ import annotations
@@ -34,6 +33,9 @@ _PHASES: Mapping[str, Phase] = {
     "uninstalling": Phase.LEAVING,
     "uninstalled": Phase.LEAVING,
 }
+# Helm returns when all objects are brought. Its own waiting takes a claim for unready that no pod
+# uses yet (WaitForFirstConsumer), and cannot be ended early; `follow` waits.
+_WAIT = "hookOnly"
 _BACK = re.compile(r"Rollback to (\d+)")
 _OWNER = re.compile(r'conflicts? with "([^"]+)"[^:]*:\s*([^&]+)')
 
@@ -42,15 +44,15 @@ class Helm(Protocol):
     """Helm, wherever it runs; answers are as `helm_python` has them."""
 
     def install(self, name: str, values: Mapping[str, Any], limit: float) -> None:
-        """Make a release and wait until it is ready."""
+        """Make a release."""
         ...
 
     def upgrade(self, name: str, values: Mapping[str, Any], limit: float) -> None:
-        """Make a release in the place of another one and wait until it is ready."""
+        """Make a release in the place of another one."""
         ...
 
     def rollback(self, name: str, revision: int, limit: float) -> None:
-        """Make a release as an earlier one was, and wait until it is ready."""
+        """Make a release as an earlier one was."""
         ...
 
     def history(self, name: str) -> Sequence[Mapping[str, Any]]:
@@ -90,18 +92,18 @@ class InProcess:
         self._cancelled = False
 
     def install(self, name: str, values: Mapping[str, Any], limit: float) -> None:
-        """Make a release and wait until it is ready."""
+        """Make a release."""
         self._run("install", name, values, limit)
 
     def upgrade(self, name: str, values: Mapping[str, Any], limit: float) -> None:
-        """Make a release in the place of another one and wait until it is ready."""
+        """Make a release in the place of another one."""
         self._run("upgrade", name, values, limit, max_history=KEPT)
 
     def rollback(self, name: str, revision: int, limit: float) -> None:
-        """Make a release as an earlier one was, and wait until it is ready."""
+        """Make a release as an earlier one was."""
         self._cancelled = False
         try:
-            self._config.rollback(name, version=revision, timeout=_whole(limit), wait="watcher")
+            self._config.rollback(name, version=revision, timeout=_whole(limit), wait=_WAIT)
         except self._package.HelmError as error:
             raise self._explained(error, "rollback", name, limit) from error
 
@@ -126,9 +128,7 @@ class InProcess:
     def uninstall(self, name: str, limit: float) -> None:
         """Remove a release and its history; none is no error."""
         try:
-            self._config.uninstall(
-                name, timeout=_whole(limit), wait="watcher", ignore_not_found=True
-            )
+            self._config.uninstall(name, timeout=_whole(limit), wait=_WAIT, ignore_not_found=True)
         except self._package.HelmNotFoundError:
             return
         except self._package.HelmError as error:
@@ -153,7 +153,7 @@ class InProcess:
                 context=self._context,
                 namespace=self._namespace,
                 timeout=_whole(limit),
-                wait="watcher",
+                wait=_WAIT,
                 **more,
             )
         except self._package.HelmError as error:
@@ -220,7 +220,7 @@ class HelmMethod:
         return said == (target.name, target.region)
 
     def apply(self, stack: Stack, objects: Sequence[Object], limit: float) -> None:
-        """Install or upgrade, and wait until all is ready."""
+        """Install or upgrade."""
         target, values = stack.target, stack.template["values"]
         helm = self._helm(target)
         history = self.history(target)

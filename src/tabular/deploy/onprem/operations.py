@@ -17,14 +17,13 @@ from tabular.deploy.onprem.background import Work
 from tabular.deploy.onprem.follow import Follower, Heard, Watched
 from tabular.deploy.onprem.lease import Held
 from tabular.deploy.onprem.objects import id_of
-from tabular.deploy.onprem.releases import Method, Phase, present
+from tabular.deploy.onprem.releases import Method, Phase
 from tabular.deploy.onprem.session import Cluster, Object
 from tabular.deploy.target import Target
 from tabular.errors import ApplyError, TabularError, WaitTimeoutError
 
 READY_TIMEOUT = 15 * 60.0  # seconds that a release may take until it is ready
 _LEAVING = 120.0  # seconds that an object may take to be gone
-_GRACE = 60.0  # seconds that Helm gets beyond ours, so that it is we who say what it waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,35 +72,35 @@ class Operations:
 
         Args:
             step: to be brought.
-            held: the lease.
+            held: the lease, which says which release serves.
             tell: numbers events.
             clean: takes away a first release that failed.
 
         Raises:
             ApplyError: it failed; says whether what was before serves.
         """
-        serving = present(step.method.history(step.target))
-        heard = Heard()
+        serving, heard = int(held.operation.get("serving", 0)), Heard()
         try:
             yield from self._bring(step, held, tell, heard)
         except TabularError as error:
             reason = self._reason(step.target, error, heard)
         else:
-            yield from self.sweep(step, tell)
+            yield from self.sweep(step, held, tell)
             held.note(outcome={"ok": True})
             yield tell.next(EventStatus.COMPLETE, reason="all is ready")
             return
         held.require()
         yield tell.next(EventStatus.FAILED, reason=reason)
         step.method.settle(step.target, well=False)
+        held.note(phase="undoing", reason=reason)
         if self.keep_failed:
             raise _failed(step.target, held, f"{reason}; it was left as it is", undone=False)
         yield tell.next(EventStatus.ROLLING_BACK, reason=reason)
-        if serving is None:
+        if not serving:
             yield from clean()
             yield tell.next(EventStatus.ROLLED_BACK, reason="nothing of it is left")
             raise _failed(step.target, held, reason, undone=True)
-        yield from self.back(step, serving.revision, held, tell, reason)
+        yield from self.back(step, serving, held, tell, reason)
 
     def back(
         self, step: Step, revision: int, held: Held, tell: EventSequence, reason: str
@@ -117,9 +116,9 @@ class Operations:
             step.target,
             content.objects,
             lambda limit: step.method.back(step.target, revision, limit),
+            frozenset(id_of(one) for one in content.objects if one in step.objects),
         )
         heard = Heard()
-        held.note(phase="undoing", reason=reason)
         try:
             yield from self._bring(again, held, tell, heard)
         except TabularError as error:
@@ -128,20 +127,20 @@ class Operations:
             raise _failed(
                 step.target, held, f"{reason}; and it could not be undone: {also}", undone=False
             ) from error
-        yield from self.sweep(again, tell)
+        yield from self.sweep(again, held, tell)
         yield tell.next(EventStatus.ROLLED_BACK, reason=f"release {revision} serves again")
         raise _failed(step.target, held, reason, undone=True)
 
-    def sweep(self, step: Step, tell: EventSequence) -> Iterator[Event]:
+    def sweep(self, step: Step, held: Held, tell: EventSequence) -> Iterator[Event]:
         """Remove what earlier releases brought and this one does not have.
 
-        Helm compares with the last release that came up; what one brought that did not is
-        forgotten otherwise.
+        Helm compares with one release alone, and forgets what one brought that did not come up.
         """
         wanted, seen = {id_of(one) for one in step.objects}, set[str]()
-        history = step.method.history(step.target)
+        history, serving = step.method.history(step.target), held.operation.get("serving")
         for release in reversed(history[:-1]):
-            if release.phase is Phase.DEPLOYED:
+            brought = release.phase in (Phase.FAILED, Phase.PENDING)
+            if not brought and release.revision != serving:
                 continue
             for one in step.method.content(step.target, release.revision).objects:
                 id_ = id_of(one)
@@ -187,14 +186,14 @@ class Operations:
             yield tell.next(EventStatus.IN_PROGRESS, reason=f"{id_of(one)} is made anew")
             self._make_way(step.target, one)
         limit = self.ready_timeout
-        work = Work(lambda: step.bring(limit + _GRACE))
+        work = Work(lambda: step.bring(limit))
         watched = Watched(step.target, step.objects, before, step.quiet)
         try:
             yield from self.follower.follow(watched, work, heard, tell, limit)
         finally:
             if not work.ended:
                 step.method.cancel(step.target)
-        error = work.error()  # a rollback of Helm's cannot be cancelled, and ends at its own limit
+        error = work.error()
         if heard.ready and error is None:
             held.require()
             step.method.settle(step.target, well=True)

@@ -15,6 +15,7 @@ from tabular.deploy.onprem.objects import id_of
 Object = Mapping[str, Any]
 _IMAGES = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable")
 _CONTAINERS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_CONTROLLED = ("Deployment", "StatefulSet", "DaemonSet")  # these always say which they saw
 RESTARTS = 3  # of a container until it counts as one that never comes up
 NEVER = float("inf")
 
@@ -49,7 +50,8 @@ def waiting(one: Object) -> str:
     kind, status = one["kind"], one.get("status") or {}
     if one["metadata"].get("deletionTimestamp"):
         return "it is being deleted"
-    if status.get("observedGeneration", 1) < one["metadata"].get("generation", 1):
+    seen = status.get("observedGeneration", 0 if kind in _CONTROLLED else None)
+    if seen is not None and seen < one["metadata"].get("generation", 0):
         return "its controller has not seen it yet"
     rule = _RULES.get(kind, _by_condition)
     return rule(one, one.get("spec") or {}, status)

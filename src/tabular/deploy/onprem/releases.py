@@ -87,11 +87,10 @@ class Method(Protocol):
         ...
 
     def apply(self, stack: Stack, objects: Sequence[Object], limit: float) -> None:
-        """Begin a release and bring its objects; may wait until they are ready.
+        """Begin a release and bring its objects; does not wait until they are ready.
 
         Raises:
-            TabularError: it failed, was cancelled or took too long; the release is there as
-                failed or pending.
+            TabularError: it failed; the release is there as failed or pending.
         """
         ...
 

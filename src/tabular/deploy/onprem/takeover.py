@@ -130,20 +130,18 @@ class Takeover:
         def clean() -> Iterator[Event]:
             yield from self.destroyer.first_failed(look(), held, fresh, content.objects)
 
+        if "serving" not in held.operation:  # begun by Helm itself
+            serving = present(found.history)
+            held.note(serving=0 if serving is None else serving.revision)
         step = _again(method, found, newest, content)
-        serving = present(found.history)
-        if newest.phase is Phase.DEPLOYED:
-            yield from self.operations.sweep(step, tell)
-            held.note(outcome={"ok": True})
-            yield tell.next(EventStatus.COMPLETE, reason="it had ended well")
-        elif newest.phase is Phase.FAILED or held.operation.get("phase") == "undoing":
-            reason = str(held.operation.get("reason", "the release did not come up"))
-            if serving is None:
-                yield from clean()
-                raise failed(found.target, reason, undone=True)
-            yield from self.operations.back(step, serving.revision, held, tell, reason)
-        else:
+        if newest.phase is not Phase.FAILED and held.operation.get("phase") != "undoing":
             yield from self.operations.first_and_last(step, held, tell, clean)
+            return
+        reason, to = held.operation.get("reason", "it did not come up"), held.operation["serving"]
+        if not to:
+            yield from clean()
+            raise failed(found.target, reason, undone=True)
+        yield from self.operations.back(step, to, held, tell, reason)
 
     def _not_begun(self, found: Found, held: Held, tell: EventSequence) -> Iterator[Event]:
         """The client died before it brought anything: nothing is left of it."""
@@ -157,12 +155,14 @@ class Takeover:
 
 
 def _again(method: Method, found: Found, newest: Release, content: Content) -> Step:
-    return Step(
-        method,
-        found.target,
-        content.objects,
-        lambda limit: method.back(found.target, newest.revision, limit),
-    )
+    """The last release once more, from its own record; one that was brought is only followed."""
+    brought = newest.phase is Phase.DEPLOYED
+
+    def bring(limit: float) -> None:
+        if not brought:
+            method.back(found.target, newest.revision, limit)
+
+    return Step(method, found.target, content.objects, bring)
 
 
 def _require_ours(found: Found, leases: Leases, limit: float) -> None:
