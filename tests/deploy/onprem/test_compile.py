@@ -614,3 +614,38 @@ def test_labels_are_those_that_kubernetes_takes() -> None:
     api = next(one for one in objects_of(stack) if one["metadata"]["name"] == "demo-api")
     assert api["metadata"]["labels"]["team"] == "data"
     assert api["metadata"]["annotations"]["owner"] == "the data team"
+
+
+def test_values_that_the_spec_has_no_word_for_go_to_the_chart(tmp_path: Path) -> None:
+    """As what `bundle load` writes for a registry of one's own."""
+    digest = "sha256:" + "a" * 64
+    file = tmp_path / "registry.yaml"
+    file.write_text(
+        "imageRegistry: registry.corp:5000/platform\n"
+        f"image: {{digest: '{digest}'}}\n"
+        f"postgresql: {{image: {{digest: '{digest}'}}}}\n"
+        "mysql: {enabled: false}\n"
+        "workers: {resources: {limits: {memory: 64Gi}}}\n"
+        "ldap: {urls: ['ldaps://dc.corp'], existingSecret: ldap}\n",
+        encoding="utf-8",
+    )
+    loaded = load(EXAMPLES / "deployment.yaml", Overrides(provider="onprem", values=file))
+    stack = compiled(loaded.deployment)
+    values = stack.template["values"]
+    assert values["imageRegistry"] == "registry.corp:5000/platform"
+    assert values["image"]["digest"] == digest
+    assert values["postgresql"]["image"] == {"digest": digest}
+    assert values["postgresql"]["replication"]["enabled"] is True
+    images = {
+        container["image"].partition("/")[0]
+        for one in objects_of(stack)
+        if one["kind"] in ("Deployment", "StatefulSet")
+        for container in one["spec"]["template"]["spec"]["containers"]
+    }
+    assert images == {"registry.corp:5000"}
+
+
+def test_backups_without_a_place_of_their_own_are_reduced() -> None:
+    assert "spec.backup.destination" in reduced(stack_of({"backup": {"enabled": True}}))
+    named = {"backup": {"enabled": True, "destination": "s3://backups/tabular"}}
+    assert "spec.backup.destination" not in reduced(stack_of(named))

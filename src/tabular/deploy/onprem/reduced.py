@@ -139,6 +139,13 @@ def _messaging(wanted: Wanted) -> Iterator[Reduction]:
 
 def _kept(wanted: Wanted) -> Iterator[Reduction]:
     monitoring, security = wanted.spec.monitoring, wanted.spec.security
+    if wanted.spec.backup.enabled and wanted.spec.backup.destination is None:
+        yield _reduced(
+            "backup.destination",
+            "backups that outlive the cluster",
+            "a volume of the release",
+            "no other store is known here; backup.destination: s3://bucket/prefix names one",
+        )
     if "log_retention" in monitoring.model_fields_set:
         yield _reduced(
             "monitoring.log_retention",

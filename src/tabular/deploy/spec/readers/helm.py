@@ -80,6 +80,26 @@ def _autoscaling(draft: Draft, node: Node, key: str, path: Path) -> None:
         translate(draft, Node(node.line, node.column, entries=rest), table, key=key, base=path)
 
 
+def _mysql(draft: Draft, node: Node, key: str, path: Path) -> None:
+    _switch(draft, node, key, path, "mysql")
+
+
+# Values of the chart that the spec has no word for: they go to the chart as they are.
+_OVER = "spec.overrides.onprem.values"
+CHART_ONLY = (
+    "imageRegistry", "workers.resources", "settings", "priorityClassName", "topologySpread",
+    "podDisruptionBudget", "serviceAccount", "service", "ingress.annotations", "gateway",
+    "networkPolicy", "gpu",
+    "postgresql.image", "postgresql.settings", "postgresql.primary.resources",
+    "mysql.image", "mysql.settings", "mysql.primary.resources",
+    "minio.image", "minio.resources", "minio.drivesPerNode",
+    "redis.image", "redis.resources", "rabbitmq.image", "rabbitmq.resources",
+    "monitoring.prometheus.image", "monitoring.prometheus.resources",
+    "monitoring.prometheus.retentionSize", "monitoring.grafana.image",
+    "monitoring.grafana.resources", "monitoring.alertmanager",
+    "backup.logical", "backup.velero", "tls", "ca", "ldap", "externalSecrets",
+)  # fmt: skip
+
 HELM: Table = {
     "nameOverride": "metadata.name",
     "fullnameOverride": "metadata.name",
@@ -108,7 +128,14 @@ HELM: Table = {
     "postgresql.primary.persistence.size": "spec.database.size",
     "postgresql.primary.persistence.storageClass": "spec.database.storage_class",
     "postgresql.replication": ("spec.database", _replication),
+    "mysql.enabled": ("spec.database.type", _mysql),
+    "mysql.auth.database": "spec.database.name",
+    "mysql.auth.username": "spec.database.username",
+    "mysql.auth.existingSecret": ("spec.database.password", _existing),
+    "mysql.primary.persistence.size": "spec.database.size",
+    "mysql.primary.persistence.storageClass": "spec.database.storage_class",
     "minio.enabled": ("spec.storage.type", _minio),
+    "minio.bucket": "spec.storage.bucket",
     "minio.mode": "spec.storage.minio.mode",
     "minio.replicas": "spec.storage.minio.replicas",
     "minio.rootUser": "spec.storage.minio.root_user",
@@ -133,6 +160,9 @@ HELM: Table = {
     "monitoring.grafana.persistence.size": "spec.monitoring.grafana.size",
     "ingress.className": "spec.onprem.ingress_class",
     "ingress.host": "spec.networking.domain",
+    "ingress.tls.secretName": "spec.networking.certificate",
+    "ingress.allowedCidrs": "spec.networking.allowed_cidrs",
+    "storageClass": "spec.onprem.storage_class",
     "backup.enabled": "spec.backup.enabled",
     "backup.schedule": "spec.backup.schedule",
     "backup.retention": "spec.backup.retention",
@@ -142,6 +172,7 @@ HELM: Table = {
     "affinity": "spec.overrides.onprem.affinity",
     "podAnnotations": "spec.overrides.onprem.podAnnotations",
     "podLabels": "spec.overrides.onprem.podLabels",
+    **{name: f"{_OVER}.{name}" for name in CHART_ONLY},
 }
 
 
