@@ -91,12 +91,15 @@ def _keys(host: str, path: str) -> Iterator[str]:
 
 def _read(file: Path) -> Mapping[str, Any] | None:
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        said = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no JSON object"
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no JSON"
         raise PreflightError(f"the sign-ins cannot be read: {why}", where=str(file)) from None
+    if not isinstance(said, dict):
+        raise PreflightError("the sign-ins cannot be read: no object", where=str(file))
+    return said
 
 
 def _stored(said: Mapping[str, Any], key: str, file: Path) -> Credential | None:

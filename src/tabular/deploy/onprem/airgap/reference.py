@@ -18,7 +18,8 @@ _LATEST = "latest"
 _PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = re.compile(rf"({_LABEL}(\.{_LABEL})*|\[[0-9a-fA-F:]+\])(:[0-9]{{1,5}})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,14 @@ class Reference:
         name, _, digest = text.partition("@")
         first, slash, rest = name.partition("/")
         host = first if slash and _is_host(first) else ""
-        path = rest if host else name
-        tag = ""
-        if ":" in path:
-            path, _, tag = path.rpartition(":")
-        fits = _PATH.fullmatch(path) and (not host or _HOST.fullmatch(host))
-        if not fits or (tag and not _TAG.fullmatch(tag)) or bool(digest) != ("@" in text):
-            raise _no_name(text)
-        if digest and not _DIGEST.fullmatch(digest):
+        path, colon, tag = (rest if host else name).partition(":")
+        fits = (
+            _PATH.fullmatch(path)
+            and (not host or _HOST.fullmatch(host))
+            and (not colon or _TAG.fullmatch(tag))
+            and ("@" not in text or _DIGEST.fullmatch(digest))
+        )
+        if not fits:
             raise _no_name(text)
         return cls(host, path, tag if tag or digest else _LATEST, digest)
 
