@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tabular.deploy.onprem.names import CHART
+from tabular.deploy.onprem.rendering import loaded, objects_of
 from tabular.errors import EngineError
 from tests.deploy.onprem.chart import rules
 from tests.deploy.onprem.chart.cases import (
@@ -281,3 +283,14 @@ def test_a_given_password_is_not_for_a_secret_of_others() -> None:
     given_one = {"monitoring": {"grafana": {"adminPassword": "correct horse battery"}}}
     with pytest.raises(EngineError, match="another one is named"):
         objects(merged(BUILT_IN, given_one))
+
+
+@pytest.mark.parametrize("case", ["small", "openshift"])
+def test_the_pod_of_helm_test_keeps_the_rules_too(case: str) -> None:
+    files = loaded(CHART).render(CASES[case], name="demo", namespace="data")
+    hooks = [o for file, text in files.items() if "/test" in file for o in objects_of(text)]
+    assert [called(hook) for hook in hooks] == ["Pod/demo-test"]
+    assert hooks[0]["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    others = [o for o in _rendered(case, "1.30") if o["kind"] == "NetworkPolicy"]
+    assert rules.broken([*hooks, *others]) == []
+    assert invalid(hooks, "1.30") == []

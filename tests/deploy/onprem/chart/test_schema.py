@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,7 @@ from tabular.deploy.onprem.names import CHART, OLDEST_KUBE_VERSION
 from tabular.errors import EngineError
 from tabular.infra.config import Settings, is_secret
 from tabular.version import __version__
-from tests.deploy.onprem.chart.cases import BUILT_IN, ROOT, merged, objects
+from tests.deploy.onprem.chart.cases import BUILT_IN, CASES, ROOT, merged, objects
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 DEFAULTS: dict[str, Any] = YAML(typ="safe").load((CHART / "values.yaml").read_text("utf-8"))
@@ -88,6 +89,16 @@ def test_the_defaults_are_valid_and_complete() -> None:
     assert unknown == []
 
 
+def test_every_value_is_asked_for_by_a_template() -> None:
+    files = (CHART / "templates").rglob("*.*")
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    named = set(re.findall(r"[.\"]([A-Za-z]\w*)", text))
+    dead = [
+        ".".join(path) for path in _keys(DEFAULTS) if not _is_free(path) and path[-1] not in named
+    ]
+    assert dead == []
+
+
 def _is_free(path: tuple[str, ...]) -> bool:
     """Whether a parent takes any key, such as labels do."""
     return any(
@@ -140,11 +151,12 @@ def test_the_charts_versions_are_the_platforms() -> None:
     assert "dependencies" not in META
 
 
-@pytest.mark.parametrize("values", [{}, BUILT_IN], ids=["defaults", "built-in"])
-def test_lint_has_nothing_but_a_wish_for_an_icon(values: dict[str, Any]) -> None:
+@pytest.mark.parametrize("version", ["v1.19.0", "v1.37.0"])
+@pytest.mark.parametrize("values", [{}, *CASES.values()], ids=["defaults", *CASES])
+def test_lint_has_nothing_but_a_wish_for_an_icon(values: dict[str, Any], version: str) -> None:
     import helm_python
 
-    report = helm_python.lint(CHART, values, strict=True)
+    report = helm_python.lint(CHART, values, strict=True, kube_version=version)
     assert report["errors"] == []
     assert [one["error"] for one in report["messages"]] == ["icon is recommended"]
 

@@ -409,4 +409,5 @@ def test_the_notes_say_where_the_api_is(case: str) -> None:
     assert wanted in notes
     assert "get secret demo-secrets --output jsonpath='{.data.admin-key}'" in notes
     assert ("trusted_proxies" in notes) == bool(host)
+    assert "kubectl label namespace data pod-security.kubernetes.io/enforce=restricted" in notes
     assert "\n\n\n" not in notes
