@@ -118,7 +118,8 @@ def test_the_names_of_cert_managers_certificate_are_those_of_every_service(case:
     values = merged(CASES[case], {"tls": managed})
     found = objects(values)
     said = set(one(found, "Certificate", SECRET)["spec"]["dnsNames"])
-    metrics = tuple(f"{NAME}-{part}" for part in ("api-metrics", "worker-metrics", "test"))
+    plain = ("api-metrics", "worker-metrics", "test", "prometheus", "grafana", "alertmanager")
+    metrics = tuple(f"{NAME}-{part}" for part in plain)  # http, within the cluster
     wanted = {
         name
         for name in names_of(found, NAMESPACE)
