@@ -1,0 +1,122 @@
+"""The chart's stateful parts on a real API server: they come up, with the disks that were said."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tabular.deploy.onprem.given import Given
+from tabular.deploy.onprem.rendering import Object, render
+from tabular.deploy.onprem.secret_keys import needed_secrets
+from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.vault import Vault
+from tabular.deploy.target import Target
+from tests.testbed.kube.cluster import Kube
+
+pytestmark = pytest.mark.k8s
+NAME, SECRET = "demo", "demo-secrets"
+VALUES: dict[str, Any] = {
+    "secrets": {"existingSecret": SECRET},
+    "postgresql": {
+        "enabled": True,
+        "primary": {"persistence": {"size": "7Gi", "storageClass": "fast"}},
+        "replication": {"enabled": True, "readReplicas": 2},
+    },
+    "minio": {
+        "enabled": True,
+        "mode": "distributed",
+        "drivesPerNode": 2,
+        "persistence": {"size": "3Gi", "storageClass": "keep"},
+    },
+    "redis": {"enabled": True},
+    "rabbitmq": {"enabled": True, "persistence": {"size": "2Gi"}},
+}
+PARTS = {"postgresql", "postgresql-failover", "minio", "redis", "rabbitmq", "mysql"}
+
+
+def applied(kube: Kube, namespace: str, values: dict[str, Any]) -> tuple[Object, ...]:
+    """The parts of a release, applied as `--method manifests` does, with their Secret."""
+    found = render(values, name=NAME, namespace=namespace, kube_version="1.20")
+    keys = [one.key for one in needed_secrets(found, SECRET)]
+    data = {key: base64.b64encode(b"x").decode() for key in keys}
+    meta = {"name": SECRET}
+    kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data}, namespace)
+    labels = "app.kubernetes.io/component"
+    for one in found:
+        if one["metadata"]["labels"][labels] in PARTS or one["kind"] == "ServiceAccount":
+            kube.apply(one, namespace)
+    return found
+
+
+def wait_ready(kube: Kube, namespace: str, kind: str, name: str, replicas: int) -> None:
+    """Wait until all pods of a workload are ready."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/{kind}/{name}"
+    kube.wait(path, lambda one: one.get("status", {}).get("readyReplicas") == replicas)
+
+
+def test_every_part_comes_up_with_its_disks(kube: Kube, kube_namespace: str) -> None:
+    applied(kube, kube_namespace, VALUES)
+    for name, replicas in (("postgresql", 3), ("minio", 4), ("rabbitmq", 1)):
+        wait_ready(kube, kube_namespace, "statefulsets", f"{NAME}-{name}", replicas)
+    for name, replicas in (("postgresql-failover", 2), ("redis", 1)):
+        wait_ready(kube, kube_namespace, "deployments", f"{NAME}-{name}", replicas)
+    claims = kube.list(f"/api/v1/namespaces/{kube_namespace}/persistentvolumeclaims")
+    disks = {
+        claim["metadata"]["name"]: (
+            claim["spec"]["resources"]["requests"]["storage"],
+            claim["spec"]["storageClassName"],
+            claim["status"]["phase"],
+        )
+        for claim in claims
+    }
+    expected = {f"data-demo-postgresql-{n}": ("7Gi", "fast", "Bound") for n in range(3)}
+    for server in range(4):
+        for drive in range(2):
+            expected[f"data{drive}-demo-minio-{server}"] = ("3Gi", "keep", "Bound")
+    expected["data-demo-rabbitmq-0"] = ("2Gi", "standard", "Bound")
+    assert disks == expected
+
+
+def test_mysql_comes_up(kube: Kube, kube_namespace: str) -> None:
+    disk = {"primary": {"persistence": {"size": "5Gi"}}}
+    values = {**VALUES, "postgresql": {"enabled": False}, "mysql": {"enabled": True, **disk}}
+    applied(kube, kube_namespace, values)
+    wait_ready(kube, kube_namespace, "statefulsets", f"{NAME}-mysql", 1)
+    path = f"/api/v1/namespaces/{kube_namespace}/persistentvolumeclaims/data-demo-mysql-0"
+    assert kube.api("GET", path)["spec"]["resources"]["requests"]["storage"] == "5Gi"
+
+
+def test_one_more_replica_leaves_the_others_running(kube: Kube, kube_namespace: str) -> None:
+    applied(kube, kube_namespace, VALUES)
+    wait_ready(kube, kube_namespace, "statefulsets", f"{NAME}-postgresql", 3)
+    path = f"/api/v1/namespaces/{kube_namespace}/pods/demo-postgresql-0"
+    before = kube.api("GET", path)["metadata"]["uid"]
+    replication = {"enabled": True, "readReplicas": 3}
+    more = {**VALUES, "postgresql": {**VALUES["postgresql"], "replication": replication}}
+    applied(kube, kube_namespace, more)
+    wait_ready(kube, kube_namespace, "statefulsets", f"{NAME}-postgresql", 4)
+    assert kube.api("GET", path)["metadata"]["uid"] == before
+
+
+def test_a_tenants_configuration_is_made_of_its_keys(
+    kube: Kube, kube_namespace: str, tmp_path: Path
+) -> None:
+    values = {**VALUES, "minio": {"enabled": True, "operator": "minio"}}
+    found = render(values, name=NAME, namespace=kube_namespace, kube_version="1.20")
+    file = kube.kubeconfig_for(tmp_path, kube_namespace)
+    vault = Vault(Cluster(str(file), None, kube_namespace), Given())
+    target = Target(name=NAME, environment="prod", provider="onprem", region=kube_namespace)
+    assert vault.preview(target, found).properties
+    assert vault.ensure(target, found)
+    path = f"/api/v1/namespaces/{kube_namespace}/secrets/{SECRET}"
+    data = kube.api("GET", path)["data"]
+    read = {key: base64.b64decode(value).decode() for key, value in data.items()}
+    assert read["config.env"] == (
+        f'export MINIO_ROOT_USER="{read["storage-access-key"]}"\n'
+        f'export MINIO_ROOT_PASSWORD="{read["storage-secret-key"]}"\n'
+    )
+    assert not vault.ensure(target, found)
+    assert kube.api("GET", path)["data"] == data
