@@ -83,6 +83,8 @@ class InProcess:
 
     def __init__(self, cluster: Cluster, namespace: str, chart: Path) -> None:
         self._package = library.helm()
+        # Helm would say what is wrong with a kubeconfig in words that say not what to do.
+        cluster.require()
         self._config = self._package.Config(
             kubeconfig_path=cluster.kubeconfig, kube_context=cluster.context, namespace=namespace
         )

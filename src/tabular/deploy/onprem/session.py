@@ -89,6 +89,16 @@ class Cluster:
         """URL of the server."""
         return self._link.host
 
+    def require(self) -> None:
+        """Be sure that the kubeconfig, its context and the server's answer are right.
+
+        Raises:
+            UsageError: there is no such file or context.
+            PreflightError: the credentials or certificates are not right.
+            UnavailableError: nothing answers there.
+        """
+        _ = self._told
+
     @property
     def default_namespace(self) -> str:
         """The namespace that the context names; ``default`` if none."""
