@@ -71,7 +71,7 @@ class OnPremHarness:
         return describe(self.namespace, name, self.method)
 
     def changed(self) -> Deployment:
-        return describe(self.namespace, method=self.method, compute={"instances": 2, "workers": 2})
+        return describe(self.namespace, method=self.method, compute={"workers": 2})
 
     def failing(self) -> Deployment:
         image = {"repository": "registry.example.com/missing", "tag": "1.0.0"}

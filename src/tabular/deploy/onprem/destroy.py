@@ -77,7 +77,7 @@ class Destroyer:
             if delete_data:
                 yield from self._data(target, record, tell)
                 held.drop()
-                self._spaces.drop(target)
+                self._drop_space(target)
             elif ours and (secret is not None):
                 yield tell.next(EventStatus.KEPT, secret_of((), secret_name(target.name)))
 
@@ -101,7 +101,7 @@ class Destroyer:
         if not held.retained:
             held.drop()
         if fresh.get("namespace"):
-            self._spaces.drop(target)
+            self._drop_space(target)
         yield from ()
 
     def claims(self, target: Target) -> list[str]:
@@ -181,6 +181,23 @@ class Destroyer:
         if self._vault.drop(target):
             told = secret_of((), secret_name(target.name))
             yield tell.next(EventStatus.COMPLETE, told, "deleted")
+
+    def _drop_space(self, target: Target) -> None:
+        """Delete the namespace if it is ours and empty, and wait: who deploys anew finds none."""
+        if self._spaces.drop(target):
+            self.wait_for_space(target)
+
+    def wait_for_space(self, target: Target) -> None:
+        """Wait until a namespace that is on its way out is gone.
+
+        Raises:
+            WaitTimeoutError: something holds it.
+        """
+
+        def left() -> list[str]:
+            return [] if self._spaces.gone(target) else [target.region or ""]
+
+        self._operations.wait_gone("namespaces", left, LIMIT)
 
     def _drop_certificate(self, target: Target) -> bool:
         """Delete the certificate of TLS between pods, if it is ours."""

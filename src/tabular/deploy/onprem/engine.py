@@ -7,7 +7,7 @@ names the cause, going on where a client died, and a destroy that keeps data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tabular.deploy import answers
 from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.onprem import certificates, preflight
 from tabular.deploy.onprem.background import in_background
+from tabular.deploy.onprem.backup import Inside
 from tabular.deploy.onprem.destroy import Destroyer
 from tabular.deploy.onprem.diff import Comparison, compare
 from tabular.deploy.onprem.drift import drifts
@@ -177,7 +178,9 @@ class ClusterEngine:
 
     def destroy(self, target: Target, *, delete_data: bool) -> Iterator[Event]:
         """Remove what the deployment owns; data stores only if asked."""
-        if self._spaces.there(target):
+        if self._spaces.ending(target):
+            self._destroyer.wait_for_space(target)
+        elif self._spaces.there(target):
             found = self._found(target)
             yield from in_background(self._destroyer.destroy(found, delete_data=delete_data))
 
@@ -192,6 +195,10 @@ class ClusterEngine:
         if self._found(target).nothing:
             raise answers.nothing_at(target)
         return self._vault.hand_out(target, only_first=only_first)
+
+    def run_inside(self, target: Target, arguments: Sequence[str]) -> Iterator[str]:
+        """Run ``python -m tabular.transfer`` beside the service; see `backup`."""
+        return Inside(self._cluster, target.name, target.region or "").run(arguments)
 
     def running(self, target: Target) -> Stack:
         """The stack that runs there, as it was applied, with the uids of its objects."""

@@ -46,7 +46,7 @@ class Spaces:
             found = self._get(target)
         except ForbiddenError:
             return True
-        if found is not None and (found.get("status") or {}).get("phase") == "Terminating":
+        if _ends(found):
             raise ConflictError(
                 f"the namespace {target.region} is being deleted",
                 where=target.id,
@@ -79,6 +79,20 @@ class Spaces:
             raise
         return True
 
+    def gone(self, target: Target) -> bool:
+        """Whether there is no namespace at all; not gone where that may not be asked."""
+        try:
+            return self._get(target) is None
+        except ForbiddenError:
+            return False
+
+    def ending(self, target: Target) -> bool:
+        """Whether the namespace is on its way out."""
+        try:
+            return _ends(self._get(target))
+        except ForbiddenError:
+            return False
+
     def drop(self, target: Target) -> bool:
         """Delete the namespace, if it is ours and nothing is left in it; whether it was."""
         try:
@@ -107,6 +121,10 @@ def labels_of(stack: Stack) -> Mapping[str, str]:
     """Labels of a namespace that is made for a stack."""
     said = stack.template["values"].get("podSecurity", {}).get("namespaceLabels")
     return said or {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def _ends(found: Object | None) -> bool:
+    return found is not None and (found.get("status") or {}).get("phase") == "Terminating"
 
 
 def _born(kind: str, one: Object) -> bool:

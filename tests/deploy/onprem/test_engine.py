@@ -1,0 +1,263 @@
+"""The engine on a real control plane: plans that are true, applies that say why they fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from tabular.deploy.events import EventStatus
+from tabular.deploy.onprem.refusals import OwnedElsewhereError
+from tabular.deploy.plan import Action
+from tabular.deploy.provider import State
+from tabular.errors import (
+    ApplyError,
+    BusyError,
+    ConflictError,
+    NotFoundError,
+    StalePlanError,
+    UnsupportedError,
+)
+from tests.deploy.onprem.harness import describe
+from tests.deploy.onprem.place import NAME, Place, image, touched
+
+pytestmark = pytest.mark.k8s
+
+
+def test_an_image_that_cannot_be_pulled_leaves_nothing_of_a_first_deploy(place: Place) -> None:
+    with pytest.raises(ApplyError) as caught:
+        place.deploy(image=image("missing"))
+    assert caught.value.rolled_back
+    assert "the image cannot be pulled: registry.example.com/missing:1.0.0" in caught.value.message
+    assert not place.exists()
+    with pytest.raises(NotFoundError):
+        place.engine().status(place.target)
+
+
+def test_what_was_in_a_namespace_before_stays_when_a_first_deploy_fails(place: Place) -> None:
+    place.make()
+    place.put("ConfigMap", "mine", data={"a": "b"})
+    with pytest.raises(ApplyError):
+        place.deploy(image=image("missing"))
+    assert place.exists()
+    assert place.get("configmaps", "mine") is not None
+    assert place.get("secrets", f"{NAME}-secrets") is None
+    assert place.claims() == set()
+    assert place.pods() == []
+
+
+def test_a_failed_update_is_undone_and_says_what_the_container_wrote(place: Place) -> None:
+    place.deploy()
+    release, secret = place.release(), place.secret()
+    with pytest.raises(ApplyError) as caught:
+        place.deploy(image=image("crash"))
+    assert caught.value.rolled_back
+    assert "CrashLoopBackOff" in caught.value.message
+    assert "it wrote last: " in caught.value.message
+    assert place.release() == release
+    assert place.secret() == secret
+    assert place.engine().status(place.target).state is State.READY
+    assert place.plan().is_empty
+
+
+def test_time_that_is_up_is_told_with_what_was_waited_for(helm_place: Place) -> None:
+    engine = helm_place.engine(ready_timeout=4.0)
+    plan = engine.preview(helm_place.stack(image=image("never-ready")))
+    with pytest.raises(ApplyError, match=r"it was not ready within 4 s: Deployment/demo-") as told:
+        list(engine.apply(plan))
+    assert told.value.rolled_back
+
+
+def test_fields_that_somebody_else_set_are_shown_and_refused(place: Place) -> None:
+    place.deploy()
+    place.edit("deployments", f"{NAME}-api", {"spec": {"replicas": 3}})
+    plan = place.plan()
+    (change,) = [one for one in plan.changes if one.action is Action.UPDATE]
+    shown = {one.path: (one.before, one.after) for one in change.properties}
+    assert shown["spec.replicas"] == (3, 1)
+    assert "belongs to kubectl-edit" in str(shown["metadata.managedFields"][0])
+    with pytest.raises(OwnedElsewhereError, match=r"spec.replicas belongs to kubectl-edit") as told:
+        list(place.engine().apply(plan))
+    assert "--force-conflicts" in str(told.value.hint)
+    assert place.api()["spec"]["replicas"] == 3
+
+
+def test_fields_of_others_are_taken_over_where_that_is_asked(place: Place) -> None:
+    place.deploy()
+    place.edit("deployments", f"{NAME}-api", {"spec": {"replicas": 3}})
+    list(place.provider(force_conflicts=True).engine.apply(place.plan()))
+    assert place.api()["spec"]["replicas"] == 1
+    assert place.plan().is_empty
+
+
+def test_a_field_that_no_release_set_is_left_to_whoever_sets_it(place: Place) -> None:
+    place.deploy()
+    note = {"metadata": {"annotations": {"somebody/note": "mine"}}}
+    place.edit("deployments", f"{NAME}-api", note)
+    assert place.plan().is_empty
+    assert place.engine().drift(place.target) == ()
+
+
+def test_drift_tells_what_was_applied_and_what_is_there(place: Place) -> None:
+    place.deploy()
+    place.edit("deployments", f"{NAME}-api", {"spec": {"replicas": 3}})
+    place.kube.api.delete(place.path("services", f"{NAME}-api"))
+    found = {one.resource: one for one in place.engine().drift(place.target)}
+    assert set(found) == {f"Deployment/{NAME}-api", f"Service/{NAME}-api"}
+    assert found[f"Service/{NAME}-api"].gone
+    shown = {p.path: (p.before, p.after) for p in found[f"Deployment/{NAME}-api"].properties}
+    assert shown["spec.replicas"] == (1, 3)
+    assert place.engine().status(place.target).state is State.DEGRADED
+
+
+def test_what_is_gone_comes_back_with_the_next_deploy(place: Place) -> None:
+    place.deploy()
+    place.kube.api.delete(place.path("services", f"{NAME}-api"))
+    assert touched(place.plan()) == {f"Service/{NAME}-api": Action.CREATE}
+    place.deploy()
+    assert place.get("services", f"{NAME}-api") is not None
+
+
+def test_what_is_somebody_elses_is_not_taken(place: Place) -> None:
+    place.make()
+    place.put("ConfigMap", f"{NAME}-deployment", data={"a": "b"})
+    with pytest.raises(ConflictError, match=f"ConfigMap/{NAME}-deployment") as told:
+        place.plan()
+    assert told.value.code == "conflict.foreign"
+    assert "--name" in str(told.value.hint)
+
+
+def test_what_left_the_spec_is_pruned_and_nothing_else(place: Place) -> None:
+    place.deploy(cache={"type": "redis"})
+    labels = {"app.kubernetes.io/instance": NAME, "app.kubernetes.io/component": "redis"}
+    place.put("ConfigMap", f"{NAME}-redis-notes", metadata={"labels": labels}, data={"a": "b"})
+    plan = place.plan()
+    assert touched(plan)[f"Deployment/{NAME}-redis"] is Action.DELETE
+    list(place.engine().apply(plan))
+    assert place.get("deployments", f"{NAME}-redis", "apps/v1") is None
+    assert place.get("services", f"{NAME}-redis") is None
+    assert place.get("configmaps", f"{NAME}-redis-notes") is not None
+
+
+def test_a_change_that_cannot_be_made_in_place_is_a_replacement_and_keeps_the_volumes(
+    place: Place,
+) -> None:
+    place.deploy()
+    volumes = {
+        one["metadata"]["name"]: one["metadata"]["uid"]
+        for one in place.kube.list(place.path("persistentvolumeclaims"))
+    }
+    spec = {"database": {"storage_gb": 77}}
+    plan = place.plan(**spec)
+    (replaced,) = [one for one in plan.changes if one.action is Action.REPLACE]
+    assert replaced.resource == f"StatefulSet/{NAME}-postgresql"
+    assert replaced.loses_data  # so the gate asks
+    assert any("storage" in one.path for one in replaced.properties)
+    list(place.engine().apply(plan))
+    found = place.get("statefulsets", f"{NAME}-postgresql", "apps/v1")
+    assert found is not None
+    claim = found["spec"]["volumeClaimTemplates"][0]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "77Gi"
+    now = {
+        one["metadata"]["name"]: one["metadata"]["uid"]
+        for one in place.kube.list(place.path("persistentvolumeclaims"))
+    }
+    assert now == volumes
+    assert place.plan(**spec).is_empty
+
+
+def test_a_plan_is_stale_when_what_it_showed_is_not_so_any_more(place: Place) -> None:
+    place.deploy()
+    plan = place.plan(compute={"instances": 2})
+    place.edit("deployments", f"{NAME}-api", {"spec": {"replicas": 5}})
+    with pytest.raises(StalePlanError):
+        list(place.engine().apply(plan))
+
+
+def test_two_clients_at_once_are_one_too_many(place: Place) -> None:
+    place.deploy()
+    plan = place.plan(image=image("slow"))
+    other = place.plan(compute={"instances": 2})
+    running = place.engine().apply(plan)
+    next(event for event in running if event.resource.startswith("Deployment/"))
+    with pytest.raises(BusyError, match="another apply runs there"):
+        list(place.engine().apply(other))
+    with pytest.raises(BusyError):
+        place.plan(compute={"instances": 2})
+    status = place.engine().status(place.target)
+    assert (status.state, "apply runs" in status.detail) == (State.APPLYING, True)
+    list(place.engine().attach(place.target))  # follows the first to its end
+    assert place.engine().status(place.target).state is State.READY
+
+
+def test_an_apply_goes_on_when_nobody_listens(place: Place) -> None:
+    engine = place.engine()
+    events = engine.apply(engine.preview(place.stack()))
+    next(events)
+    events.close()
+    list(place.engine().attach(place.target))
+    assert place.engine().status(place.target).state is State.READY
+    assert place.plan().is_empty
+
+
+def test_a_deployment_goes_on_by_the_method_that_made_it(kube_places: tuple[Place, Place]) -> None:
+    first, second = kube_places
+    first.deploy()
+    with pytest.raises(ConflictError, match=f"deployed by --method {first.method}"):
+        second.plan()
+
+
+def test_the_first_key_is_handed_out_once(helm_place: Place) -> None:
+    with pytest.raises(NotFoundError):
+        helm_place.engine().issue_api_key(helm_place.target, "me", only_first=True)
+    helm_place.deploy()
+    key = helm_place.engine().issue_api_key(helm_place.target, "me", only_first=True)
+    assert key == helm_place.secret()["admin-key"]
+    assert helm_place.engine().issue_api_key(helm_place.target, "me", only_first=True) is None
+    with pytest.raises(UnsupportedError, match="made by the service itself") as told:
+        helm_place.engine().issue_api_key(helm_place.target, "me", only_first=False)
+    assert key not in str(told.value)
+
+
+def test_logs_are_told_by_component_and_time(helm_place: Place) -> None:
+    helm_place.deploy()
+    pod = next(one for one in helm_place.pods() if "-api-" in one["metadata"]["name"])
+    name = pod["metadata"]["name"]
+    helm_place.kube.write_log(helm_place.namespace, name, "api", "one\ntwo\nthree\n")
+    lines = list(helm_place.engine().logs(helm_place.target, follow=False, tail=2))
+    mine = [line.text for line in lines if line.component == f"api/{name}"]
+    assert mine == ["two", "three"]
+    assert {line.component.partition("/")[0] for line in lines} == {
+        "api", "worker", "postgresql", "minio"
+    }  # fmt: skip
+
+
+def test_new_lines_are_followed(helm_place: Place) -> None:
+    helm_place.deploy()
+    pod = next(one for one in helm_place.pods() if "-worker-" in one["metadata"]["name"])
+    name = pod["metadata"]["name"]
+    helm_place.kube.write_log(helm_place.namespace, name, "worker", "one\n")
+    lines = helm_place.engine().logs(helm_place.target, follow=True, tail=1)
+    next(line for line in lines if line.text == "one")
+    helm_place.kube.write_log(helm_place.namespace, name, "worker", "one\nanother\n")
+    assert next(line for line in lines if line.text == "another").component.startswith("worker/")
+
+
+def test_a_quota_that_is_exceeded_is_named(place: Place) -> None:
+    place.deploy()
+    plan = place.plan(compute={"instances": 3})
+    place.put("ResourceQuota", "few", spec={"hard": {"pods": str(len(place.pods()))}})
+    place.kube.wait(
+        place.path("resourcequotas", "few"), lambda one: "used" in one.get("status", {})
+    )
+    with pytest.raises(ApplyError, match="exceeded quota: few") as told:
+        list(place.engine().apply(plan))
+    assert told.value.rolled_back
+    assert place.engine().status(place.target).state is State.READY
+
+
+def test_a_release_with_the_longest_name_comes_up(place: Place) -> None:
+    name = "n" * 53
+    provider = place.provider()
+    stack = provider.compile(describe(place.namespace, name, place.method))
+    events = list(provider.engine.apply(provider.engine.preview(stack)))
+    assert events[-1].status is EventStatus.COMPLETE
+    assert provider.engine.status(stack.target).state is State.READY

@@ -1,0 +1,141 @@
+"""A client that is killed at any phase: another one goes on, and nothing is there twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tabular.deploy.events import EventStatus
+from tabular.deploy.onprem.names import CHART
+from tabular.deploy.provider import State
+from tabular.errors import ApplyError, BusyError, ConflictError, NotFoundError
+from tests.deploy.onprem.killing import KILLED, run_client, to_deploy, to_destroy, to_roll_back
+from tests.deploy.onprem.place import NAME, Place, image
+
+pytestmark = pytest.mark.k8s
+
+CHANGED = {"compute": {"workers": 2}}
+
+
+def test_killed_before_anything_was_brought(place: Place) -> None:
+    died = run_client(place, to_deploy(place), status="complete", resource="Secret/demo-secrets")
+    assert died == KILLED
+    assert place.engine().status(place.target).state is State.APPLYING
+    list(place.engine().attach(place.target))
+    if place.exists():  # it may have come a step further than its event
+        assert place.engine().status(place.target).state is State.READY
+    place.deploy()
+    assert place.engine().status(place.target).state is State.READY
+
+
+def test_killed_in_a_first_deploy(place: Place) -> None:
+    assert run_client(place, to_deploy(place), status="in_progress", resource="Stateful") == KILLED
+    secret = place.secret()
+    assert place.engine().status(place.target).state is State.APPLYING
+    events = list(place.engine().attach(place.target))
+    assert events[-1].status is EventStatus.COMPLETE
+    assert place.engine().status(place.target).state is State.READY
+    assert place.secret() == secret
+    assert place.plan().is_empty
+
+
+def test_killed_in_an_update(place: Place) -> None:
+    place.deploy()
+    before = place.release()
+    command = to_deploy(place, **CHANGED)
+    assert run_client(place, command, status="in_progress", resource="Deployment/") == KILLED
+    list(place.engine().attach(place.target))
+    assert place.engine().status(place.target).state is State.READY
+    assert place.release() != before
+    assert place.plan(**CHANGED).is_empty
+    back = place.engine().preview_rollback(place.target)
+    assert back.stack.to_bytes() == place.stack().to_bytes()
+
+
+def test_killed_while_it_undid_what_failed(place: Place) -> None:
+    place.deploy()
+    before = place.release()
+    command = to_deploy(place, image=image("missing"))
+    assert run_client(place, command, status="rolling_back", resource="-") == KILLED
+    with pytest.raises(ApplyError, match="image cannot be pulled") as told:
+        list(place.engine().attach(place.target))
+    assert told.value.rolled_back
+    assert place.release() == before
+    assert place.engine().status(place.target).state is State.READY
+    assert place.plan().is_empty
+
+
+def test_killed_in_a_first_deploy_that_cannot_come_up(place: Place) -> None:
+    command = to_deploy(place, image=image("missing"))
+    assert run_client(place, command, status="in_progress", resource="Deployment/") == KILLED
+    with pytest.raises(ApplyError, match="image cannot be pulled") as told:
+        list(place.engine().attach(place.target))
+    assert told.value.rolled_back
+    assert not place.exists()
+
+
+def test_the_same_rollback_again_goes_back_no_further(place: Place) -> None:
+    place.deploy()
+    first = place.release()
+    place.deploy(**CHANGED)
+    place.deploy(compute={"workers": 3})
+    third = place.release()
+    command = to_roll_back(place)
+    assert run_client(place, command, status="in_progress", resource="Deployment/") == KILLED
+    list(place.engine().attach(place.target))
+    second = place.release()
+    assert second not in (first, third)
+    again = place.engine().preview_rollback(place.target)
+    assert again.is_empty
+    list(place.engine().rollback(again))
+    assert place.release() == second
+    list(place.engine().rollback(place.engine().preview_rollback(place.target)))
+    assert place.release() == first
+
+
+def test_killed_in_a_destroy(place: Place) -> None:
+    place.deploy()
+    command = to_destroy(place, data=True)
+    assert run_client(place, command, status="complete", resource="Deployment/") == KILLED
+    assert place.claims()
+    status = place.engine().status(place.target)
+    assert (status.state, "run it again" in status.detail) == (State.FAILED, True)
+    time.sleep(5)  # seconds until the lease of the dead client has run out
+    with pytest.raises(ConflictError, match="a destroy was begun here"):
+        place.plan()
+    list(place.engine().destroy(place.target, delete_data=True))
+    assert not place.exists()
+    with pytest.raises(NotFoundError):
+        place.engine().status(place.target)
+
+
+HELM_ITSELF = """
+import os, signal, sys, threading
+import helm_python
+
+config = helm_python.Config(kubeconfig_path=sys.argv[1], namespace=sys.argv[2])
+values = {"image": {"repository": "registry.example.com/never-ready", "tag": "1"}}
+threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGKILL)).start()
+config.upgrade(
+    helm_python.Chart.load(sys.argv[3]), "demo", values, reuse_values=True, wait="watcher"
+)
+"""
+
+
+def test_what_helm_itself_is_at_is_left_to_it(helm_place: Place) -> None:
+    helm_place.deploy()
+    said = [str(helm_place.kube.kubeconfig), helm_place.namespace, str(CHART)]
+    done = subprocess.run([sys.executable, "-c", HELM_ITSELF, *said], check=False)
+    assert done.returncode == KILLED
+    assert helm_place.engine().status(helm_place.target).state is State.APPLYING
+    with pytest.raises(BusyError, match="begun with Helm itself") as told:
+        list(helm_place.engine().attach(helm_place.target))
+    assert f"helm rollback {NAME}" in str(told.value.hint)
+    later = helm_place.engine(ready_timeout=5.0)
+    time.sleep(3)
+    with pytest.raises(ApplyError):  # it does not come up, and what was before is put back
+        list(later.attach(helm_place.target))
+    assert helm_place.plan().is_empty
