@@ -147,7 +147,9 @@ def test_velero_copies_the_files_of_every_volume_after_a_dump() -> None:
     assert template["includedNamespaces"] == [NAMESPACE]
     assert template["storageLocation"] == location["metadata"]["name"]
     assert location["spec"]["credential"] == {"name": "velero-keys", "key": "cloud"}
-    wanted = template["labelSelector"]["matchLabels"]
+    ours, helms = (one_["matchLabels"] for one_ in template["orLabelSelectors"])
+    assert helms == {"owner": "helm", "name": NAME}  # as Helm labels the secret of a release
+    wanted = ours
     for made in [o for o in found if o["kind"] == "StatefulSet"]:
         for claim in made["spec"]["volumeClaimTemplates"]:
             assert wanted.items() <= claim["metadata"]["labels"].items()
