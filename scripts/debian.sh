@@ -6,7 +6,7 @@
 set -eu
 packages="chromium chromium-driver docker-registry faketime ldap-utils mariadb-server memcached \
 prometheus rabbitmq-server redis-server slapd"
-containers="aardvark-dns debootstrap iptables netavark podman runc"
+containers="aardvark-dns debootstrap docker.io iproute2 iptables netavark podman runc"
 [ "${1:-}" != containers ] || packages=$containers
 [ "${1:-}" != pods ] ||
   packages="$containers conntrack containerd containernetworking-plugins iproute2"

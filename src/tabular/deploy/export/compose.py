@@ -46,7 +46,7 @@ _README = """\
 
     sh {script}
     docker compose up --detach --wait
-    docker compose run --rm api python -m tabular.api create-key admin
+    docker compose exec api python -m tabular.api create-key --name admin
 
 The last line prints the first API key, once. Then the API is at http://{address}/docs.
 `podman-compose` takes the same file. Put a reverse proxy with TLS in front before others reach it.

@@ -55,7 +55,7 @@ it again after each export: what changed is replaced, the API first started and 
 service that does not get healthy goes back to what it was. The first API key:
 
     docker exec "$(docker ps --quiet --filter label=com.docker.swarm.service.name={name}_api \\
-      | head -n 1)" python -m tabular.api create-key admin
+      | head -n 1)" python -m tabular.api create-key --name admin
 
 ## Reach it
 

@@ -18,7 +18,10 @@ _VERSION = "3.8"
 # What a swarm does itself, or has no word for.
 _DROPPED = ("restart", "security_opt", "depends_on", "tmpfs", "ports")
 _DIGITS = 12
-_MIGRATE_AND_SERVE = "python -m tabular.api migrate && exec python -m tabular.api serve"
+# A name is known once its server is healthy, and a swarm starts everything at the same time.
+_MIGRATE = "until python -m tabular.api migrate; do sleep 3; done"
+_SERVE = "exec python -m tabular.api serve"
+_START = "180s"  # of which a new server of the database may take two minutes
 
 
 def stack_file(
@@ -35,7 +38,8 @@ def stack_file(
     # Neither can be changed in a swarm, so another content is another config.
     version = hashlib.sha256(description).hexdigest()[:_DIGITS]
     services = {key: _service(name, key, one, compute) for key, one in containers.services.items()}
-    services["api"]["command"] = ["sh", "-c", _MIGRATE_AND_SERVE]
+    services["api"]["command"] = ["sh", "-c", f"{_MIGRATE}; {_SERVE}"]
+    services["api"]["healthcheck"] = {**services["api"]["healthcheck"], "start_period": _START}
     services["api"]["configs"] = [
         {"source": "deployment", "target": f"/etc/inferloop/{DESCRIPTION}", "mode": 0o444}
     ]
@@ -94,9 +98,12 @@ def _service(name: str, key: str, given: Mapping[str, Any], compute: Compute) ->
 
 
 def _changes(own: bool) -> dict[str, Any]:
-    """How a service is replaced: one after the other, and back if the new one does not hold."""
-    if not own:  # two servers on one volume would destroy it
-        return {"update_config": {"order": "stop-first", "failure_action": "pause"}}
+    """How a service is reached and replaced: one after the other, back if one does not hold."""
+    if not own:
+        # Two servers on one volume would destroy it. A swarm's balancer would cut connections that
+        # nobody uses for 15 minutes, as pools have them.
+        update = {"order": "stop-first", "failure_action": "pause"}
+        return {"endpoint_mode": "dnsrr", "update_config": update}
     order = {"parallelism": 1, "order": "start-first", "monitor": "90s"}
     return {
         "update_config": {**order, "failure_action": "rollback"},
