@@ -29,6 +29,7 @@ EXPECTED = {
 }
 PATTERNS = {
     "^[a-z]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and dashes, a letter first",
+    "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "lower-case letters, digits, dots and dashes",
 }
 CONSEQUENCE = "default_factory_not_called"
 MAX_KNOWN = 12

@@ -52,6 +52,9 @@ AsTuple = BeforeValidator(_listed)
 
 LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 Label = Annotated[str, Field(pattern=LABEL, max_length=63)]
+OBJECT = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+# Name of an object of Kubernetes that is there already, such as `csi.rbd` or `2fast`.
+ObjectName = Annotated[str, Field(pattern=OBJECT, max_length=253)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]*$", max_length=300)]
 Percent = Annotated[int, Field(ge=0, le=100)]

@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tabular.deploy.spec.model.amounts import Duration, Size
-from tabular.deploy.spec.model.base import AsTuple, Block, Label, Text, Word, contradiction, key
+from tabular.deploy.spec.model.base import (
+    AsTuple,
+    Block,
+    Label,
+    ObjectName,
+    Text,
+    Word,
+    contradiction,
+    key,
+)
 from tabular.deploy.spec.model.compute import Compute
 from tabular.deploy.spec.model.messaging import Cache, Queue
 from tabular.deploy.spec.model.storage import Database, Storage
@@ -37,7 +46,7 @@ class Persistence(Block):
     """A volume for the service itself."""
 
     enabled: bool = key(True, "Make one.", True)
-    storage_class: Label | None = key(
+    storage_class: ObjectName | None = key(
         None, "Kubernetes storage class; `onprem.storage_class` if unset.", "fast-ssd"
     )
     size: Size | None = key(None, "Size of the volume; 10Gi if unset.", "1Ti")
@@ -72,7 +81,7 @@ class OnPrem(Block):
     namespace: Label | None = key(
         None, "Namespace; NAME-ENVIRONMENT of the deployment if unset.", "synthdata"
     )
-    storage_class: Label | None = key(
+    storage_class: ObjectName | None = key(
         None, "Storage class of all volumes; the cluster's default if unset.", "fast-ssd"
     )
     method: Literal["helm", "manifests"] = key(
@@ -92,7 +101,7 @@ class OnPrem(Block):
         "left alone.",
         ["cloudnative-pg", "prometheus"],
     )
-    ingress_class: Label | None = key(None, "Class of the ingress.", "nginx")
+    ingress_class: ObjectName | None = key(None, "Class of the ingress.", "nginx")
     issuer: Word | None = key(
         None,
         "Issuer of cert-manager for certificates: a ClusterIssuer, or Issuer/NAME.",

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from tabular.deploy.spec.model.amounts import Days, Size
-from tabular.deploy.spec.model.base import Block, Label, Version, Word, contradiction, key
+from tabular.deploy.spec.model.base import Block, ObjectName, Version, Word, contradiction, key
 from tabular.deploy.spec.secret import Secret
 
 StorageType = Literal["object", "s3", "gcs", "blob", "minio", "ceph", "nfs", "local", "file"]
@@ -45,7 +45,9 @@ class Minio(Block):
     )
     replicas: int = key(1, "Servers of a distributed set.", 4, ge=1, le=64)
     size: Size | None = key(None, "Disk of each server.", "250Gi")
-    storage_class: Label | None = key(None, "Kubernetes storage class of the disks.", "fast-ssd")
+    storage_class: ObjectName | None = key(
+        None, "Kubernetes storage class of the disks.", "fast-ssd"
+    )
     root_user: Word | None = key(None, "Name of the administrator.", "admin")
     root_password: Secret | None = key(None, "Generated if unset.", {"secretRef": "env:MINIO"})
 
@@ -104,7 +106,9 @@ class Database(Block):
     url: Secret | None = key(
         None, "Where an `external` database is.", {"secretRef": "env:DATABASE_URL"}
     )
-    storage_class: Label | None = key(None, "Kubernetes storage class of the disk.", "fast-ssd")
+    storage_class: ObjectName | None = key(
+        None, "Kubernetes storage class of the disk.", "fast-ssd"
+    )
 
     @property
     def backup_retention_days(self) -> int | None:
