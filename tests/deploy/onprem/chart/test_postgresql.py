@@ -13,7 +13,7 @@ from tabular.errors import EngineError
 from tests.deploy.onprem.chart.cases import BUILT_IN, merged, objects, one, seed
 from tests.deploy.onprem.chart.paths import pod, reaches
 from tests.deploy.onprem.crds import invalid_resource
-from tests.testbed.members import PASSWORD, REPLICATION, Members, members_of
+from tests.testbed.members import PASSWORD, REPLICATION, Members, debian_binaries, members_of
 
 PART = "demo-postgresql"
 
@@ -261,3 +261,38 @@ def test_who_may_log_in(single: Members) -> None:
     text = single.log(0)
     assert PASSWORD not in text
     assert REPLICATION not in text
+
+
+@pytest.mark.debian
+@pytest.mark.slow
+def test_with_tls_nothing_goes_over_the_network_without() -> None:
+    plain = {"settings": {"listen_addresses": "127.0.0.1"}}
+    found = objects(merged(replicated(1, **plain), {"tls": {"enabled": True}}))
+    with members_of(
+        one(found, "ConfigMap", PART)["data"], binaries=debian_binaries(), tls=True
+    ) as members:
+        for number in range(2):
+            members.start(number)
+        for number in range(2):
+            members.wait_ready(number)
+        over = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_replication USING (pid)"
+        assert members.here(0, over) == "t"
+        url = members.url(0)
+        assert psycopg.connect(f"{url} sslmode=require").execute("SELECT 1").fetchone() == (1,)
+        with pytest.raises(psycopg.OperationalError, match="no encryption"):
+            psycopg.connect(f"{url} sslmode=disable")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single", [0], indirect=True)
+def test_another_major_version_is_told_and_the_data_stay(single: Members) -> None:
+    single.stop(0)
+    version = single.data(0) / "PG_VERSION"
+    own = version.read_text()
+    version.write_text("12\n")
+    single.start(0)
+    assert single.processes[0].wait(20) == 1
+    assert "the data are of PostgreSQL 12" in single.log(0)
+    version.write_text(own)
+    single.start(0)
+    single.wait_ready(0)

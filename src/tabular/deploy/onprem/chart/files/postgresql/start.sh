@@ -102,6 +102,14 @@ rejoin() {
 }
 
 resume() {
+  local program data
+  program=$(postgres -V | grep -oE '[0-9]+' | head -1)
+  data=$(cat "$PGDATA/PG_VERSION")
+  if [ "$program" != "$data" ]; then
+    say "the data are of PostgreSQL $data and the image is $program: go back to an image of $data;" \
+      "to change, restore a backup into a new deployment"
+    exit 1
+  fi
   if [ -e "$unfinished" ]; then
     until find_leader && [[ ! $leader_timeline < $(cat "$unfinished") ]]; do sleep 2; done
     clone
