@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -96,6 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     proxy: FaultProxy
     target: str
+    secure: bool
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -137,6 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(status, headers, data, down)
 
     def _connected(self) -> http.client.HTTPConnection:
+        if self.secure:
+            trusting = ssl._create_unverified_context()  # a server of the test bed, on loopback
+            return http.client.HTTPSConnection(self.target, timeout=60, context=trusting)
         return http.client.HTTPConnection(self.target, timeout=60)
 
     def _head_to(self, server: http.client.HTTPConnection) -> None:
@@ -226,7 +231,9 @@ class _Server(ThreadingHTTPServer):
 def faults_before(endpoint: str) -> Iterator[FaultProxy]:
     """A proxy before the server at `endpoint` for the time of the block."""
     proxy = FaultProxy("")
-    handler = type("Handler", (_Handler,), {"proxy": proxy, "target": urlsplit(endpoint).netloc})
+    split = urlsplit(endpoint)
+    place = {"target": split.netloc, "secure": split.scheme == "https"}
+    handler = type("Handler", (_Handler,), {"proxy": proxy, **place})
     server = _Server(("127.0.0.1", 0), handler)
     proxy.endpoint = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

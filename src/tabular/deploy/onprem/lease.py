@@ -189,7 +189,8 @@ class Leases:
         now = self.cluster.now().strftime(_FORMAT)
         for _ in range(5):
             found = self._get(target)
-            if found is not None and (found.get("spec") or {}).get("holderIdentity", "") != own:
+            held_by = "" if found is None else (found.get("spec") or {}).get("holderIdentity", "")
+            if found is not None and held_by not in (own, holder):
                 raise busy(target, self.told(found))
             meta = marks.own_metadata(target, name_of(target), marks.LEASE)
             meta["annotations"][marks.OPERATION] = json.dumps(operation, sort_keys=True)

@@ -234,13 +234,14 @@ class Cluster:
             ConflictError: it is there, code ``conflict.exists``.
         """
         known = self.kind(one["apiVersion"], one["kind"])
-        namespace, name = one["metadata"].get("namespace"), one["metadata"].get("name", "")
+        namespace, name = one["metadata"].get("namespace"), one["metadata"]["name"]
         return self._transport.json(
             "POST",
             known.path(namespace),
             {"fieldManager": FIELD_MANAGER},
             doing=_doing("create", known, name),
             body=one,
+            own=known.path(namespace, name),
         )
 
     def replace(self, one: Mapping[str, Any]) -> Object:

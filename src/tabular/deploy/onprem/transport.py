@@ -45,6 +45,7 @@ class Transport:
         doing: str,
         body: Mapping[str, Any] | None = None,
         content: str = JSON,
+        own: str | None = None,
     ) -> dict[str, Any]:
         """Ask, and again if the server is tired or was lost.
 
@@ -55,6 +56,7 @@ class Transport:
             doing: verb and object, for errors.
             body: to be sent.
             content: its type.
+            own: path of what a POST makes, if it can be made but once.
 
         Raises:
             TabularError: as `refusals` and `connecting` say.
@@ -73,6 +75,9 @@ class Transport:
                 told = _read(data)
                 if status < 300 and isinstance(told, dict):
                     return told
+                if tried > 1 and status == 409 and method == "POST" and own is not None:
+                    # Ours, most likely: it was made, and only the answer was lost.
+                    return self.json("GET", own, doing=doing)
                 said = _seconds(answer.headers.get("Retry-After", ""))
                 raise self._refused(status, told, data, doing)
             except UnavailableError:
