@@ -234,14 +234,15 @@ class Cluster:
             ConflictError: it is there, code ``conflict.exists``.
         """
         known = self.kind(one["apiVersion"], one["kind"])
-        namespace, name = one["metadata"].get("namespace"), one["metadata"]["name"]
+        meta = one.get("metadata") or {}  # a review has none
+        namespace, name = meta.get("namespace"), meta.get("name", "")
         return self._transport.json(
             "POST",
             known.path(namespace),
             {"fieldManager": FIELD_MANAGER},
             doing=_doing("create", known, name),
             body=one,
-            own=known.path(namespace, name),
+            own=known.path(namespace, name) if name else None,
         )
 
     def replace(self, one: Mapping[str, Any]) -> Object:
