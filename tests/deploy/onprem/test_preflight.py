@@ -250,6 +250,11 @@ def test_a_quota_that_leaves_enough(kube: Kube, kube_namespace: str) -> None:
     assert "requests.storage" in refused(kube, big).message
 
 
+def test_a_quota_of_objects(kube: Kube, kube_namespace: str) -> None:
+    quota(kube, kube_namespace, services="3")
+    assert "leaves 3 of services" in refused(kube, at(kube_namespace)).message
+
+
 def test_a_quota_of_limits_needs_limits(kube: Kube, kube_namespace: str) -> None:
     quota(kube, kube_namespace, limits_cpu="100")
     error = refused(kube, at(kube_namespace))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from tabular.deploy.onprem import library, marks
 from tabular.deploy.onprem.names import CHART
-from tabular.deploy.onprem.refusals import OwnedElsewhereError
+from tabular.deploy.onprem.refusals import OwnedElsewhereError, refused
 from tabular.deploy.onprem.releases import KEPT, Content, Phase, Release
 from tabular.deploy.onprem.rendering import is_hook, loaded, objects_of
 from tabular.deploy.onprem.session import Cluster, Object
@@ -172,6 +172,8 @@ class InProcess:
             return NotFoundError(said, where=where)
         if isinstance(error, self._package.HelmCancelledError) and not self._cancelled:
             return WaitTimeoutError(f"not ready within {limit:.0f} s: {said}", where=where)
+        if " is forbidden: " in said:
+            return refused(403, {"message": said}, where)
         return EngineError(said, where=where, hint="the words are Helm's own: mend what they name")
 
 

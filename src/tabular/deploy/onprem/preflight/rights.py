@@ -132,7 +132,7 @@ def _rules_of(cluster: Cluster, namespace: str) -> list[Mapping[str, Any]]:
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectRulesReview",
-        "metadata": {},
+        "metadata": {"name": ""},
         "spec": {"namespace": namespace},
     }
     try:
@@ -144,9 +144,13 @@ def _rules_of(cluster: Cluster, namespace: str) -> list[Mapping[str, Any]]:
 
 def _kinds(objects: Iterable[Object]) -> Iterator[tuple[str, str]]:
     for one in objects:
-        group = one["apiVersion"].rpartition("/")[0]
-        kind = one["kind"]
-        yield group, _PLURALS.get(kind, f"{kind.lower()}s")
+        yield address(one)
+
+
+def address(one: Object) -> tuple[str, str]:
+    """Group and plural of an object's kind, as rights and quotas name it."""
+    kind = one["kind"]
+    return one["apiVersion"].rpartition("/")[0], _PLURALS.get(kind, f"{kind.lower()}s")
 
 
 def _rule(group: str, plurals: Iterable[str], verbs: Iterable[str]) -> Rule:

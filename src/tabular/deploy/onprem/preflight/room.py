@@ -9,6 +9,7 @@ from typing import Any
 
 from tabular.deploy.onprem.names import INSTANCE
 from tabular.deploy.onprem.preflight.amounts import Amounts, Pods, amount, pods, shown
+from tabular.deploy.onprem.preflight.rights import address
 from tabular.deploy.onprem.preflight.volumes import claims
 from tabular.deploy.onprem.rendering import Object
 from tabular.deploy.onprem.session import Cluster
@@ -66,11 +67,27 @@ def _sums(objects: tuple[Object, ...], *, rendered: bool) -> dict[str, Decimal]:
     bare = objects if rendered else [o for o in objects if o["kind"] == "PersistentVolumeClaim"]
     for claim in claims(bare):
         sums["persistentvolumeclaims"] += len(claim.names)
-        sums["requests.storage"] += amount(claim.size) * len(claim.names)
+        whole = amount(claim.size) * len(claim.names)
+        sums["requests.storage"] += whole
+        if claim.class_:
+            prefix = f"{claim.class_}.storageclass.storage.k8s.io"
+            sums[f"{prefix}/requests.storage"] += whole
+            sums[f"{prefix}/persistentvolumeclaims"] += len(claim.names)
     for resource in ("cpu", "memory"):
         if f"requests.{resource}" in sums:
             sums[resource] = sums[f"requests.{resource}"]
     return sums
+
+
+def _counted(objects: tuple[Object, ...]) -> dict[str, Decimal]:
+    """Objects of each kind, in a quota's words: ``services``, ``count/deployments.apps``."""
+    found: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for one in objects:
+        group, plural = address(one)
+        found[f"count/{plural}.{group}" if group else f"count/{plural}"] += 1
+        if not group:
+            found[plural] += 1
+    return found
 
 
 def _require_quota(
@@ -81,6 +98,8 @@ def _require_quota(
     name, hard = quota["metadata"]["name"], quota["spec"].get("hard") or {}
     used = (quota.get("status") or {}).get("used") or {}
     wanted, there = _sums(objects, rendered=True), _sums(now, rendered=False)
+    if not now:  # of an update the most are there, and which are not is for the server to tell
+        wanted = {**_counted(objects), **wanted}
     for resource, limit in hard.items():
         _require_said(name, resource, objects, filled)
         more = wanted.get(resource, Decimal(0)) - there.get(resource, Decimal(0))
