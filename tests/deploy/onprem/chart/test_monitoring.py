@@ -19,7 +19,7 @@ from tabular.deploy.onprem.names import CHART
 from tabular.deploy.spec import Deployment, load_text
 from tabular.errors import UnsupportedError
 from tests.deploy.onprem.chart.cases import BUILT_IN, NAME, NAMESPACE, merged, objects, one
-from tests.deploy.onprem.chart.paths import pod, reaches
+from tests.deploy.onprem.chart.paths import pod, reaches, stranger
 from tests.deploy.onprem.chart.rules import broken
 from tests.testbed import custom
 from tests.testbed.prometheus import prometheus_server, promtool
@@ -178,6 +178,10 @@ def test_with_the_operator_there_are_its_objects_and_no_servers() -> None:
         assert endpoint["port"] == service["spec"]["ports"][0]["name"]
         put = {r["targetLabel"]: r["replacement"] for r in endpoint["relabelings"]}
         assert put["job"] == job  # which the rules ask for
+    operators = stranger("monitoring", **{"app.kubernetes.io/name": "prometheus"})
+    assert reaches(found, operators, pod(found, "api"), 8000)
+    assert reaches(found, operators, pod(found, "worker"), 9464)
+    assert not reaches(found, stranger("monitoring", app="x"), pod(found, "worker"), 9464)
     rules = one(found, "PrometheusRule", NAME)["spec"]
     assert rules == alerts.rules(Deployment())
     assert one(found, "ConfigMap", f"{NAME}-dashboard-platform")
