@@ -15,6 +15,7 @@ import pytest
 from tabular.deploy.onprem import preflight
 from tabular.deploy.onprem.doctor import checks
 from tabular.deploy.onprem.preflight import rights
+from tabular.deploy.onprem.preflight.volumes import require_volumes
 from tabular.deploy.onprem.rendering import Object
 from tabular.deploy.onprem.session import Cluster
 from tabular.errors import PreflightError
@@ -373,18 +374,16 @@ def test_an_ingress_class_that_is_not_there(own_kube: Kube) -> None:
 
 
 @contextmanager
-def server_of(version: str) -> Iterator[str]:
-    """A server that tells a version and nothing else."""
-    major, minor = version.split(".")
-    told = json.dumps({"major": major, "minor": minor, "gitVersion": f"v{version}.0"}).encode()
+def server_that_says(answers: dict[str, Any]) -> Iterator[str]:
+    """A server with answers by path, for what the real one of the tests is not."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = self.path == "/version"
-            self.send_response(200 if known else 404)
+            told = answers.get(self.path.partition("?")[0])
+            self.send_response(404 if told is None else 200)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            self.wfile.write(told if known else b"{}")
+            self.wfile.write(json.dumps(told or {}).encode())
 
         def log_message(self, *words: object) -> None:
             del words
@@ -399,28 +398,80 @@ def server_of(version: str) -> Iterator[str]:
         server.server_close()
 
 
-def test_a_server_that_is_too_old(tmp_path: Path) -> None:
-    with server_of("1.18") as address:
-        config = tmp_path / "old"
-        config.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "current-context": "old",
-                    "clusters": [{"name": "old", "cluster": {"server": address}}],
-                    "users": [{"name": "u", "user": {}}],
-                    "contexts": [{"name": "old", "context": {"cluster": "old", "user": "u"}}],
-                }
-            )
+def kubeconfig_to(address: str, folder: Path) -> Path:
+    """A kubeconfig for such a server."""
+    config = folder / "config"
+    config.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "it",
+                "clusters": [{"name": "it", "cluster": {"server": address}}],
+                "users": [{"name": "u", "user": {}}],
+                "contexts": [{"name": "it", "context": {"cluster": "it", "user": "u"}}],
+            }
         )
-        cluster = Cluster(config)
+    )
+    return config
+
+
+def test_a_server_that_is_too_old(tmp_path: Path) -> None:
+    version = {"major": "1", "minor": "18", "gitVersion": "v1.18.0"}
+    with server_that_says({"/version": version}) as address:
+        cluster = Cluster(kubeconfig_to(address, tmp_path))
         with pytest.raises(PreflightError, match=r"1\.19 is the oldest") as found:
             preflight.require(cluster, stack_of({}))
         assert found.value.code == "preflight.version"
         told = {one.name: one for one in checks(cluster)}
         assert told["cluster"].ok
         assert not told["version"].ok
+
+
+def test_room_that_a_driver_tells_of(tmp_path: Path) -> None:
+    """CSIStorageCapacity came with 1.24, as written in its reference."""
+
+    def listed(*items: Object) -> Object:
+        return {"metadata": {}, "items": list(items)}
+
+    def kinds(*pairs: tuple[str, str, bool]) -> Object:
+        return {
+            "resources": [
+                {"name": plural, "kind": kind, "namespaced": within, "verbs": ["list"]}
+                for plural, kind, within in pairs
+            ]
+        }
+
+    def capacity(class_: str, room: str) -> Object:
+        return {"metadata": {"name": room.lower()}, "storageClassName": class_, "capacity": room}
+
+    storage = "/apis/storage.k8s.io/v1"
+    answers = {
+        "/version": {"major": "1", "minor": "28", "gitVersion": "v1.28.0"},
+        storage: kinds(
+            ("storageclasses", "StorageClass", False),
+            ("csistoragecapacities", "CSIStorageCapacity", True),
+        ),
+        f"{storage}/storageclasses": listed(
+            {"metadata": {"name": "lvm"}, "provisioner": "lvm.example.com"}
+        ),
+        f"{storage}/csistoragecapacities": listed(
+            capacity("lvm", "40Gi"), capacity("lvm", "60Gi"), capacity("other", "9Ti")
+        ),
+        "/api/v1": kinds(("persistentvolumeclaims", "PersistentVolumeClaim", True)),
+        "/api/v1/namespaces/demo-development/persistentvolumeclaims": listed(),
+    }
+
+    def look(size: str) -> None:
+        stack = stack_of({"database": {"size": size}, "onprem": {"storage_class": "lvm"}})
+        require_volumes(cluster, "demo-development", objects_of(stack))
+
+    with server_that_says(answers) as address:
+        cluster = Cluster(kubeconfig_to(address, tmp_path))
+        look("60Gi")
+        with pytest.raises(PreflightError, match="lvm has room for 60Gi") as found:
+            look("61Gi")
+        assert found.value.code == "preflight.capacity"
 
 
 # Doctor
