@@ -19,7 +19,7 @@ from tabular.deploy.spec import Deployment, canonical
 from tests.testbed.kube.cluster import Kube
 
 ROOT = Path(__file__).resolve().parents[3]
-QUICK = Tuning(lease=3.0, pause=0.1, patience=1.5)
+QUICK = Tuning(lease=3.0, pause=0.1, patience=4.0)
 LONGEST = 90.0  # seconds that a release may take; it takes about two
 IMAGE = "registry.example.com/tabular"
 

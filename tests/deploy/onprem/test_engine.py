@@ -145,7 +145,7 @@ def test_a_change_that_cannot_be_made_in_place_is_a_replacement_and_keeps_the_vo
         one["metadata"]["name"]: one["metadata"]["uid"]
         for one in place.kube.list(place.path("persistentvolumeclaims"))
     }
-    spec = {"database": {"storage_gb": 77}}
+    spec = {"database": {"size": "77Gi"}}
     plan = place.plan(**spec)
     (replaced,) = [one for one in plan.changes if one.action is Action.REPLACE]
     assert replaced.resource == f"StatefulSet/{NAME}-postgresql"
@@ -254,8 +254,9 @@ def test_a_quota_that_is_exceeded_is_named(place: Place) -> None:
     assert place.engine().status(place.target).state is State.READY
 
 
-def test_a_release_with_the_longest_name_comes_up(place: Place) -> None:
-    name = "n" * 53
+def test_a_release_with_a_long_name_comes_up(place: Place) -> None:
+    # Kubernetes labels pods of a StatefulSet with its name and a hash, in 63 characters.
+    name = "n" * (63 - len("-postgresql") - len("-0123456789"))
     provider = place.provider()
     stack = provider.compile(describe(place.namespace, name, place.method))
     events = list(provider.engine.apply(provider.engine.preview(stack)))
