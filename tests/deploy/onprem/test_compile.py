@@ -433,6 +433,7 @@ def test_high_availability_in_one_word() -> None:
     assert values["minio"]["mode"] == "distributed"
     assert values["postgresql"]["replication"] == {"enabled": True, "readReplicas": 2}
     assert "takes over" in reduced(stack)["spec.database.ha"]
+    assert "one server" in reduced(stack)["spec.cache.ha"]
     budgets = {one.id for one in stack.resources if "PodDisruptionBudget" in one.type}
     assert "PodDisruptionBudget/demo-api" in budgets
 

@@ -130,10 +130,10 @@ def _database(wanted: Wanted) -> Iterator[Reduction]:
 
 
 def _messaging(wanted: Wanted) -> Iterator[Reduction]:
-    cache, queue = wanted.spec.cache, wanted.spec.queue
-    if cache is not None and cache.ha:
+    cache, queue, whole = wanted.cache, wanted.spec.queue, wanted.spec.ha
+    if cache is not None and (cache.ha or whole):
         yield _reduced("cache.ha", "true", _RESTART, "it keeps nothing that may not be lost")
-    if queue is not None and queue.ha:
+    if wanted.broker and queue is not None and (queue.ha or whole):
         yield _reduced("queue.ha", "true", _RESTART, "jobs are in the database; no job is lost")
 
 
