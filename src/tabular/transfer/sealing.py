@@ -8,17 +8,22 @@ the key pair of all other files of that place.
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tabular.errors import ConfigError, IntegrityError, UsageError
+from tabular.errors import ConfigError, IntegrityError, UnavailableError, UsageError
 from tabular.infra.optional import require
 from tabular.infra.pipe import streamed
 
 PASSPHRASE, RECIPIENTS, NONE = "age-passphrase", "age-recipients", "none"
 METHODS = (PASSPHRASE, RECIPIENTS, NONE)
 SHORTEST = 12  # characters of a passphrase
+# What the library says where it thinks that this machine takes too long for the passphrase. It
+# measures for a moment, and is wrong where others are at work: it is asked again.
+_SLOW = "Excessive work"
+_TRIES, _PAUSE = 10, 1.0  # seconds
 _KEYGEN = "age-keygen -o key.txt, or python -m tabular.transfer keygen"
 
 
@@ -198,16 +203,20 @@ def wrong_key(where: str) -> ConfigError:
     )
 
 
-def from_passphrase(passphrase: str, stored: bytes | None) -> tuple[Age, bytes]:
+def from_passphrase(
+    passphrase: str, stored: bytes | None, *, sleep: Callable[[float], None] = time.sleep
+) -> tuple[Age, bytes]:
     """The keys of a place that a passphrase protects, and the content of its `key.age`.
 
     Args:
         passphrase: of the user.
         stored: what the place has; None to make new keys.
+        sleep: waits between two tries.
 
     Raises:
         ConfigError: the passphrase is another one.
         UsageError: it is too short for new keys.
+        UnavailableError: this machine is too slow to try it.
     """
     age = _age()
     if stored is None:
@@ -217,12 +226,29 @@ def from_passphrase(passphrase: str, stored: bytes | None) -> tuple[Age, bytes]:
             )
         made = age.x25519.Identity.generate()
         stored = age.passphrase.encrypt(str(made).encode(), passphrase)
-    try:
-        text = age.passphrase.decrypt(stored, passphrase).decode()
-    except age.DecryptError:
-        raise wrong_key("key.age") from None
+    text = _stretched(age, stored, passphrase, sleep)
     identity = age.x25519.Identity.from_str(text)
     return Age(PASSPHRASE, [identity.to_public()], [identity]), stored
+
+
+def _stretched(age: Any, stored: bytes, passphrase: str, sleep: Callable[[float], None]) -> str:
+    for tried in range(_TRIES):
+        if tried:
+            sleep(_PAUSE)
+        try:
+            found: bytes = age.passphrase.decrypt(stored, passphrase)
+        except age.DecryptError as error:
+            if _SLOW not in str(error):
+                raise wrong_key("key.age") from None
+        else:
+            return found.decode()
+    raise UnavailableError(
+        "this machine is too slow, or too busy, to try the passphrase",
+        where="key.age",
+        hint="try again when it has less to do or more processor, or use --recipient and "
+        "--identity, which take no such time; the `age` command opens key.age anywhere",
+        code="unavailable.too-slow",
+    )
 
 
 def from_keys(recipients: Sequence[str], identity: str | None) -> Age:
