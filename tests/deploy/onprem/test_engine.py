@@ -18,6 +18,7 @@ from tabular.errors import (
 )
 from tests.deploy.onprem.harness import describe
 from tests.deploy.onprem.place import NAME, Place, image, touched
+from tests.testbed.kube.cluster import Kube
 
 pytestmark = pytest.mark.k8s
 
@@ -262,3 +263,21 @@ def test_a_release_with_a_long_name_comes_up(place: Place) -> None:
     events = list(provider.engine.apply(provider.engine.preview(stack)))
     assert events[-1].status is EventStatus.COMPLETE
     assert provider.engine.status(stack.target).state is State.READY
+
+
+def test_a_node_that_is_gone_is_named_in_the_status(own_kube: Kube) -> None:
+    place = Place(own_kube, "helm")
+    place.deploy()
+    (pod,) = [one for one in place.pods() if "-api-" in one["metadata"]["name"]]
+    node = pod["spec"]["nodeName"]
+    own_kube.node_goes(node)
+    own_kube.wait(
+        place.path("pods", pod["metadata"]["name"]),
+        lambda one: (
+            {"type": "Ready", "status": "False"}.items()
+            <= next(c for c in one["status"]["conditions"] if c["type"] == "Ready").items()
+        ),
+    )
+    status = place.engine().status(place.target)
+    assert status.state is State.DEGRADED
+    assert f"node {node} does not answer" in status.detail

@@ -86,6 +86,14 @@ def test_what_stands_in_a_pods_way(given: dict[str, Any], reason: str, patience:
     assert (found.resource, found.reason, found.patience) == ("Deployment/d", reason, patience)
 
 
+def test_a_node_that_is_silent_is_named() -> None:
+    said = [{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "False"}]
+    found = pod_troubles(one("Pod", {"nodeName": "node-b"}, {"conditions": said}), "Deployment/d")
+    assert [str(trouble) for trouble in found] == [
+        "Deployment/d: NodeNotReady: node node-b does not answer"
+    ]
+
+
 def test_a_container_that_ended_once_is_no_trouble_yet() -> None:
     assert not list(pod_troubles(pod(reason="CrashLoopBackOff", restarts=1), "Deployment/d"))
     assert not list(pod_troubles(pod(reason="ContainerCreating"), "Deployment/d"))

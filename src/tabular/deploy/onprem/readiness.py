@@ -78,6 +78,11 @@ def pod_troubles(pod: Object, owner: str) -> Iterator[Trouble]:
         owner: id of the object it belongs to.
     """
     status, name = pod.get("status") or {}, pod["metadata"]["name"]
+    met = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    if met.get("ContainersReady") == "True" and met.get("Ready") == "False":
+        # What nobody but the node itself said is taken back when the node is silent.
+        node = pod["spec"].get("nodeName", "")
+        yield Trouble(owner, "NodeNotReady", f"node {node} does not answer", patience=NEVER)
     for said in status.get("conditions") or ():
         if said.get("type") == "PodScheduled" and said.get("reason") == "Unschedulable":
             yield Trouble(owner, "Unschedulable", said.get("message", ""), patience=NEVER)
