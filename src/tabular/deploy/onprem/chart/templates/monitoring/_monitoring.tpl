@@ -40,8 +40,9 @@ rights in the cluster. The service's own labels win, as in the rules of other pr
   (dict "target_label" "provider" "replacement" "onprem")
   (dict "target_label" "region" "replacement" .Release.Namespace) -}}
 {{- $jobs := list -}}
-{{- range $job, $where := dict "inferloop-tabular" "_http._tcp.%s-api-metrics" "inferloop-tabular-workers" "_metrics._tcp.%s-worker-metrics" -}}
-{{- $name := printf (printf "%s.%%s.svc" $where) $fullname $.Release.Namespace -}}
+{{- range $job, $where := dict "inferloop-tabular" (list "http" "api-metrics") "inferloop-tabular-workers" (list "metrics" "worker-metrics") -}}
+{{- $service := include "tabular.component" (dict "context" $ "component" (last $where)) -}}
+{{- $name := printf "_%s._tcp.%s.%s.svc" (first $where) $service $.Release.Namespace -}}
 {{- $jobs = append $jobs (dict
   "job_name" $job
   "honor_labels" true
@@ -58,7 +59,7 @@ rights in the cluster. The service's own labels win, as in the rules of other pr
   "rule_files" (list "alerts.yml")
   "scrape_configs" (concat $jobs .Values.monitoring.scrapeConfigs) -}}
 {{- if include "tabular.monitoring.tells" . -}}
-{{- $managers := list (dict "static_configs" (list (dict "targets" (list (printf "%s-alertmanager:9093" $fullname))))) -}}
+{{- $managers := list (dict "static_configs" (list (dict "targets" (list (printf "%s:9093" (include "tabular.component" (dict "context" $ "component" "alertmanager"))))))) -}}
 {{- $_ := set $config "alerting" (dict "alertmanagers" $managers) -}}
 {{- end -}}
 {{- toYaml $config -}}
