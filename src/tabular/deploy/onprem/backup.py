@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tabular.deploy.onprem.names import COMPONENT, INSTANCE
+from tabular.deploy.onprem.names import COMPONENT, INSTANCE, part_name
 from tabular.errors import EngineError, NotFoundError, UnsupportedError, WaitTimeoutError
 
 if TYPE_CHECKING:
@@ -91,8 +91,9 @@ class Inside:
 
     def _schedule(self) -> Object | None:
         """The CronJob of backups, whose place and keys are used where the same place is said."""
+        name = part_name(self.name, PART)
         for api in ("batch/v1", "batch/v1beta1"):
-            found = self.cluster.get(api, "CronJob", f"{self.name}-backup", self.namespace)
+            found = self.cluster.get(api, "CronJob", name, self.namespace)
             if found is not None:
                 return found
         return None

@@ -1,6 +1,6 @@
 """What things are called in a cluster, said once for the compiler, the engine and the exports.
 
-The chart calls them so as well; `tests/deploy/onprem/test_chart.py` compares.
+The chart calls them so as well; `tests/deploy/onprem/chart/test_names.py` compares.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ MAX_NAMESPACE = 63
 KUBE_VERSION = "1.30"
 OLDEST_KUBE_VERSION = "1.19"
 
+# The longest name of a part is `alertmanager`; parts whose names are known outside keep all of it.
+_LONGEST_WHOLE = 39
+_WHOLE = frozenset({"api", "worker", "data", "deployment", "default", "test"})
+
 
 def default_namespace(name: str, environment: str) -> str:
     """The namespace of a deployment that names none; two environments never share one."""
@@ -50,6 +54,18 @@ def secret_name(name: str) -> str:
 def description_name(name: str) -> str:
     """The config map that tells what is deployed: spec, target, chart."""
     return f"{name}-deployment"
+
+
+def part_name(name: str, part: str) -> str:
+    """What the objects of a part are called, such as ``demo-postgresql``.
+
+    Kubernetes makes longer names and labels of that of a StatefulSet (11 characters more, of 63)
+    or CronJob, so a long name of a deployment gives up its end for a hash there.
+    """
+    if len(name) > _LONGEST_WHOLE and part not in _WHOLE:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{name[: _LONGEST_WHOLE - 9].rstrip('-')}-{digest}"
+    return f"{name}-{part}"
 
 
 def tls_secret_name(name: str) -> str:

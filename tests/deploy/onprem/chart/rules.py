@@ -300,8 +300,12 @@ def labels(objects: Sequence[Object]) -> Iterator[str]:
         missing = wanted - set(one["metadata"].get("labels", ()))
         if missing:
             yield f"{called(one)}: no labels {sorted(missing)}"
-        if not _NAME.fullmatch(one["metadata"]["name"]):
-            yield f"{called(one)}: its name is not one of a DNS label"
+        name = one["metadata"]["name"]
+        if one["kind"] in ("Service", "StatefulSet", "CronJob", "Deployment", "Pod"):
+            # Names and labels of what comes of a StatefulSet or CronJob are eleven longer.
+            longest = 52 if one["kind"] in ("StatefulSet", "CronJob") else 63
+            if not _NAME.fullmatch(name) or len(name) > longest:
+                yield f"{called(one)}: no name of {longest} letters, digits and -"
     for one, pod in pods(objects):
         missing = wanted - set(labels_of(pod))
         if missing:
@@ -309,6 +313,8 @@ def labels(objects: Sequence[Object]) -> Iterator[str]:
         for key, value in labels_of(pod).items():
             if not isinstance(value, str):
                 yield f"pods of {called(one)}: the label {key} is no text"
+            elif len(value) > 63:
+                yield f"pods of {called(one)}: the label {key} has {len(value)} characters"
 
 
 def mounts(objects: Sequence[Object]) -> Iterator[str]:

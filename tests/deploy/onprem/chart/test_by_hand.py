@@ -10,6 +10,7 @@ import pytest
 
 from tabular.deploy.onprem.names import CHART
 from tests.deploy.onprem.chart.cases import CASES, merged, seed
+from tests.deploy.onprem.chart.test_names import LONG
 from tests.testbed.kube.api import Json
 from tests.testbed.kube.cluster import Kube
 
@@ -23,30 +24,27 @@ SMALL: dict[str, Any] = {
 
 
 class Release:
-    """A release named ``demo``, by Helm."""
+    """A release, by Helm."""
 
-    def __init__(self, kube: Kube, namespace: str) -> None:
+    def __init__(self, kube: Kube, namespace: str, name: str = "demo") -> None:
         import helm_python
 
         self._helm = helm_python.Config(
             kubeconfig_path=str(kube.kubeconfig), kube_context="test", namespace=namespace
         )
-        self._kube, self._namespace = kube, namespace
+        self._kube, self._namespace, self._name = kube, namespace, name
 
     def install(self, values: Mapping[str, Any]) -> None:
-        self._helm.install(str(CHART), "demo", dict(values), timeout=LIMIT, wait="watcher")
+        self._helm.install(str(CHART), self._name, dict(values), timeout=LIMIT, wait="watcher")
 
     def upgrade(self, values: Mapping[str, Any]) -> None:
-        self._helm.upgrade(str(CHART), "demo", dict(values), timeout=LIMIT, wait="watcher")
+        self._helm.upgrade(str(CHART), self._name, dict(values), timeout=LIMIT, wait="watcher")
 
     def uninstall(self) -> None:
-        self._helm.uninstall("demo", timeout=LIMIT, wait="watcher")
+        self._helm.uninstall(self._name, timeout=LIMIT, wait="watcher")
 
     def test(self) -> Any:
-        return self._helm.test("demo", timeout=LIMIT)
-
-    def manifest(self) -> str:
-        return str(self._helm.get_all("demo")["manifest"])
+        return self._helm.test(self._name, timeout=LIMIT)
 
     def get(self, path: str) -> Json | None:
         return self._kube.api.get(f"/api/v1/namespaces/{self._namespace}/{path}")
@@ -106,3 +104,11 @@ def test_others_come_up_too(case: str, release: Release, kube: Kube, kube_namesp
         path = f"/apis/apps/v1/namespaces/{kube_namespace}/deployments/demo-{component}"
         found = kube.api("GET", path)["status"]
         assert found["readyReplicas"] == found["replicas"]
+
+
+def test_the_longest_name_that_a_release_may_have_comes_up(kube: Kube, kube_namespace: str) -> None:
+    kube.need_fake_nodes()
+    release = Release(kube, kube_namespace, LONG)
+    release.install(merged(SMALL, {"rabbitmq": {"enabled": True}, "monitoring": {"enabled": True}}))
+    release.test()
+    release.uninstall()

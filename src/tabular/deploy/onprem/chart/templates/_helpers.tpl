@@ -11,9 +11,18 @@ A helper takes either the root context, or a dict whose "context" is it.
 {{- $name -}}
 {{- end -}}
 
-{{/* The name of a part's objects. (dict "context" $ "component" "api") */}}
+{{/*
+The name of a part's objects. (dict "context" $ "component" "api") Kubernetes makes longer names and
+labels of that of a StatefulSet or CronJob, so the release's name gives up its end for a hash in
+them if it is long. What is known by its name outside keeps all of it. `names.part_name` says the
+same.
+*/}}
 {{- define "tabular.component" -}}
-{{- printf "%s-%s" (include "tabular.fullname" .context) .component -}}
+{{- $release := include "tabular.fullname" .context -}}
+{{- if and (gt (len $release) 39) (not (has .component (list "api" "worker" "data" "deployment" "default" "test"))) -}}
+{{- $release = printf "%s-%s" (regexReplaceAll "-+$" ($release | trunc 30) "") ($release | sha256sum | trunc 8) -}}
+{{- end -}}
+{{- printf "%s-%s" $release .component -}}
 {{- end -}}
 
 {{/* The server's version without "v": as given, or as asked. */}}
