@@ -22,6 +22,7 @@ from tabular.deploy.onprem.failover.members import read_members
 from tabular.deploy.onprem.failover.watch import Watch
 from tabular.deploy.onprem.rendering import render
 from tabular.errors import ConfigError, UnavailableError
+from tests.testbed.kube.api import MERGE
 from tests.testbed.kube.cluster import Kube
 from tests.testbed.members import Members, members_of
 
@@ -269,6 +270,37 @@ def test_a_primary_that_comes_back_in_time_stays(place: Place) -> None:
             members.wait_ready(number)
         assert place.primary == 0
         assert members.here(0, "SELECT pg_is_in_recovery()") == "f"
+
+
+def test_a_wanted_member_leads_and_loses_nothing(place: Place) -> None:
+    members = place.members
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/{WATCHER}"
+
+    def notes() -> dict[str, str]:
+        return dict(place.kube.api("GET", path)["metadata"]["annotations"])
+
+    with watching(place.watch(after=60)):
+        begin(place)
+        with Writer(place) as writer:
+            eventually(lambda: len(writer.told) > 50)
+            wish = {"metadata": {"annotations": {"inferloop.io/switch-to": members.names[2]}}}
+            place.kube.api("PATCH", path, wish, form=MERGE)
+            eventually(lambda: place.primary == 2)
+            # What the kubelet does with a primary that is none any more.
+            eventually(lambda: not members.probe("alive.sh", 0))
+            members.stop(0)
+            members.start(0)
+            members.wait_ready(0)
+            before = len(writer.told)
+            eventually(lambda: len(writer.told) > before + 50)
+        eventually(lambda: "inferloop.io/switch-to" not in notes())
+        told = set(writer.told)
+        for number in range(3):
+            eventually(lambda number=number: told <= numbers(members, number), timeout=10)
+        wish["metadata"]["annotations"]["inferloop.io/switch-to"] = "demo-postgresql-7"
+        place.kube.api("PATCH", path, wish, form=MERGE)
+        time.sleep(2)
+        assert place.primary == 2
 
 
 def test_one_watcher_acts_and_a_stale_one_writes_nothing(place: Place) -> None:

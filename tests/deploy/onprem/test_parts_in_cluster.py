@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem.given import Given
+from tabular.deploy.onprem.preflight.primary import require_primary
 from tabular.deploy.onprem.rendering import Object, render
 from tabular.deploy.onprem.secret_keys import needed_secrets
 from tabular.deploy.onprem.session import Cluster
 from tabular.deploy.onprem.vault import Vault
 from tabular.deploy.target import Target
+from tabular.errors import PreflightError
 from tests.testbed.kube.cluster import Kube
 
 pytestmark = pytest.mark.k8s
@@ -120,3 +122,44 @@ def test_a_tenants_configuration_is_made_of_its_keys(
     )
     assert not vault.ensure(target, found)
     assert kube.api("GET", path)["data"] == data
+
+
+def members(count: int, *, failover: bool = True) -> dict[str, Any]:
+    """Values with so many replicas."""
+    said = {"enabled": True, "readReplicas": count, "failover": {"enabled": failover}}
+    return {**VALUES, "postgresql": {"enabled": True, "replication": said}}
+
+
+@pytest.mark.parametrize(
+    ("primary", "values", "why"),
+    [
+        ("demo-postgresql-2", members(1), "2 members do not include it"),
+        ("demo-postgresql-1", members(2, failover=False), "the writes go to demo-postgresql-0"),
+        ("demo-postgresql-2", members(2), None),
+        ("demo-postgresql-0", members(1), None),
+        (None, members(1), None),
+    ],
+)
+def test_the_primary_is_not_taken_away(
+    kube: Kube, kube_namespace: str, primary: str | None, values: dict[str, Any], why: str | None
+) -> None:
+    before = render(members(2), name=NAME, namespace=kube_namespace, kube_version="1.20")
+    name = f"{NAME}-postgresql"
+    for one in before:
+        if one["kind"] == "Service" and one["metadata"]["name"] == name:
+            kube.apply(one, kube_namespace)
+    if primary is not None:
+        selector = {"statefulset.kubernetes.io/pod-name": primary}
+        meta = {"name": name}
+        chosen = {"apiVersion": "v1", "kind": "Service", "metadata": meta}
+        chosen |= {"spec": {"selector": selector}}
+        kube.apply(chosen, kube_namespace, manager="watcher")
+    wanted = render(values, name=NAME, namespace=kube_namespace, kube_version="1.20")
+    cluster = Cluster(kube.kubeconfig)
+    if why is None:
+        require_primary(cluster, kube_namespace, wanted)
+        return
+    with pytest.raises(PreflightError, match=why) as refused:
+        require_primary(cluster, kube_namespace, wanted)
+    wish = "annotate lease demo-postgresql-failover"
+    assert wish in (refused.value.hint or "")

@@ -20,6 +20,7 @@ LEASE_SECONDS = 15
 _TIMEOUT = 5.0
 _PRIMARY = "inferloop.io/primary"
 _TIMELINE = "inferloop.io/timeline"
+_WANTED = "inferloop.io/switch-to"
 _POD = "statefulset.kubernetes.io/pod-name"
 _MERGE = "application/merge-patch+json"
 _MANAGER = f"{FIELD_MANAGER}-failover"
@@ -116,6 +117,19 @@ class Cluster:
         noted = self._lease["metadata"].get("annotations") or {}
         return Record(noted.get(_PRIMARY, ""), int(noted.get(_TIMELINE, "0")))
 
+    @property
+    def wanted(self) -> str:
+        """The member that somebody wants to lead; empty if nobody said so."""
+        return str((self._lease["metadata"].get("annotations") or {}).get(_WANTED, ""))
+
+    def fulfil(self) -> None:
+        """Take the wish away.
+
+        Raises:
+            UnavailableError: the API server does not answer, or refuses.
+        """
+        self._renew({_WANTED: None})
+
     def write(self, record: Record) -> bool:
         """Record who leads; False if the Lease is no longer ours, and nothing was written.
 
@@ -139,7 +153,7 @@ class Cluster:
         self._ask("PATCH", path, patch, form=_MERGE)
         return True
 
-    def _renew(self, notes: Mapping[str, str]) -> bool:
+    def _renew(self, notes: Mapping[str, str | None]) -> bool:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         old, meta = self._lease.get("spec") or {}, self._lease["metadata"]
         mine = old.get("holderIdentity") == self._holder
@@ -151,7 +165,8 @@ class Cluster:
             "acquireTime": old.get("acquireTime", now) if mine else now,
             "leaseTransitions": old.get("leaseTransitions", 0) + (0 if mine else 1),
         }
-        annotations = {**(meta.get("annotations") or {}), **notes}
+        noted = {**(meta.get("annotations") or {}), **notes}
+        annotations = {key: value for key, value in noted.items() if value is not None}
         body = {**self._lease, "spec": spec, "metadata": {**meta, "annotations": annotations}}
         path = f"{self._lease_path}?fieldManager={_MANAGER}"
         # The version is in the body: a Lease that another has written since is not overwritten.

@@ -56,7 +56,7 @@ class Watch:
         leader = self._leader(views)
         if leader is not None:
             self._away_since = None
-            self._settle(leader, views)
+            self._lead(leader, views)
             return
         now = self._clock()
         if self._away_since is None:
@@ -77,6 +77,15 @@ class Watch:
         deposed = found.timeline < max(self._cluster.record.timeline, heard)
         return None if deposed else found
 
+    def _lead(self, leader: View, views: Sequence[View]) -> None:
+        """Keep the primary, or have the member lead that somebody wants."""
+        wanted = self._cluster.wanted
+        if wanted == leader.member.name:
+            self._cluster.fulfil()
+        elif wanted and self._elect(views, self._cluster.record, wanted=wanted):
+            return
+        self._settle(leader, views)
+
     def _settle(self, leader: View, views: Sequence[View]) -> None:
         name = leader.member.name
         record = Record(name, leader.timeline)
@@ -92,26 +101,41 @@ class Watch:
                 _log.warning("%s follows %s now", view.member.name, name)
         self._say(f"{name} leads by timeline {leader.timeline}; {len(views) - 1} others answer")
 
-    def _elect(self, views: Sequence[View], record: Record) -> None:
+    def _elect(self, views: Sequence[View], record: Record, *, wanted: str = "") -> bool:
+        """Promote the voting replica that is furthest; whether one was.
+
+        Args:
+            views: what the members said.
+            record: who leads or led.
+            wanted: only this one, if it is as far as the other.
+        """
         voters = [view for view in views if view.replica and view.member in self._members.voters]
         if len(voters) < _SEALED:
             self._say(
                 f"nobody is promoted: {len(voters)} of the voting replicas answer, and what was "
                 f"committed is only certain with {_SEALED}"
             )
-            return
+            return False
+        if wanted and wanted not in {view.member.name for view in voters}:
+            self._say(f"nobody is promoted: {wanted} is no voting replica that answers")
+            return False
         began = self._clock()
         sealed = [self._members.seal(view.member) for view in voters]
-        best = max(sealed, key=lambda view: (view.timeline, view.position))
+        best = max(sealed, key=lambda one: (one.timeline, one.position, one.member.name == wanted))
         promised = Record(best.member.name, best.timeline + 1)
+        if wanted and best.member.name != wanted:
+            self._say(f"{wanted} was behind just now; it is tried again")
+            return False
         if not _allowed(promised, record, sealed):
             self._say(f"nobody is promoted: timeline {promised.timeline} was promised before")
-            return
+            return False
         if self._clock() - began > _ELECTION_SECONDS or not self._cluster.write(promised):
-            return
-        _log.warning("%s is promoted; %s is away", best.member.name, record.primary)
+            return False
+        reason = "as somebody wants" if wanted else f"{record.primary} is away"
+        _log.warning("%s is promoted: %s", best.member.name, reason)
         self._members.promote(best.member)
         _log.warning("%s takes writes", best.member.name)
+        return True
 
     def _say(self, state: str) -> None:
         """Log a state once, not in each round."""

@@ -6,7 +6,7 @@ out: then the cluster itself is the one who tells.
 
 kinds    version, distribution, operators    volumes  classes, access modes, capacity
 rights   what these credentials may          room     quotas, limit ranges, nodes
-secrets  those of others that are named
+secrets  those of others that are named   primary  that of PostgreSQL stays
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from tabular.deploy.onprem.names import backup_secret_name, secret_name
 from tabular.deploy.onprem.preflight.kinds import require_kinds
+from tabular.deploy.onprem.preflight.primary import require_primary
 from tabular.deploy.onprem.preflight.rights import lacking
 from tabular.deploy.onprem.preflight.room import require_room
 from tabular.deploy.onprem.preflight.volumes import require_volumes
@@ -63,6 +64,7 @@ def require(
         _require_rights(cluster, space, within, home=space == namespace)
     if there:
         _require_secrets(cluster, name, namespace, made)
+        require_primary(cluster, namespace, made)
     require_volumes(cluster, namespace, made)
     require_room(cluster, namespace, name, made)
     return found
