@@ -28,7 +28,11 @@ class Answer:
 
 
 def run(
-    *arguments: str, home: Path, cwd: Path | None = None, extra: Mapping[str, str] | None = None
+    *arguments: str,
+    home: Path,
+    cwd: Path | None = None,
+    extra: Mapping[str, str] | None = None,
+    timeout: float = 240,
 ) -> Answer:
     """Run a command with HOME at `home` and nothing of this process's own environment."""
     environment = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -38,7 +42,7 @@ def run(
         env={**environment, **(extra or {})},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=timeout,
         check=False,
         stdin=subprocess.DEVNULL,
     )

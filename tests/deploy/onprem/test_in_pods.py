@@ -12,21 +12,39 @@ import httpx
 import pytest
 
 from tabular.deploy.onprem.names import secret_name
-from tabular.deploy.onprem.rendering import render
-from tests.testbed.containers import POSTGRES_IMAGE
+from tests.cli.command import Answer, run
 from tests.testbed.kube.cluster import Kube
-from tests.testbed.kube.real.images import PAUSE_IMAGE, write_archive
+from tests.testbed.kube.real.images import PAUSE_IMAGE, SERVERS_IMAGE, write_archive
 from tests.testbed.kube.real.machine import machine
 
 pytestmark = [
     pytest.mark.pods,
     pytest.mark.root,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1200),
 ]
 NAME = "demo"
-READY_SECONDS = 180
 JOB_SECONDS = 120
 ROWS = "\n".join(["age,kind", *(f"{20 + n % 50},{'ab'[n % 2]}" for n in range(200))])
+REPOSITORY, _, TAG = SERVERS_IMAGE.rpartition(":")
+SPEC = f"""
+apiVersion: synthdata.inferloop.io/v1
+kind: Deployment
+metadata:
+  name: {NAME}
+spec:
+  provider: onprem
+  environment: dev
+  compute: {{instances: 1, workers: 1, cpu: 250m, memory: 512Mi}}
+  database: {{type: postgresql, size: 1Gi}}
+  storage: {{type: local, size: 1Gi}}
+  cache: {{type: redis, size: 64Mi}}
+  overrides:
+    onprem:
+      values:
+        postgresql: &servers
+          image: {{repository: {REPOSITORY}, tag: "{TAG}"}}
+        redis: *servers
+"""
 
 
 @pytest.fixture(scope="module")
@@ -37,44 +55,53 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
         yield kube
 
 
-def values() -> dict[str, Any]:
-    repository, _, tag = POSTGRES_IMAGE.rpartition(":")
-    return {
-        "environment": "dev",
-        "persistence": {"enabled": True, "sameNode": True, "size": "1Gi"},
-        "postgresql": {"enabled": True, "image": {"repository": repository, "tag": tag}},
-    }
+class Deployed:
+    """A deployment that a user makes with the command."""
 
+    def __init__(self, kube: Kube, home: Path) -> None:
+        self.kube = kube
+        self.namespace = kube.namespace("pods")
+        self._home = home
+        self._spec = home / "deployment.yaml"
+        self._spec.write_text(SPEC)
 
-def wait_for_pods(kube: Kube, namespace: str) -> None:
-    """Return once all deployments and stateful sets are ready."""
-    base = f"/apis/apps/v1/namespaces/{namespace}"
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        sets = kube.list(f"{base}/deployments") + kube.list(f"{base}/statefulsets")
-        waits = [
-            one["metadata"]["name"]
-            for one in sets
-            if one["status"].get("readyReplicas", 0) < one["spec"]["replicas"]
-        ]
-        if not waits:
-            return
-        told = "\n".join(kube.events(namespace)[-20:])
-        assert time.monotonic() < deadline, f"not ready: {waits}\n{told}"
-        time.sleep(0.5)
+    def say(self, command: str, *arguments: str) -> Answer:
+        where = ["--kubeconfig", str(self.kube.kubeconfig), "--namespace", self.namespace]
+        return run(command, *arguments, *where, "--json", home=self._home, timeout=600)
 
+    def deploy(self, *arguments: str) -> Any:
+        spec = ["-c", str(self._spec), "--storage-class", "standard", "--yes", "--wait"]
+        answer = self.say("deploy", *spec, "--timeout", "8m", *arguments)
+        told = "\n".join(self.kube.events(self.namespace)[-20:])
+        assert answer.code == 0, f"{answer.out}\n{answer.err}\n{told}"
+        return answer.json
 
-def client_of(kube: Kube, namespace: str) -> httpx.Client:
-    """A client of the API by its Service's address, with the key from the secret."""
-    service = kube.api("GET", f"/api/v1/namespaces/{namespace}/services/{NAME}-api")
-    secret = kube.api("GET", f"/api/v1/namespaces/{namespace}/secrets/{secret_name(NAME)}")
-    key = base64.b64decode(secret["data"]["admin-key"]).decode()
-    return httpx.Client(
-        base_url=f"http://{service['spec']['clusterIP']}:8000",
-        headers={"Authorization": f"Bearer {key}"},
-        timeout=30,
-        trust_env=False,
-    )
+    def destroy(self, *arguments: str) -> None:
+        which = ["--provider", "onprem", "--name", NAME, "--environment", "dev", "--yes"]
+        answer = self.say("destroy", *which, *arguments)
+        assert answer.code == 0, answer.err
+
+    def names(self, plural: str) -> set[str]:
+        found = self.kube.list(f"/api/v1/namespaces/{self.namespace}/{plural}")
+        return {one["metadata"]["name"] for one in found}
+
+    def pods(self) -> dict[str, str]:
+        """The pods' names and identities."""
+        found = self.kube.list(f"/api/v1/namespaces/{self.namespace}/pods")
+        return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
+
+    def client(self) -> httpx.Client:
+        """A client of the API by its Service's address, with the administrator's key."""
+        base = f"/api/v1/namespaces/{self.namespace}"
+        service = self.kube.api("GET", f"{base}/services/{NAME}-api")
+        secret = self.kube.api("GET", f"{base}/secrets/{secret_name(NAME)}")
+        key = base64.b64decode(secret["data"]["admin-key"]).decode()
+        return httpx.Client(
+            base_url=f"http://{service['spec']['clusterIP']}:8000",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=30,
+            trust_env=False,
+        )
 
 
 def run_job(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -90,21 +117,47 @@ def run_job(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, 
     return job
 
 
-def test_the_chart_s_pods_start_and_synthesize_a_table(node: Kube, tmp_path: Path) -> None:
-    namespace = node.namespace("chart")
-    for one in render(values(), name=NAME, namespace=namespace, kube_version="1.20"):
-        node.apply(one, namespace)
-    wait_for_pods(node, namespace)
-    with client_of(node, namespace) as client:
+def fit(client: httpx.Client) -> str:
+    """Upload a table and learn a model of it."""
+    kind = {"Content-Type": "text/csv"}
+    sent = client.post("/v1/datasets", params={"name": "t.csv"}, headers=kind, content=ROWS)
+    assert sent.is_success, sent.text
+    wish = {"dataset_id": sent.json()["id"], "name": "m"}
+    return str(run_job(client, "/v1/models", wish)["model_id"])
+
+
+def generated(client: httpx.Client, model: str) -> str:
+    wish = {"model_id": model, "rows": 50, "seed": 7, "format": "csv"}
+    job = run_job(client, "/v1/generate", wish)
+    return client.get(f"/v1/jobs/{job['id']}/result").raise_for_status().text
+
+
+def test_the_command_s_pods_synthesize_a_table_and_their_data_outlive_a_destroy(
+    node: Kube, tmp_path: Path
+) -> None:
+    deployed = Deployed(node, tmp_path)
+    deployed.deploy("--method", "helm")
+    with deployed.client() as client:
         checks = client.get("/ready").raise_for_status().json()["checks"]
-        assert {checks[name]["status"] for name in ("database", "storage", "queue")} == {"ok"}
-        kind = {"Content-Type": "text/csv"}
-        sent = client.post("/v1/datasets", params={"name": "t.csv"}, headers=kind, content=ROWS)
-        assert sent.is_success, sent.text
-        wish = {"dataset_id": sent.json()["id"], "name": "m"}
-        fit = run_job(client, "/v1/models", wish)
-        wish = {"model_id": fit["model_id"], "rows": 50, "seed": 7, "format": "csv"}
-        job = run_job(client, "/v1/generate", wish)
-        rows = client.get(f"/v1/jobs/{job['id']}/result").raise_for_status().text.splitlines()
-    assert rows[0].replace('"', "") == "age,kind", rows[0]
-    assert len(rows) == 51
+        assert {checks[name]["status"] for name in ("database", "storage", "cache", "queue")} == {
+            "ok"
+        }
+        model = fit(client)
+        rows = generated(client, model)
+    head, *lines = rows.splitlines()
+    assert head.replace('"', "") == "age,kind"
+    assert len(lines) == 50
+
+    before = deployed.pods()
+    deployed.deploy("--method", "helm")
+    assert deployed.pods() == before, "nothing was to be changed"
+
+    deployed.destroy()
+    assert deployed.names("persistentvolumeclaims") == {"data-demo-postgresql-0", "demo-data"}
+    deployed.deploy("--method", "helm")
+    with deployed.client() as client:
+        assert generated(client, model) == rows
+
+    deployed.destroy("--delete-data")
+    assert deployed.names("persistentvolumeclaims") == set()
+    assert secret_name(NAME) not in deployed.names("secrets")
