@@ -351,8 +351,8 @@ def test_export_of_what_runs(seed: Deployed, tmp_path: Path) -> None:
     assert 'resource "aws_db_instance" "database"' in blocks
     assert "import {" in blocks
     other = seed.run("export --format k8s --output x")
-    assert other.code == 2
-    assert "there is no format 'k8s'" in other.err
+    assert other.code == 3
+    assert "k8s is written for deployments on onprem, and this one is on aws" in other.err
 
 
 def test_a_second_key_is_made_by_the_service(seed: Deployed) -> None:

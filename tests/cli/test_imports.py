@@ -10,6 +10,7 @@ import pytest
 from tabular.cli.export import NAMES
 from tabular.deploy.aws.export import FORMATS as of_aws
 from tabular.deploy.export import FORMATS, VENDOR_FORMATS
+from tabular.deploy.onprem.export import FORMATS as of_onprem
 
 HEAVY = ("boto3", "botocore", "azure", "google.cloud", "kubernetes", "pandas", "polars", "sklearn")
 # Ours, and needed by some command, but by no help text.
@@ -50,4 +51,7 @@ def test_a_help_text_waits_for_nothing_heavy(arguments: tuple[str, ...]) -> None
 
 def test_formats_of_export_are_named_without_importing_them() -> None:
     assert (*(found.name for found in FORMATS), *VENDOR_FORMATS) == NAMES
-    assert [name for name, whose in VENDOR_FORMATS.items() if "aws" in whose] == list(of_aws)
+    for provider, own in (("aws", of_aws), ("onprem", of_onprem)):
+        named = [name for name, whose in VENDOR_FORMATS.items() if provider in whose]
+        # A format with flavours has a key for each.
+        assert named == list(dict.fromkeys(key.partition("/")[0] for key in own))

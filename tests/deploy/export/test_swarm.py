@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,12 @@ from tabular.deploy.image.code import Code, digest
 from tabular.deploy.image.names import own_image
 from tabular.deploy.spec import Deployment
 from tabular.errors import UnsupportedError
-from tests.cli.command import run as cli
-from tests.testbed.containers import POSTGRES_IMAGE, podman
+from tests.testbed.dockerd import Daemon, run
 from tests.testbed.parts import missing
-from tests.testbed.swarm import Swarm, run, swarm
 from tests.testbed.venvs import venv
 
 STACK = "demo-production"
+TESTED = "inferloop/tabular:tested"
 READY_SECONDS = 240.0
 PLATFORM = {"database": {"type": "postgresql"}, "cache": {"type": "redis"}}
 
@@ -187,34 +186,18 @@ def test_the_script_says_that_there_is_no_swarm(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Swarm]:
+def node(loaded_docker: Daemon) -> Daemon:
     """A swarm that has the images, under the names that a registry would give them."""
-    docker()
-    image = own_image(digest(Code.installed().read()))
-    archive = tmp_path / "images.tar"
-    with podman() as variables:
-        built = cli("image", "build", home=tmp_path, extra=variables)
-        assert built.code == 0, built.err
-        names = [image, POSTGRES_IMAGE, "docker.io/valkey/valkey:9"]
-        words = ["podman", "save", "--multi-image-archive", "--output", str(archive), *names]
-        run(words, {**os.environ, **variables})
-    # A socket's path is short.
-    folder = Path("/run/inferloop-tabular-swarm")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    with swarm(folder) as made:
-        made.docker("load", "--input", str(archive))
-        archive.unlink()
-        made.docker("tag", POSTGRES_IMAGE, "docker.io/library/postgres:18")
-        made.docker("tag", image, "inferloop/tabular:tested")
-        yield made
+    loaded_docker.docker("swarm", "init", "--advertise-addr", "127.0.0.1")
+    loaded_docker.docker("tag", own_image(digest(Code.installed().read())), TESTED)
+    return loaded_docker
 
 
-def deploy(made: Swarm, folder: Path, *words: str) -> str:
+def deploy(made: Daemon, folder: Path, *words: str) -> str:
     return run(["sh", str(folder / "deploy.sh"), *words], made.environment(), folder)
 
 
-def settled(made: Swarm, service: str, replicas: int = 1) -> None:
+def settled(made: Daemon, service: str, replicas: int = 1) -> None:
     """Return once a service has its healthy tasks, and no update goes on."""
     deadline = time.monotonic() + READY_SECONDS
     while True:
@@ -230,14 +213,14 @@ def settled(made: Swarm, service: str, replicas: int = 1) -> None:
         time.sleep(1)
 
 
-def inside(made: Swarm, *words: str) -> str:
+def inside(made: Daemon, *words: str) -> str:
     """Run a command in the API's newest container."""
     label = f"label=com.docker.swarm.service.name={STACK}_api"
     containers = made.docker("ps", "--quiet", "--filter", label, "--filter", "health=healthy")
     return made.docker("exec", containers.split()[0], *words)
 
 
-def asked(made: Swarm, path: str, key: str = "") -> Any:
+def asked(made: Daemon, path: str, key: str = "") -> Any:
     code = (
         "import sys, urllib.request as r; "
         "print(r.urlopen(r.Request('http://127.0.0.1:8000' + sys.argv[1], "
@@ -250,8 +233,9 @@ def asked(made: Swarm, path: str, key: str = "") -> Any:
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_real_swarm_runs_it(node: Swarm, tmp_path: Path) -> None:
-    image = {"repository": "inferloop/tabular", "tag": "tested"}
+def test_a_real_swarm_runs_it(node: Daemon, tmp_path: Path) -> None:
+    repository, _, tag = TESTED.partition(":")
+    image = {"repository": repository, "tag": tag}
     spec = {**PLATFORM, "image": image, "compute": {"workers": 1}}
     folder = put(tmp_path / "stack", **spec)
     with pytest.raises(AssertionError, match="no node is labelled to have the data"):

@@ -1,7 +1,7 @@
-"""A Docker Swarm of one node: the real daemon, with a folder and a socket of its own.
+"""The real daemon of Docker, with a folder and a socket of its own, and as a swarm of one node.
 
-It leaves the machine's firewall alone, so nothing is published by it and no name of the outside is
-reached; containers, secrets, configs and encrypted networks are real.
+It leaves the machine's firewall alone, so a swarm publishes nothing and no container reaches the
+outside; containers, networks (encrypted ones too), secrets and configs are real.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ BRIDGE = "docker_gwbridge"
 
 
 @dataclass(frozen=True)
-class Swarm:
-    """The swarm's manager."""
+class Daemon:
+    """A running daemon."""
 
     socket: Path
 
@@ -42,13 +42,17 @@ class Swarm:
 
 
 @contextlib.contextmanager
-def swarm(folder: Path) -> Iterator[Swarm]:
-    """A swarm whose one node is this machine; what it ran is gone at the end."""
+def dockerd(folder: Path) -> Iterator[Daemon]:
+    """A daemon; what it ran is gone at the end.
+
+    Args:
+        folder: of its own, with a short path, for its socket.
+    """
     if os.geteuid() != 0:
-        missing("a swarm that starts containers needs root")
+        missing("a daemon that starts containers needs root")
     daemon = debian("dockerd", package="docker.io")
     debian("docker", package="docker.io")
-    made = Swarm(folder / "docker.sock")
+    made = Daemon(folder / "docker.sock")
     command = [
         str(daemon),
         *("--host", f"unix://{made.socket}", "--data-root", str(folder / "data")),
@@ -63,7 +67,6 @@ def swarm(folder: Path) -> Iterator[Swarm]:
         )
         try:
             _wait(made, process, folder / "log")
-            made.docker("swarm", "init", "--advertise-addr", "127.0.0.1")
             yield made
         finally:
             _end(made, process)
@@ -80,7 +83,7 @@ def run(command: list[str], environment: Mapping[str, str], cwd: Path | None = N
     return done.stdout
 
 
-def _wait(made: Swarm, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(made: Daemon, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     look = ["docker", "version"]
     while subprocess.run(look, env=made.environment(), capture_output=True, check=False).returncode:
@@ -89,7 +92,7 @@ def _wait(made: Swarm, process: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.2)
 
 
-def _end(made: Swarm, process: subprocess.Popen[bytes]) -> None:
+def _end(made: Daemon, process: subprocess.Popen[bytes]) -> None:
     """Leave nothing of it: neither containers nor mounts."""
     leave = ["docker", "swarm", "leave", "--force"]
     subprocess.run(leave, env=made.environment(), capture_output=True, check=False)
