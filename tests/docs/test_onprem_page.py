@@ -53,6 +53,7 @@ def test_every_finding_has_what_to_type() -> None:
 
 
 @pytest.mark.k8s
+@pytest.mark.timeout(900)
 def test_every_command_of_the_page_runs(place: Place, tmp_path: Path) -> None:
     """In their order, on one cluster; yes is said to what asks."""
     for file in EXAMPLES.glob("*.yaml"):

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.onprem.compile import chart_digest, given_secrets, target_of
+from tabular.deploy.onprem.compile import (
+    chart_digest,
+    check_overrides,
+    given_secrets,
+    target_of,
+)
 from tabular.deploy.onprem.compile import compile_stack as compiled
 from tabular.deploy.policy import check
 from tabular.deploy.spec import Deployment, Overrides, canonical, load
@@ -566,6 +571,19 @@ def test_a_wrong_override_is_told_at_its_key(given: dict[str, Any], where: str, 
         stack_of({"overrides": {"onprem": given}})
     assert wrong.value.where == f"spec.overrides.onprem.{where}"
     assert words in str(wrong.value)
+
+
+def test_what_a_template_refuses_is_told_in_its_words() -> None:
+    with pytest.raises(UsageError, match="the service has one database") as wrong:
+        stack_of({"overrides": {"onprem": {"values": {"mysql": {"enabled": True}}}}})
+    assert wrong.value.where == "spec.overrides.onprem.values"
+
+
+def test_a_wrong_override_is_found_before_any_plan() -> None:
+    check_overrides({"values": {"ingress": {"tls": {"issuer": "x"}}, "mysql": {"enabled": True}}})
+    with pytest.raises(UsageError) as wrong:
+        check_overrides({"values": {"postgresql": {"imag": {"tag": "18"}}}})
+    assert wrong.value.where == "spec.overrides.onprem.values.postgresql.imag"
 
 
 # Refusals

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -34,9 +35,10 @@ from tabular.deploy.onprem.wanted import Values, Wanted
 from tabular.deploy.spec import Deployment, asked, canonical
 from tabular.deploy.stack import Reduction, Stack, fingerprint
 from tabular.deploy.target import Target
-from tabular.errors import EngineError, UnsupportedError
+from tabular.errors import ConfigError, EngineError, UnsupportedError, UsageError
 
 API_VERSION = "inferloop-tabular/onprem.v1"
+MISSING_EXTRA = "config.missing-extra"
 
 
 def target_of(deployment: Deployment) -> Target:
@@ -87,6 +89,28 @@ def given_secrets(deployment: Deployment) -> tuple[GivenSecret, ...]:
         UnsupportedError: a reference that can be read neither here nor in the cluster.
     """
     return tuple(given(_wanted(deployment)))
+
+
+def check_overrides(given: Mapping[str, Any]) -> None:
+    """Look at ``spec.overrides.onprem`` before any plan: its names, and values by the schema.
+
+    What a template refuses depends on the rest of the spec, and is told by the plan.
+
+    Raises:
+        UsageError: a name that nothing reads, or a value that the schema does not take.
+    """
+    overrides.check(given)
+    if not overrides.chart_values(given):
+        return
+    bare = {"metadata": {"name": "check"}, "spec": {"overrides": {PROVIDER: given}}}
+    try:
+        compile_stack(Deployment.from_canonical(bare))
+    except UsageError as error:
+        if error.where != f"{overrides.WHERE}.{overrides.VALUES}":
+            raise
+    except ConfigError as error:
+        if error.code != MISSING_EXTRA:  # a file can be looked at without Helm
+            raise
 
 
 @functools.cache

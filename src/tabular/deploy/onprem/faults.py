@@ -16,7 +16,8 @@ from tabular.errors import EngineError, TabularError, UsageError, nearest
 _FAULT = re.compile(r"- at '(?P<at>[^']*)': (?P<said>.+)")
 _EXTRA = re.compile(r"additional propert(?:y|ies) '(?P<name>[^']+)'")
 _NAME = re.compile(r"invalid propertyName '(?P<name>[^']+)'")
-_REFUSED = re.compile(r"\n\s*(?P<said>[^\n]+)\s*$")
+# What a template says by `fail`, at the end of where it is.
+_REFUSED = re.compile(r"(?:execution error at \([^)]*\): |error calling fail: )(?P<said>.+)", re.S)
 _MAX_TOLD = 5
 # Keys of the spec by the value that they become.
 _SPEC: Mapping[str, str] = {
@@ -58,10 +59,9 @@ def explained(
         if (place := _place(path, over)) is not None
     ]
     if not found:
-        if over and (last := _REFUSED.search(error.message)):
-            said = last["said"].strip().partition("error calling fail: ")[2] or last["said"].strip()
+        if over and (refused := _REFUSED.search(error.message)):
             return UsageError(
-                f"the chart refuses these values: {said}",
+                f"the chart refuses these values: {' '.join(refused['said'].split())}",
                 where=f"{WHERE}.{VALUES}",
                 hint="see docs/onprem.md, and `helm show values` of the chart",
             )

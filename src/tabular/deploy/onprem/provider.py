@@ -8,8 +8,12 @@ from typing import Any
 
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
-from tabular.deploy.onprem import overrides
-from tabular.deploy.onprem.compile import compile_stack, given_secrets, target_of
+from tabular.deploy.onprem.compile import (
+    check_overrides,
+    compile_stack,
+    given_secrets,
+    target_of,
+)
 from tabular.deploy.onprem.doctor import checks
 from tabular.deploy.onprem.engine import ClusterEngine, Tuning
 from tabular.deploy.onprem.export import FORMATS
@@ -77,8 +81,8 @@ class OnPremKubernetesProvider:
         return stack
 
     def check_overrides(self, given: Mapping[str, Any]) -> None:
-        """Look at ``spec.overrides.onprem``; see `overrides.check`."""
-        overrides.check(given)
+        """Look at ``spec.overrides.onprem``; see `compile.check_overrides`."""
+        check_overrides(given)
 
     @property
     def formats(self) -> Mapping[str, Callable[[Stack], Mapping[str, bytes]]]:

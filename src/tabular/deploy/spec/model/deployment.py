@@ -90,8 +90,8 @@ class Spec(Block):
     database: Database = key(Database(), "Where users, jobs and metadata are kept.")
     cache: Cache | None = key(
         None,
-        "A cache shared by all instances; if unset, on a cloud a small one where several "
-        "instances of the API share it, else none.",
+        "A cache shared by all instances; if unset, on a cloud or a cluster a small one where "
+        "several instances of the API share it, else none.",
     )
     queue: Queue | None = key(
         None, "A queue server; if unset, a cloud's own, else the database alone."
