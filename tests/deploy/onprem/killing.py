@@ -28,7 +28,7 @@ def run_client(place: Place, command: dict[str, Any], *, status: str, resource: 
     Args:
         place: where.
         command: ``do`` (deploy, rollback, destroy), and what that needs.
-        status: of the event.
+        status: of the event; "any" for every one.
         resource: what its id begins with; "-" for an event of the whole.
 
     Returns:
@@ -75,7 +75,7 @@ def _obey(kubeconfig: str, namespace: str, command: dict[str, Any]) -> Iterator[
 def _live(kubeconfig: str, namespace: str, command: str, status: str, resource: str) -> None:
     for event in _obey(kubeconfig, namespace, json.loads(command)):
         met = not event.resource if resource == "-" else event.resource.startswith(resource)
-        if event.status.value == status and met:
+        if status in ("any", event.status.value) and met:
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -184,7 +184,7 @@ def test_two_clients_at_once_are_one_too_many(place: Place) -> None:
     with pytest.raises(BusyError):
         place.plan(compute={"instances": 2})
     status = place.engine().status(place.target)
-    assert (status.state, "apply runs" in status.detail) == (State.APPLYING, True)
+    assert (status.state, "works there: apply" in status.detail) == (State.APPLYING, True)
     list(place.engine().attach(place.target))  # follows the first to its end
     assert place.engine().status(place.target).state is State.READY
 

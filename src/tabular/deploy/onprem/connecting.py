@@ -39,14 +39,15 @@ class Link:
         pool: connections.
         namespace: that the context names.
         answered: whether the server ever answered.
-        ahead: seconds that the server's clock is ahead of ours, as its answers say.
+        ahead: seconds that the server's clock is ahead of ours, as its answers say; they leave out
+            parts of a second and take their time, so the most that was heard is the nearest.
     """
 
     configuration: Any
     pool: Any
     namespace: str
     answered: bool = False
-    ahead: float = 0.0
+    ahead: float | None = None
 
     @property
     def host(self) -> str:
@@ -98,7 +99,8 @@ class Link:
         self.answered = True
         with contextlib.suppress(TypeError, ValueError):
             told = parsedate_to_datetime(answer.headers.get("Date"))
-            self.ahead = told.timestamp() - time.time()
+            ahead = told.timestamp() - time.time()
+            self.ahead = ahead if self.ahead is None else max(self.ahead, ahead)
         return answer
 
 

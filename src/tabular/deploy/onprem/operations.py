@@ -14,7 +14,7 @@ from typing import Any
 from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.onprem import diff
 from tabular.deploy.onprem.background import Work
-from tabular.deploy.onprem.follow import Follower, Heard, Watched
+from tabular.deploy.onprem.follow import Before, Follower, Heard, Watched
 from tabular.deploy.onprem.lease import Held
 from tabular.deploy.onprem.objects import id_of
 from tabular.deploy.onprem.releases import Method, Phase
@@ -36,6 +36,7 @@ class Step:
         objects: with the owner's marks.
         bring: does it, within so many seconds.
         quiet: ids of objects that it does not change.
+        resumed: another client began it, so what is there already may be of it.
     """
 
     method: Method
@@ -43,6 +44,7 @@ class Step:
     objects: Sequence[Object]
     bring: Callable[[float], None]
     quiet: frozenset[str] = frozenset()
+    resumed: bool = False
 
 
 @dataclass
@@ -181,7 +183,9 @@ class Operations:
         Raises:
             TabularError: it is not, and why.
         """
-        before = self.follower.before(step.target, step.objects)
+        before = Before()
+        if not step.resumed:
+            before = self.follower.before(step.target, step.objects)
         for one in diff.immutable(self.cluster, step.method, step.target, step.objects):
             yield tell.next(EventStatus.IN_PROGRESS, reason=f"{id_of(one)} is made anew")
             self._make_way(step.target, one)

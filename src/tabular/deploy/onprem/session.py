@@ -106,7 +106,7 @@ class Cluster:
 
     def now(self) -> datetime:
         """The time by the server's clock, to about a second; ours before it answered once."""
-        return datetime.now(UTC) + timedelta(seconds=self._link.ahead)
+        return datetime.now(UTC) + timedelta(seconds=self._link.ahead or 0.0)
 
     @property
     def version(self) -> str:

@@ -118,7 +118,8 @@ def _judged(found: Found, wrong: str) -> tuple[State, str]:
     note, newest, serving = found.note, last(found.history), present(found.history)
     purpose = "" if note is None else str(note.operation.get("purpose", "apply"))
     if note is not None and note.alive:
-        return State.APPLYING, f"a {purpose} runs, by {note.holder.rpartition('/')[0]}; {wrong}"
+        said = f"{note.holder.rpartition('/')[0]} works there: {purpose}"
+        return State.APPLYING, f"{said}; {wrong}" if wrong else said
     if (purpose == "destroy" and note and note.holder) or (
         newest is not None and newest.phase is Phase.LEAVING
     ):

@@ -60,7 +60,7 @@ class Takeover:
         """
         tell = EventSequence()
         found = look()
-        if found.note is not None and found.note.alive:
+        while found.note is not None and found.note.alive:
             if found.note.operation.get("purpose") == "destroy":
                 raise busy(found.target, found.note)
             yield from self._watch(look, tell)
@@ -162,7 +162,7 @@ def _again(method: Method, found: Found, newest: Release, content: Content) -> S
         if not brought:
             method.back(found.target, newest.revision, limit)
 
-    return Step(method, found.target, content.objects, bring)
+    return Step(method, found.target, content.objects, bring, resumed=True)
 
 
 def _require_ours(found: Found, leases: Leases, limit: float) -> None:
