@@ -66,4 +66,4 @@ def test_every_command_of_the_page_runs(tmp_path: Path) -> None:
             assert done.returncode == 0, f"{typed}\n{done.stdout}\n{done.stderr}"
             tried += 1
         assert site.tags("platform/library/postgres") == ["18.6"]
-    assert tried == 10
+    assert tried == 11

@@ -275,10 +275,11 @@ def _report(loaded: Loaded, registry: str, write: Path | None) -> None:
     )
     for reference in loaded.references.values():
         stdout.print(f"  {reference}", markup=False)
-    if write is not None:
-        tell(f"  the values are in {escape(str(write))}, for `helm upgrade --values` as well")
-    at = f"--set spec.overrides.{KUBERNETES}.values"
-    said = " ".join(f"{at}.{one}" for one in _flat(loaded.values))
+    if write is None:
+        at = f"--set spec.overrides.{KUBERNETES}.values"
+        said = " ".join(f"{at}.{one}" for one in _flat(loaded.values))
+    else:
+        said = f"--values {write}"
     stdout.print(f"  to deploy from there: {said}", style="dim", markup=False)
 
 
