@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from tabular.deploy.events import EventStatus
+from tabular.deploy.onprem import certificates
 from tabular.deploy.onprem.refusals import OwnedElsewhereError
+from tabular.deploy.onprem.rendering import render
+from tabular.deploy.onprem.session import Cluster
 from tabular.deploy.plan import Action
 from tabular.deploy.provider import State
 from tabular.errors import (
@@ -281,3 +286,28 @@ def test_a_node_that_is_gone_is_named_in_the_status(own_kube: Kube) -> None:
     status = place.engine().status(place.target)
     assert status.state is State.DEGRADED
     assert f"node {node} does not answer" in status.detail
+
+
+class Earlier(Cluster):
+    """The cluster, as it was some time ago by its own clock."""
+
+    def now(self) -> datetime:
+        return super().now() - timedelta(days=330)
+
+
+def test_a_certificate_that_ends_soon_is_renewed_and_read(place: Place) -> None:
+    place.deploy()
+    path = place.path("secrets", f"{NAME}-internal-tls")
+    place.kube.api.delete(path)
+    values = place.stack().template["values"]
+    objects = render(values, name=NAME, namespace=place.namespace, kube_version="1.20")
+    old = certificates.ensure(Earlier(place.kube.kubeconfig), NAME, place.namespace, objects)
+    assert old is not None
+    pods = {one["metadata"]["uid"] for one in place.pods()}
+    assert touched(place.plan()) == {f"Secret/{NAME}-internal-tls": Action.UPDATE}
+    place.deploy()
+    new = certificates.examine(Cluster(place.kube.kubeconfig), NAME, place.namespace)
+    assert new is not None
+    assert new.ends > old.ends
+    assert not pods & {one["metadata"]["uid"] for one in place.pods()}
+    assert place.plan().is_empty

@@ -33,6 +33,7 @@ from tabular.deploy.onprem.objects import certificate_of, id_of, secret_of
 from tabular.deploy.onprem.operations import READY_TIMEOUT, Operations, Step
 from tabular.deploy.onprem.releases import Content, Method, before, last, present
 from tabular.deploy.onprem.rendering import render
+from tabular.deploy.onprem.restarting import restart_users_of
 from tabular.deploy.onprem.session import Cluster, Object
 from tabular.deploy.onprem.spaces import Spaces, labels_of
 from tabular.deploy.onprem.state import Found, States
@@ -268,10 +269,20 @@ class ClusterEngine:
             yield tell.next(
                 EventStatus.COMPLETE, secret_of(objects, secret_name(target.name)), "generated"
             )
-        held = certificates.ensure(self._cluster, target.name, target.region or "", objects)
+        name, namespace = target.name, target.region or ""
+        before = certificates.examine(self._cluster, name, namespace)
+        held = certificates.ensure(self._cluster, name, namespace, objects)
         if held is not None and held.made:
             said = f"valid until {held.ends:%Y-%m-%d}"
-            yield tell.next(EventStatus.COMPLETE, certificate_of(target.name), said)
+            yield tell.next(EventStatus.COMPLETE, certificate_of(name), said)
+            if before is not None and self._ends_soon(before):
+                secret = tls_secret_name(name)
+                for id_ in restart_users_of(self._cluster, objects, secret, held.checksum):
+                    said = f"{id_} is started anew, to read the new certificate"
+                    yield tell.next(EventStatus.IN_PROGRESS, reason=said)
+
+    def _ends_soon(self, held: certificates.Held) -> bool:
+        return self._cluster.now() > held.ends - certificates.RENEW_BEFORE
 
     def _has_no_certificate(self, target: Target) -> bool:
         name = tls_secret_name(target.name)
@@ -285,8 +296,7 @@ class ClusterEngine:
         held = certificates.examine(self._cluster, target.name, namespace, objects)
         if held is None:
             return (Change(Action.CREATE, resource.id, resource.type),)
-        soon = self._cluster.now() > held.ends - certificates.RENEW_BEFORE
-        if not held.ours or not (held.lacking or soon):
+        if not held.ours or not (held.lacking or self._ends_soon(held)):
             return (Change(Action.NOOP, resource.id, resource.type),)
         why = f"also for {', '.join(held.lacking)}" if held.lacking else "a year from now"
         renewed = PropertyChange("valid", f"until {held.ends:%Y-%m-%d}", why)
