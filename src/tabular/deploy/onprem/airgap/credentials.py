@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tabular.deploy.onprem.airgap.reference import HUB_API
 from tabular.deploy.programs import run
 from tabular.errors import PreflightError
 
 _HUB_KEYS = ("docker.io", "index.docker.io", "https://index.docker.io/v1/")
-_HUB_API = "registry-1.docker.io"
 _HELPER_TIMEOUT = 30.0  # seconds
 _NO_USER = "<token>"  # of a credential helper: the secret is an identity token
 
@@ -81,7 +81,7 @@ def credential(host: str, path: str, environ: Mapping[str, str] = os.environ) ->
 
 def _keys(host: str, path: str) -> Iterator[str]:
     """Names that an entry may have, the most exact one first."""
-    hosts = _HUB_KEYS if host == _HUB_API else (host,)
+    hosts = _HUB_KEYS if host == HUB_API else (host,)
     parts = path.split("/")
     for name in hosts:
         for length in range(len(parts), 0, -1):

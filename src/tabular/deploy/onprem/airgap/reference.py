@@ -12,7 +12,7 @@ from typing import Self
 from tabular.errors import InputError
 
 DOCKER_HUB = "docker.io"
-_HUB_API = "registry-1.docker.io"
+HUB_API = "registry-1.docker.io"
 _LATEST = "latest"
 # github.com/opencontainers/distribution-spec, "Pulling manifests"
 _PATH = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
@@ -78,12 +78,12 @@ class Reference:
     @property
     def registry(self) -> str:
         """Host whose API has it: Docker Hub's, where the name has none."""
-        return _HUB_API if self.host in ("", DOCKER_HUB) else self.host
+        return HUB_API if self.host in ("", DOCKER_HUB) else self.host
 
     @property
     def shelf(self) -> str:
         """Path of the repository in that API: Docker Hub keeps the official images in library/."""
-        hub = self.registry == _HUB_API
+        hub = self.registry == HUB_API
         return f"library/{self.path}" if hub and "/" not in self.path else self.path
 
     def under(self, root: str) -> Self:

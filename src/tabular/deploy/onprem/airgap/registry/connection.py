@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 
 from tabular.deploy.onprem.airgap.credentials import credential
+from tabular.deploy.onprem.airgap.reference import DOCKER_HUB, HUB_API
 from tabular.deploy.onprem.airgap.registry.signin import SignIn
 from tabular.errors import (
     EngineError,
@@ -212,7 +213,7 @@ class Shelf:
             return UnauthenticatedError(
                 f"the registry wants a sign-in{said}",
                 where=self.where,
-                hint=f"podman login {self.host}",
+                hint=f"podman login {DOCKER_HUB if self.host == HUB_API else self.host}",
             )
         if status == 403:
             return ForbiddenError(f"the registry refuses this{said}", where=self.where)

@@ -23,6 +23,7 @@ from tabular.errors import (
     IntegrityError,
     NotFoundError,
     TabularError,
+    UnauthenticatedError,
     UnsupportedError,
 )
 
@@ -34,6 +35,7 @@ INDEXES = frozenset({OCI_INDEX, _DOCKER_LIST})
 MANIFESTS = frozenset({OCI_MANIFEST, _DOCKER_MANIFEST})
 _ACCEPT = ", ".join((OCI_INDEX, _DOCKER_LIST, OCI_MANIFEST, _DOCKER_MANIFEST))
 _MAX_MANIFEST = 4 * 1024 * 1024  # bytes that a registry must take at least, by the specification
+_OTHERS = "an image of this machine: --image NAME=podman:LOCAL; another registry: --mirror"
 _PARTIAL, _WHOLE, _NO_RANGE = 206, 200, 416
 
 
@@ -126,10 +128,13 @@ def _document(shelf: Shelf, wanted: str, where: str) -> Manifest:
     try:
         answer = shelf.ask("GET", f"manifests/{wanted}", (200,), headers={"Accept": _ACCEPT})
     except NotFoundError as error:
-        raise NotFoundError(
-            "the registry has no such image",
+        raise NotFoundError("the registry has no such image", where=where, hint=_OTHERS) from error
+    except UnauthenticatedError as error:
+        # Docker Hub says the same of what it does not have.
+        raise UnauthenticatedError(
+            "the registry has no such image, or wants a sign-in for it",
             where=where,
-            hint="an image of this machine: --image NAME=podman:LOCAL; another registry: --mirror",
+            hint=f"{error.hint}; {_OTHERS}",
         ) from error
     raw = answer.content
     if len(raw) > _MAX_MANIFEST:
