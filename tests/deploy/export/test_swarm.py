@@ -15,16 +15,14 @@ import pytest
 import yaml
 
 from tabular.deploy.export.swarm import swarm as export
-from tabular.deploy.image.code import Code, digest
-from tabular.deploy.image.names import own_image
 from tabular.deploy.spec import Deployment
 from tabular.errors import UnsupportedError
+from tests.deploy.export.conftest import OURS
 from tests.testbed.dockerd import Daemon, run
 from tests.testbed.parts import missing
 from tests.testbed.venvs import venv
 
 STACK = "demo-production"
-TESTED = "inferloop/tabular:tested"
 READY_SECONDS = 240.0
 PLATFORM = {"database": {"type": "postgresql"}, "cache": {"type": "redis"}}
 
@@ -135,9 +133,9 @@ def test_secrets_are_the_swarms_and_are_in_no_file() -> None:
 @pytest.mark.parametrize(
     ("spec", "where"),
     [
-        ({"ha": True}, "ha: "),
+        ({"region": "eu-west-1"}, "region: "),
         ({"networking": {"domain": "x.example.com"}}, "networking.domain: "),
-        ({"compute": {"max_instances": 3}}, "compute.max_instances: "),
+        ({"compute": {"disk": "10Gi"}}, "compute.disk: "),
         ({"onprem": {"storage_class": "fast"}}, "onprem.storage_class: "),
         ({"storage": {"type": "s3"}}, "storage.type: s3"),
         ({"database": {"type": "sqlite"}}, "database.type: sqlite"),
@@ -148,6 +146,15 @@ def test_what_a_swarm_does_not_give_is_refused(spec: Mapping[str, Any], where: s
     with pytest.raises(UnsupportedError, match=where) as caught:
         export(deployment(**spec))
     assert caught.value.hint
+
+
+def test_what_a_swarm_gives_in_part_is_said() -> None:
+    asked = {"ha": True, "database": {"size": "100Gi"}}
+    readme = export(deployment(**asked))["README.md"].decode()
+    _, _, part = readme.partition("\n## What it gives in part\n")
+    assert "- `spec.ha`: what dies is started again; what has data is on one node\n" in part
+    assert "- `spec.database.size`: as much as the node's disk has; no quota\n" in part
+    assert "in part" not in export(deployment())["README.md"].decode()
 
 
 def test_a_deployment_that_says_swarm_is_exported() -> None:
@@ -187,9 +194,8 @@ def test_the_script_says_that_there_is_no_swarm(tmp_path: Path) -> None:
 
 @pytest.fixture
 def node(loaded_docker: Daemon) -> Daemon:
-    """A swarm that has the images, under the names that a registry would give them."""
+    """A swarm of one node that has the images."""
     loaded_docker.docker("swarm", "init", "--advertise-addr", "127.0.0.1")
-    loaded_docker.docker("tag", own_image(digest(Code.installed().read())), TESTED)
     return loaded_docker
 
 
@@ -234,7 +240,7 @@ def asked(made: Daemon, path: str, key: str = "") -> Any:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_real_swarm_runs_it(node: Daemon, tmp_path: Path) -> None:
-    repository, _, tag = TESTED.partition(":")
+    repository, _, tag = OURS.partition(":")
     image = {"repository": repository, "tag": tag}
     spec = {**PLATFORM, "image": image, "compute": {"workers": 1}}
     folder = put(tmp_path / "stack", **spec)

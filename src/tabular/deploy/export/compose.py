@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tabular.deploy.export.portable import Containers, is_own, portable
+from tabular.deploy.export.portable import Containers, in_part, is_own, portable
 from tabular.deploy.export.yaml_text import as_yaml
 from tabular.deploy.image.code import Code, digest
 from tabular.deploy.spec import Deployment
 from tabular.deploy.standalone.compile import compile_stack
+from tabular.deploy.standalone.support import CAPABILITIES
 
 FILE = "compose.yaml"
 SCRIPT = "make-secrets.sh"
@@ -58,7 +59,7 @@ The data is in volumes, which `docker compose down` keeps and `down --volumes` d
 
 {volumes}{image}
 To change the deployment, export it again into this folder, and `docker compose up --detach --wait`.
-"""
+{in_part}"""
 _BUILD = """
 The image is in no registry. Make it here, or on a machine whose images you can load:
 
@@ -84,6 +85,7 @@ def compose(deployment: Deployment) -> dict[str, bytes]:
         script=SCRIPT,
         address=api["ports"][0].rpartition(":")[0],
         volumes="".join(f"- `{project}_{name}`\n" for name in containers.volumes),
+        in_part=in_part(CAPABILITIES, deployment),
         image=_BUILD.format(image=api["image"]) if stack.template["build"] else "",
     )
     return {

@@ -7,7 +7,7 @@ node; it publishes without TLS, so nothing is published unless somebody asks for
 from __future__ import annotations
 
 from tabular.deploy.capability import require_choices, require_supported, without_noes
-from tabular.deploy.export.portable import portable
+from tabular.deploy.export.portable import in_part, portable
 from tabular.deploy.export.swarm.script import deploy_script, readme
 from tabular.deploy.export.swarm.stack import DESCRIPTION, PUBLISH, STACK, publish, stack_file
 from tabular.deploy.export.swarm.support import CAPABILITIES, CHOICES, NAME
@@ -45,7 +45,7 @@ def swarm(deployment: Deployment) -> dict[str, bytes]:
     description = canonical_json(canonical(deployment)) + b"\n"
     file = stack_file(name, containers, deployment.spec.compute, description)
     return {
-        "README.md": readme(name, containers),
+        "README.md": readme(name, containers) + in_part(CAPABILITIES, deployment).encode(),
         STACK: as_yaml(file, words=_WORDS),
         PUBLISH: as_yaml(publish(), words=_WORDS),
         DESCRIPTION: description,

@@ -11,7 +11,10 @@ NAME = "swarm"
 _CLOUD = "belongs to a cloud; leave it out"
 _CLUSTER = "belongs to Kubernetes; leave it out"
 _GENERATED = "generated once by deploy.sh; leave it out"
-_FIXED = "a swarm does not scale by itself; say `compute.instances`"
+_FIXED = "a swarm does not scale by itself; `docker service scale` does"
+_DISK = "as much as the node's disk has; no quota"
+_ONE = "one server, started again when it dies"
+_VERSION = "the version of the image"
 _PROXY = "put a reverse proxy with TLS of your own before the service; leave it out"
 _METRICS = "scrape /metrics with a Prometheus of your own; leave it out"
 _BACKUP = "run `inferloop-tabular backup create --to URL` by a timer of your own, such as cron"
@@ -32,7 +35,7 @@ CAPABILITIES: CapabilityTable = {
     "environment": native("a stack of its own"),
     "region": unsupported("a swarm has none; leave it out"),
     "account": unsupported("a swarm has none; leave it out"),
-    "ha": unsupported("what has data is on one node; use Kubernetes, or leave it out"),
+    "ha": emulated("what dies is started again; what has data is on one node"),
     "topology": native("single"),
     "providers": unsupported("several places need several providers; see `deploy-multi`"),
     "data": unsupported("a swarm is one place; leave it out"),
@@ -44,23 +47,32 @@ CAPABILITIES: CapabilityTable = {
     "compute.cpu_limit": native(),
     "compute.memory_limit": native(),
     "compute.gpu": emulated("none; `required` is refused"),
-    "compute.min_instances": unsupported(_FIXED),
-    "compute.max_instances": unsupported(_FIXED),
+    "compute.min_instances": emulated(_FIXED),
+    "compute.max_instances": emulated(_FIXED),
     "compute": unsupported(_CLOUD),
     "storage.type": native("a volume of the node that is labelled for it"),
+    "storage.size": emulated(_DISK),
+    "storage.replication": emulated("one copy"),
     "storage": unsupported("a volume of one node has none of it; leave it out"),
     "database.type": native("PostgreSQL, with a volume of that node"),
+    "database.version": emulated(_VERSION),
+    "database.size": emulated(_DISK),
+    "database.ha": emulated(_ONE),
     "database.password": unsupported(_GENERATED),
-    "database": unsupported("one server of the image's own version, on one node; leave it out"),
+    "database": unsupported("the server in the stack has none of it; leave it out"),
     "cache.type": native("Valkey; memory needs none"),
     "cache.size": native("memory limit of the server"),
+    "cache.version": emulated(_VERSION),
+    "cache.ha": emulated(_ONE),
     "cache.password": unsupported(_GENERATED),
-    "cache": unsupported("one server of the image's own version; leave it out"),
+    "cache": unsupported("the server in the stack has none of it; leave it out"),
     "queue.type": native("a folder of that node: native or filesystem"),
     "queue.visibility_timeout": native("lease of a job"),
     "queue.max_attempts": native("tries of a job"),
     "queue": unsupported("the queue is a folder here and carries only ids; leave it out"),
     "monitoring.enabled": emulated("/metrics is always there"),
+    "monitoring.retention": emulated("metrics are offered, not kept"),
+    "monitoring.log_retention": emulated("logs are kept as Docker is set up to"),
     "monitoring": unsupported(_METRICS),
     "networking": unsupported(_PROXY),
     "backup": unsupported(_BACKUP),
