@@ -31,8 +31,10 @@ class Place:
         self.cluster = Cluster(kube.kubeconfig)
 
     def deploy(self, **values: Any) -> None:
+        # Whose pod ends after two seconds: what it prints is written meanwhile.
+        slow = {"image": {"repository": "example/slow", "tag": "2"}}
         rendered = render(
-            merged(BUILT_IN, values), name=NAME, namespace=self.namespace, kube_version="1.20"
+            merged(BUILT_IN, slow, values), name=NAME, namespace=self.namespace, kube_version="1.20"
         )
         wanted = [one(rendered, "ServiceAccount", NAME), one(rendered, "Deployment", f"{NAME}-api")]
         wanted += [o for o in rendered if o["kind"] in ("CronJob", "PersistentVolumeClaim")]

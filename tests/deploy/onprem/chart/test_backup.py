@@ -134,6 +134,7 @@ def test_its_pods_reach_what_the_service_does_and_the_store_of_backups() -> None
         assert not reaches(found, pod(found, "api"), backup, 8000)
 
 
+@pytest.mark.slow
 def test_velero_copies_the_files_of_every_volume_after_a_dump() -> None:
     found = objects(VELERO)
     assert custom.invalid(found) == []
@@ -157,6 +158,7 @@ def test_velero_copies_the_files_of_every_volume_after_a_dump() -> None:
     assert "pg_dumpall" in _hook(found, "postgresql")[2]
 
 
+@pytest.mark.slow
 def test_velero_takes_snapshots_of_one_moment_after_a_checkpoint() -> None:
     found = objects(CSI)
     assert custom.invalid(found) == []

@@ -162,6 +162,7 @@ def test_grafana_is_given_the_source_and_the_dashboards_as_they_are_exported() -
     assert json.loads(text)["templating"]["list"][0]["query"] == source["type"]
 
 
+@pytest.mark.slow
 def test_with_the_operator_there_are_its_objects_and_no_servers() -> None:
     found = objects(OPERATED)
     assert custom.invalid(found) == []

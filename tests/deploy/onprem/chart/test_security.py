@@ -128,6 +128,7 @@ def test_the_names_of_cert_managers_certificate_are_those_of_every_service(case:
     assert wanted <= said
 
 
+@pytest.mark.slow
 def test_cert_manager_makes_an_authority_of_the_releases_own_and_a_certificate_of_it() -> None:
     found = objects(MANAGED)
     assert custom.invalid(found) == []
@@ -297,6 +298,7 @@ def _checked(user: str, told: dict[str, str]) -> subprocess.CompletedProcess[str
 # --- secrets of operators, admission ----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_external_secret_fills_the_secret_of_the_release_and_outlives_itself() -> None:
     own = {"enabled": True, "store": {"name": "vault", "kind": "ClusterSecretStore"}, "path": "t/d"}
     found = objects(merged(BUILT_IN, {"externalSecrets": own}))
@@ -313,6 +315,7 @@ def test_an_external_secret_fills_the_secret_of_the_release_and_outlives_itself(
             objects(merged(BUILT_IN, {"externalSecrets": merged(own, missing)}))
 
 
+@pytest.mark.slow
 def test_the_models_of_operators_notice_what_is_wrong() -> None:
     found = [*objects(MANAGED)]
     certificate = one(tuple(found), "Certificate", SECRET)
