@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tabular.deploy.capability import require_choices, require_supported, without_noes
+from tabular.deploy.image.code import files_in
 from tabular.deploy.onprem import overrides
 from tabular.deploy.onprem.faults import explained
 from tabular.deploy.onprem.given import GivenSecret
@@ -115,11 +116,13 @@ def check_overrides(given: Mapping[str, Any]) -> None:
 
 @functools.cache
 def chart_digest() -> str:
-    """SHA-256 over the names and bytes of the chart's files, in hex."""
+    """SHA-256 over the names and bytes of the chart's files, in hex.
+
+    The same for a checkout and for what is installed from it.
+    """
     found = hashlib.sha256()
-    for path in sorted(path for path in CHART.rglob("*") if path.is_file()):
-        found.update(f"{path.relative_to(CHART).as_posix()}\0{path.stat().st_size}\0".encode())
-        found.update(path.read_bytes())
+    for name, content in files_in(CHART):
+        found.update(f"{name}\0{len(content)}\0".encode() + content)
     return found.hexdigest()
 
 

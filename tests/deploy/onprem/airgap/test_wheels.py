@@ -76,6 +76,9 @@ def alone(argv: Sequence[str | Path], **more: object) -> subprocess.CompletedPro
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_it_installs_and_plans_where_there_is_no_network(tmp_path: Path) -> None:
+    here = Path(sys.executable).with_name("inferloop-tabular")
+    argv = [here, "export", _config(tmp_path), "--format", "k8s", "--output", tmp_path / "here"]
+    subprocess.run(argv, check=True, capture_output=True)
     bundle = make(tmp_path, "bundle.tar", wheels=True)
     # Nothing of this machine but Python, tar and the bundle.
     home = tmp_path / "behind"
@@ -111,10 +114,7 @@ def test_it_installs_and_plans_where_there_is_no_network(tmp_path: Path) -> None
     # Its own chart gives the very same objects there as here.
     exported = run(command, "export", config, "--format", "k8s", "--output", "out")
     assert exported
-    here = Path(sys.executable).with_name("inferloop-tabular")
-    argv = [here, "export", config, "--format", "k8s", "--output", home / "ours"]
-    subprocess.run(argv, check=True, capture_output=True)
-    assert _files(home / "ours") == _files(home / "out") != {}
+    assert _files(tmp_path / "here") == _files(home / "out") != {}
     assert verify(Opened.open(home / "bundle")).problems == {}
 
 
