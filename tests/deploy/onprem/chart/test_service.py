@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem.names import CHART
-from tabular.deploy.onprem.rendering import loaded
+from tabular.deploy.onprem.rendering import loaded, render
 from tabular.deploy.onprem.secret_keys import length_of, needed_secrets
 from tabular.errors import EngineError
 from tabular.infra.config import load_settings
@@ -93,6 +93,15 @@ def test_what_cannot_work_is_refused_with_the_way_out(case: str) -> None:
 def test_a_name_that_would_make_others_too_long_is_refused() -> None:
     with pytest.raises(EngineError, match="fullnameOverride"):
         objects(merged(BUILT_IN, {"fullnameOverride": "a" * 54}))
+    with pytest.raises(EngineError, match="has 54 characters; Kubernetes allows 53"):
+        render(BUILT_IN, name="a" * 54, namespace="data")
+
+
+def test_amounts_are_written_as_they_were_said() -> None:
+    asked = {"requests": {"cpu": 0.5, "memory": 8_589_934_592}, "limits": {"memory": "16Gi"}}
+    (api,) = _pod(objects(merged(BUILT_IN, {"resources": asked})), "api")["spec"]["containers"]
+    assert api["resources"]["requests"] == {"cpu": "0.5", "memory": "8589934592"}
+    assert api["resources"]["limits"] == {"memory": "16Gi"}
 
 
 def _pod(found: tuple[Object, ...], component: str) -> Any:
