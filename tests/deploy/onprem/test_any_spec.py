@@ -164,7 +164,7 @@ def legal(spec: Spec) -> bool:
 
 
 @given(_specs.filter(legal), st.sampled_from(VERSIONS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_spec_comes_to_valid_objects_or_to_a_refusal(spec: Spec, version: str) -> None:
     stack = compiled(spec)
     if stack is not None:
@@ -175,7 +175,7 @@ def test_any_spec_comes_to_valid_objects_or_to_a_refusal(spec: Spec, version: st
 
 
 @given(_specs.filter(legal))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_the_same_spec_gives_the_same_bytes_from_wherever_it_is_read(spec: Spec) -> None:
     stack = compiled(spec)
     if stack is not None:
