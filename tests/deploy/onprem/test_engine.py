@@ -8,6 +8,7 @@ import pytest
 
 from tabular.deploy.events import EventStatus
 from tabular.deploy.onprem import certificates
+from tabular.deploy.onprem.library import helm
 from tabular.deploy.onprem.refusals import OwnedElsewhereError
 from tabular.deploy.onprem.rendering import render
 from tabular.deploy.onprem.session import Cluster
@@ -70,6 +71,32 @@ def test_time_that_is_up_is_told_with_what_was_waited_for(helm_place: Place) -> 
     with pytest.raises(ApplyError, match=r"it was not ready within 4 s: Deployment/demo-") as told:
         list(engine.apply(plan))
     assert told.value.rolled_back
+
+
+def test_what_failed_can_be_kept_for_looking_at_it(place: Place) -> None:
+    place.deploy()
+    release = place.release()
+    engine = place.engine(keep_failed=True)
+    with pytest.raises(ApplyError, match="it was left as it is") as told:
+        list(engine.apply(engine.preview(place.stack(image=image("missing")))))
+    assert not told.value.rolled_back
+    assert place.release() != release
+    assert place.engine().status(place.target).state is not State.READY
+    place.deploy(compute={"workers": 2})
+    assert place.engine().status(place.target).state is State.READY
+    back = place.engine().preview_rollback(place.target)
+    assert back.stack.to_bytes() == place.stack().to_bytes()  # not to what failed
+
+
+def test_helms_own_history_says_what_failed(helm_place: Place) -> None:
+    helm_place.deploy()
+    with pytest.raises(ApplyError):
+        helm_place.deploy(image=image("missing"))
+    config = helm().Config(
+        kubeconfig_path=str(helm_place.kube.kubeconfig), namespace=helm_place.namespace
+    )
+    found = {one["revision"]: one["status"] for one in config.history(NAME)}
+    assert found == {1: "superseded", 2: "failed", 3: "deployed"}
 
 
 def test_fields_that_somebody_else_set_are_shown_and_refused(place: Place) -> None:

@@ -118,7 +118,7 @@ from tabular.deploy.onprem.library import helm
 
 helm_python = helm()
 config = helm_python.Config(kubeconfig_path=sys.argv[1], namespace=sys.argv[2])
-values = {"image": {"repository": "registry.example.com/never-ready", "tag": "1"}}
+values = {"image": {"repository": "registry.example.com/missing", "tag": "1"}}
 threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGKILL)).start()
 config.upgrade(
     helm_python.Chart.load(sys.argv[3]), "demo", values, reuse_values=True, wait="watcher"
@@ -135,8 +135,9 @@ def test_what_helm_itself_is_at_is_left_to_it(helm_place: Place) -> None:
     with pytest.raises(BusyError, match="begun with Helm itself") as told:
         list(helm_place.engine().attach(helm_place.target))
     assert f"helm rollback {NAME}" in str(told.value.hint)
-    later = helm_place.engine(ready_timeout=5.0)
-    time.sleep(3)
-    with pytest.raises(ApplyError):  # it does not come up, and what was before is put back
+    later = helm_place.engine(ready_timeout=15.0)
+    time.sleep(15)  # so long it may take, and Helm's client is surely gone
+    with pytest.raises(ApplyError, match="image cannot be pulled") as failed:
         list(later.attach(helm_place.target))
+    assert failed.value.rolled_back
     assert helm_place.plan().is_empty

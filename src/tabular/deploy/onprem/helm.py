@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tabular.deploy.onprem import library, marks
+from tabular.deploy.onprem.helm_record import FAILED, mark_failed
 from tabular.deploy.onprem.names import CHART
 from tabular.deploy.onprem.refusals import OwnedElsewhereError, refused
-from tabular.deploy.onprem.releases import KEPT, Content, Phase, Release
+from tabular.deploy.onprem.releases import KEPT, Content, Phase, Release, last
 from tabular.deploy.onprem.rendering import is_hook, loaded, objects_of
 from tabular.deploy.onprem.session import Cluster, Object
 from tabular.deploy.onprem.stored import stack_of
@@ -245,7 +246,10 @@ class HelmMethod:
         self._helm(target).cancel()
 
     def settle(self, target: Target, *, well: bool) -> None:
-        """Nothing: Helm writes down what became of a release."""
+        """Mark the last release as failed, if it did not come up: Helm did not wait for that."""
+        newest = last(self.history(target))
+        if not well and newest is not None and newest.phase is Phase.DEPLOYED:
+            mark_failed(self._cluster, target, newest.revision)
 
     def remove(self, target: Target, limit: float) -> None:
         """Uninstall."""
@@ -261,7 +265,10 @@ class HelmMethod:
         revision = int(one["revision"])
         phase = _PHASES.get(str(one["status"]), Phase.FAILED)
         found = self._helm(target).get(target.name, revision)
-        back = _BACK.fullmatch(str(found["info"].get("description", "")))
+        said_of_it = str(found["info"].get("description", ""))
+        back = _BACK.fullmatch(said_of_it)
+        if phase is Phase.SUPERSEDED and said_of_it == FAILED:
+            phase = Phase.FAILED  # Helm built on it, which makes it no better
         said = found["config"] or {}
         return Release(
             revision=revision,
