@@ -90,8 +90,14 @@ def test_one_server_has_one_disk_whatever_the_other_mode_would_have() -> None:
     assert environment(found)["MINIO_VOLUMES"] == "/data0"
 
 
-@pytest.mark.parametrize("drives", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("servers", range(1, 34))
+# Around every border: too few, sets of one, of several, uneven ones, and none.
+BORDERS = [
+    *((servers, 1) for servers in (1, 2, 3, 4, 5, 16, 17, 18, 20, 23)),
+    *((2, 8), (3, 4), (4, 4), (4, 5), (5, 4), (11, 2), (17, 4)),
+]
+
+
+@pytest.mark.parametrize(("servers", "drives"), BORDERS)
 def test_template_and_rule_agree_on_what_is_a_set(servers: int, drives: int) -> None:
     values = distributed(servers, drives)
     if legal_sets(servers, drives):

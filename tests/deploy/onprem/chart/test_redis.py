@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import pytest
 import redis
 
@@ -42,7 +43,7 @@ def valkey() -> Path:
 
 
 @contextmanager
-def started(found: Any, folder: Path, program: Path) -> Iterator[int]:
+def started(found: Any, folder: Path, program: Path) -> Iterator[tuple[int, int]]:
     """The container's command, with its files in a folder and on a free port."""
     (folder / "bin").mkdir()
     (folder / "bin" / "valkey-server").symlink_to(program)
@@ -51,7 +52,7 @@ def started(found: Any, folder: Path, program: Path) -> Iterator[int]:
         "/etc/tabular": str(folder),
         "/run/secrets/tabular": str(folder),
         "/run/tls": str(folder),
-        "dir /data": f"dir {folder}",
+        "/data": str(folder),
         "bind * -::*": "bind 127.0.0.1",
         "port 6379": f"port {port}",
     }
@@ -62,13 +63,13 @@ def started(found: Any, folder: Path, program: Path) -> Iterator[int]:
     (folder / "valkey.conf").write_text(text)
     (folder / "cache-password").write_text(PASSWORD)
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
-    with running([shell, option, command], log=folder / "log", env={"PATH": path}):
+    with running([shell, option, command], log=folder / "log", env={"PATH": path}) as process:
         wait_for_port(port)
-        yield port
+        yield port, process.pid
 
 
 def test_the_server_wants_the_password_and_keeps_nothing(tmp_path: Path) -> None:
-    with started(objects(values(redis={"maxMemory": "64mb"})), tmp_path, valkey()) as port:
+    with started(objects(values(redis={"maxMemory": "64mb"})), tmp_path, valkey()) as (port, pid):
         client = redis.Redis(port=port, password=PASSWORD)
         assert client.ping()
         said = client.config_get("*")
@@ -79,6 +80,9 @@ def test_the_server_wants_the_password_and_keeps_nothing(tmp_path: Path) -> None
             redis.Redis(port=port, password="wrong").ping()
         with pytest.raises(redis.AuthenticationError):
             redis.Redis(port=port).ping()
+        # The container's first process is the server, or a signal would end nothing.
+        assert psutil.Process(pid).name().startswith("valkey")
+        assert (tmp_path / "running.conf").stat().st_mode & 0o077 == 0
         listed = subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
         assert PASSWORD not in listed
     assert PASSWORD not in (tmp_path / "log").read_text()
@@ -91,7 +95,7 @@ def test_over_tls_the_service_verifies_it(tmp_path: Path) -> None:
     certificate.rename(tmp_path / "tls.crt")
     key.rename(tmp_path / "tls.key")
     (tmp_path / "ca.crt").write_bytes((tmp_path / "tls.crt").read_bytes())
-    with started(objects(values(tls={"enabled": True})), tmp_path, program) as port:
+    with started(objects(values(tls={"enabled": True})), tmp_path, program) as (port, _):
         with pytest.raises(redis.ConnectionError):
             redis.Redis(port=port, password=PASSWORD).ping()
         client = redis.Redis(
@@ -111,7 +115,7 @@ def test_urls_of_cache_and_queue_say_where_it_is() -> None:
 
 
 def test_the_cache_of_the_service_reads_such_a_url(tmp_path: Path) -> None:
-    with started(objects(values()), tmp_path, valkey()) as port:
+    with started(objects(values()), tmp_path, valkey()) as (port, _):
         cache = open_cache(f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/0")
         cache.set("key", b"value", ttl=10)
         assert cache.get("key") == b"value"
