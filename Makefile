@@ -35,7 +35,7 @@ test-containers: ## the platform in real containers (root: podman, without a reg
 	@scripts/venv.sh dev
 	@scripts/test.sh containers 0
 
-test-k8s: ## tests on a real Kubernetes 1.20, built once a machine from Debian's source (6 minutes)
+test-k8s: ## tests on a real Kubernetes 1.20, built once a machine from Debian's source
 	@scripts/venv.sh dev
 	@$(BIN)/python -m tests.testbed.kube.build >/dev/null
 	@scripts/test.sh "k8s and not exhaustive"
