@@ -202,11 +202,15 @@ class ClusterEngine:
         return Inside(self._cluster, target.name, target.region or "").run(arguments)
 
     def running(self, target: Target) -> Stack:
-        """The stack that runs there, as it was applied, with the uids of its objects."""
+        """The stack that runs there, as it was applied, with the uids of its objects.
+
+        It is for the version that the cluster has, as its objects are.
+        """
         content = self._content(self._found(target))
         live = self._operations.follower.live(content.objects)
         ids = {id_: str(one["metadata"]["uid"]) for id_, one in live.items() if one is not None}
-        return replace(content.stack, ids=ids)
+        template = {**content.stack.template, "kubeVersion": self._cluster.version}
+        return replace(content.stack, ids=ids, template=template)
 
     def _apply(
         self, stack: Stack, objects: tuple[Object, ...], plan: Plan, found: Found

@@ -59,10 +59,10 @@ def only(found: list[dict[str, Any]], kind: str, name: str | None = None) -> dic
     return one
 
 
-def rendered(folder: Path, values: Any, name: str = "demo") -> list[dict[str, Any]]:
-    """The objects that Helm makes of the chart in the tree."""
-    chart = helm().Chart.load(folder / CHART)
-    files = chart.render({**values, "kubeVersion": "1.30"}, name=name, namespace=NAMESPACE)
+def rendered(chart: Path, values: Any, name: str = "demo") -> list[dict[str, Any]]:
+    """The objects that Helm makes of a folder with a chart, for 1.30 if the values name none."""
+    given = {"kubeVersion": "1.30", **values}
+    files = helm().Chart.load(chart).render(given, name=name, namespace=NAMESPACE)
     return [
         one
         for file, text in files.items()
@@ -116,7 +116,7 @@ def test_argo_cd_renders_what_a_deploy_applies(tmp_path: Path) -> None:
     (values,) = source["helm"]["valueFiles"]
     assert values.startswith("/"), "from the root of the repository"
     made = rendered(
-        folder, read((folder / values[1:]).read_bytes()), name=source["helm"]["releaseName"]
+        folder / CHART, read((folder / values[1:]).read_bytes()), name=source["helm"]["releaseName"]
     )
     assert in_order(without_namespace(made)) == in_order(deployed("large"))
     assert release["spec"]["destination"]["namespace"] == NAMESPACE
@@ -168,7 +168,9 @@ def test_flux_installs_what_a_deploy_applies(tmp_path: Path) -> None:
     assert source["spec"]["ref"] == {"branch": "main"}
     named = spec["chart"]["spec"]["sourceRef"], applied["sourceRef"], before["sourceRef"]
     assert {one["name"] for one in named} == {source["metadata"]["name"]}
-    made = rendered(folder, read(values["data"]["values.yaml"].encode()), spec["releaseName"])
+    made = rendered(
+        folder / CHART, read(values["data"]["values.yaml"].encode()), spec["releaseName"]
+    )
     assert in_order(without_namespace(made)) == in_order(deployed("large"))
     assert spec["driftDetection"]["ignore"] == [
         {"paths": ["/spec/replicas"], "target": {"kind": "Deployment", "name": "demo-api"}}
