@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabular.deploy.capability import Support, leaf_paths, lookup
@@ -173,6 +173,7 @@ specs = st.fixed_dictionaries(
 
 
 @given(spec=specs, data=st.data())
+@settings(deadline=None)
 def test_compile_is_deterministic_and_does_not_care_for_order(
     spec: dict[str, Any], data: st.DataObject
 ) -> None:
