@@ -68,13 +68,36 @@ def test_killed_while_it_undid_what_failed(place: Place) -> None:
     assert place.plan().is_empty
 
 
-def test_killed_in_a_first_deploy_that_cannot_come_up(place: Place) -> None:
+def test_a_first_deploy_that_is_not_ready_when_it_is_taken_over_is_left(place: Place) -> None:
+    # It may have been ready, and served, since its client died: its volumes are somebody's.
     command = to_deploy(place, image=image("missing"))
-    assert run_client(place, command, status="any", resource="Deployment/") == KILLED
+    assert run_client(place, command, status="any", resource="StatefulSet/") == KILLED
+    with pytest.raises(ApplyError, match=r"image cannot be pulled.*; it was left as it is") as told:
+        list(place.engine().attach(place.target))
+    assert not told.value.rolled_back
+    volumes, secret = place.claims(), place.secret()
+    assert volumes
+    assert place.engine().status(place.target).state is not State.READY
+    place.deploy()
+    assert place.engine().status(place.target).state is State.READY
+    assert (place.claims(), place.secret()) == (volumes, secret)
+
+
+def test_killed_while_it_took_a_first_deploy_away(place: Place) -> None:
+    command = to_deploy(place, image=image("missing"))
+    assert run_client(place, command, status="rolling_back", resource="-") == KILLED
     with pytest.raises(ApplyError, match="image cannot be pulled") as told:
         list(place.engine().attach(place.target))
     assert told.value.rolled_back
     assert not place.exists()
+
+
+def test_killed_when_all_was_done(place: Place) -> None:
+    assert run_client(place, to_deploy(place), status="complete", resource="-") == KILLED
+    volumes = place.claims()
+    place.edit("deployments", f"{NAME}-api", {"spec": {"template": {"spec": {"nodeName": "no"}}}})
+    list(place.engine().attach(place.target))  # what broke since is no failure of that apply
+    assert place.claims() == volumes
 
 
 def test_the_same_rollback_again_goes_back_no_further(place: Place) -> None:
@@ -128,6 +151,7 @@ config.upgrade(
 
 def test_what_helm_itself_is_at_is_left_to_it(helm_place: Place) -> None:
     helm_place.deploy()
+    volumes = helm_place.claims()
     said = [str(helm_place.kube.kubeconfig), helm_place.namespace, str(CHART)]
     done = subprocess.run([sys.executable, "-c", HELM_ITSELF, *said], check=False)
     assert done.returncode == KILLED
@@ -140,4 +164,5 @@ def test_what_helm_itself_is_at_is_left_to_it(helm_place: Place) -> None:
     with pytest.raises(ApplyError, match="image cannot be pulled") as failed:
         list(later.attach(helm_place.target))
     assert failed.value.rolled_back
+    assert helm_place.claims() == volumes
     assert helm_place.plan().is_empty

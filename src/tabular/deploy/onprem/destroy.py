@@ -22,13 +22,14 @@ from tabular.deploy.onprem.names import (
 )
 from tabular.deploy.onprem.objects import certificate_of, claims_of, id_of, resource_of, secret_of
 from tabular.deploy.onprem.operations import Operations
-from tabular.deploy.onprem.releases import Content, present
+from tabular.deploy.onprem.releases import Content, Phase, present
 from tabular.deploy.onprem.session import Cluster, Object
 from tabular.deploy.onprem.spaces import Spaces
 from tabular.deploy.onprem.state import Found
 from tabular.deploy.onprem.vault import Vault
 from tabular.deploy.stack import Resource
 from tabular.deploy.target import Target
+from tabular.errors import EngineError
 
 LIMIT = 300.0  # seconds for pods to end; the longest grace of ours is two minutes
 
@@ -84,8 +85,13 @@ class Destroyer:
     def first_failed(
         self, found: Found, held: Held, fresh: Mapping[str, Any], objects: Iterable[Object]
     ) -> Iterator[Event]:
-        """Take away what a first release left that did not come up; nothing of before."""
+        """Take away what a first release left that did not come up; nothing of before.
+
+        Raises:
+            EngineError: it is no first release.
+        """
         target, made = found.target, tuple(objects)
+        _require_first(found, held)
         if found.method is not None:
             found.method.remove(target, LIMIT)
         self._wait_for_pods(target)
@@ -234,6 +240,23 @@ class Destroyer:
             ]
 
         self._operations.wait_gone("pods", left, LIMIT)
+
+
+def _require_first(found: Found, held: Held) -> None:
+    """Be sure that nothing ever served there: what follows deletes volumes."""
+    began = int(held.operation.get("revision", 0))
+    served = [
+        one.revision
+        for one in found.history
+        if one.revision < began and one.phase in (Phase.DEPLOYED, Phase.SUPERSEDED)
+    ]
+    if not began or served or held.operation.get("serving"):
+        raise EngineError(
+            f"releases {served} served here: nothing is deleted because of one that failed",
+            where=found.target.id,
+            hint="`inferloop-tabular status` shows what is there; `rollback` goes back",
+            code="engine.not-first",
+        )
 
 
 def _of(one: Object, volumes: Iterable[str]) -> list[str]:

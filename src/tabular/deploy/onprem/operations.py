@@ -97,6 +97,9 @@ class Operations:
         held.note(phase="undoing", reason=reason)
         if self.keep_failed:
             raise _failed(step.target, held, f"{reason}; it was left as it is", undone=False)
+        if step.resumed and not serving:
+            # It may have come up when nobody looked, and served: its volumes are somebody's.
+            raise _failed(step.target, held, f"{reason}; it was left as it is", undone=False)
         yield tell.next(EventStatus.ROLLING_BACK, reason=reason)
         if not serving:
             yield from clean()

@@ -107,7 +107,9 @@ class Takeover:
 
     def _take_over(self, found: Found, look: Look, tell: EventSequence) -> Iterator[Event]:
         _require_ours(found, self.leases, self.operations.ready_timeout)
-        operation = {} if found.note is None else dict(found.note.operation)
+        # What a lease says that nobody holds is of another operation, which ended.
+        abandoned = found.note is not None and found.note.abandoned
+        operation = dict(found.note.operation) if found.note is not None and abandoned else {}
         with self.leases.hold(found.target, {**operation, "takenOver": True}) as held:
             found = look()
             yield tell.next(
@@ -119,29 +121,32 @@ class Takeover:
                 held.note(unseen=True)
 
     def _go_on(self, found: Found, held: Held, tell: EventSequence, look: Look) -> Iterator[Event]:
-        method, newest, fresh = found.method, last(found.history), held.operation.get("fresh", {})
-        expected = int(held.operation.get("revision", 0))
-        begun = newest is not None and newest.revision >= expected
-        if method is None or newest is None or not begun:
+        method, newest = found.method, last(found.history)
+        if held.operation.get("outcome"):
+            yield from self._told(found, tell)  # it died when all was done
+            return
+        if "serving" not in held.operation:  # begun by Helm itself
+            serving = present(found.history)
+            held.note(
+                serving=0 if serving is None else serving.revision,
+                revision=0 if newest is None else newest.revision,
+            )
+        expected, to = int(held.operation["revision"]), int(held.operation["serving"])
+        if method is None or newest is None or newest.revision < expected:
             yield from self._not_begun(found, held, tell)
             return
         content = method.content(found.target, newest.revision)
-
-        def clean() -> Iterator[Event]:
-            yield from self.destroyer.first_failed(look(), held, fresh, content.objects)
-
-        if "serving" not in held.operation:  # begun by Helm itself
-            serving = present(found.history)
-            held.note(serving=0 if serving is None else serving.revision)
         step = _again(method, found, newest, content)
         if newest.phase is not Phase.FAILED and held.operation.get("phase") != "undoing":
-            yield from self.operations.first_and_last(step, held, tell, clean)
-            return
-        reason, to = held.operation.get("reason", "it did not come up"), held.operation["serving"]
-        if not to:
-            yield from clean()
+            yield from self.operations.first_and_last(step, held, tell, lambda: iter(()))
+        elif to:
+            reason = str(held.operation.get("reason", "it did not come up"))
+            yield from self.operations.back(step, to, held, tell, reason)
+        else:
+            reason = str(held.operation.get("reason", "it did not come up"))
+            fresh = held.operation.get("fresh", {})
+            yield from self.destroyer.first_failed(look(), held, fresh, content.objects)
             raise failed(found.target, reason, undone=True)
-        yield from self.operations.back(step, to, held, tell, reason)
 
     def _not_begun(self, found: Found, held: Held, tell: EventSequence) -> Iterator[Event]:
         """The client died before it brought anything: nothing is left of it."""
