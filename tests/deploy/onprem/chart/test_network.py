@@ -138,6 +138,21 @@ def test_parts_of_others_within_the_cluster_are_reached_where_they_are() -> None
         assert not reaches(found, worker, INTERNET, port)
 
 
+def test_on_an_old_server_a_part_within_the_cluster_may_be_in_any_namespace() -> None:
+    url = "postgresql+psycopg://u:{file:/run/secrets/tabular/database-password}@pg.databases.svc/d"
+    found = objects(merged(EXTERNAL, {"database": {"url": url}}), "1.20")
+    nameless = End({"app": "pg"}, "databases", {})
+    assert reaches(found, pod(found, "api"), nameless, 5432)
+    assert not reaches(found, pod(found, "api"), nameless, 6432)
+    assert not reaches(found, pod(found, "api"), INTERNET, 5432)
+
+
+def test_a_clouds_store_is_outside_whatever_its_bucket_is_called() -> None:
+    found = objects(merged(EXTERNAL, {"storage": {"url": "s3://tables/demo?region=eu-west-1"}}))
+    assert reaches(found, pod(found, "worker"), INTERNET, 443)
+    assert not reaches(found, pod(found, "worker"), stranger("data", app="x"), 443)
+
+
 def test_networks_of_others_can_be_narrowed_and_ports_added() -> None:
     narrow = {"externalCidrs": ["10.0.0.0/8"], "externalPorts": [1521]}
     found = objects(merged(EXTERNAL, {"networkPolicy": narrow}))
