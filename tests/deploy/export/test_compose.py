@@ -111,8 +111,11 @@ def test_what_no_single_host_gives_is_refused() -> None:
 
 
 def test_what_one_host_gives_in_part_is_said() -> None:
-    readme = compose(deployment(database={"type": "postgresql", "ha": True}))["README.md"]
-    assert b"- `spec.database.ha`: one server, started again when it dies\n" in readme
+    asked = {"database": {"type": "postgresql", "ha": True}, "compute": {"instances": 3}}
+    readme = compose(deployment(**asked))["README.md"].decode()
+    assert "- `spec.database.ha`: false (one server, started again when it dies)\n" in readme
+    assert "- `spec.compute.instances`: 1 container (one host)\n" in readme
+    assert "in part" not in compose(deployment())["README.md"].decode()
 
 
 def test_the_same_deployment_gives_the_same_bytes() -> None:

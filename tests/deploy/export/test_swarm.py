@@ -146,6 +146,7 @@ def test_what_a_swarm_does_not_give_is_refused(spec: Mapping[str, Any], where: s
     with pytest.raises(UnsupportedError, match=where) as caught:
         export(deployment(**spec))
     assert caught.value.hint
+    assert "--provider swarm" not in caught.value.hint
 
 
 def test_what_a_swarm_gives_in_part_is_said() -> None:
@@ -155,6 +156,15 @@ def test_what_a_swarm_gives_in_part_is_said() -> None:
     assert "- `spec.ha`: what dies is started again; what has data is on one node\n" in part
     assert "- `spec.database.size`: as much as the node's disk has; no quota\n" in part
     assert "in part" not in export(deployment())["README.md"].decode()
+
+
+def test_a_long_name_is_shortened_as_the_swarms_names_are_limited() -> None:
+    long = Deployment.from_canonical({"metadata": {"name": "n" * 53}, "spec": {**PLATFORM}})
+    stack = yaml.safe_load(export(long)["stack.yaml"])
+    names = [one["name"] for kind in ("secrets", "configs") for one in stack[kind].values()]
+    assert max(len(name) for name in names) <= 64
+    other = Deployment.from_canonical({"metadata": {"name": "n" * 52}, "spec": {**PLATFORM}})
+    assert names[0] not in export(other)["stack.yaml"].decode()
 
 
 def test_a_deployment_that_says_swarm_is_exported() -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tabular.deploy.export.portable import Containers, in_part, is_own, portable
+from tabular.deploy.export.portable import Containers, is_own, portable
 from tabular.deploy.export.yaml_text import as_yaml
 from tabular.deploy.image.code import Code, digest
 from tabular.deploy.spec import Deployment
 from tabular.deploy.standalone.compile import compile_stack
-from tabular.deploy.standalone.support import CAPABILITIES
 
 FILE = "compose.yaml"
 SCRIPT = "make-secrets.sh"
@@ -80,12 +79,13 @@ def compose(deployment: Deployment) -> dict[str, bytes]:
     containers = portable(stack)
     project = f"{deployment.metadata.name}-{deployment.spec.environment}"
     api = containers.services["api"]
+    less = [f"- `{one.field}`: {one.given} ({one.reason})\n" for one in stack.reductions]
     readme = _README.format(
         project=project,
         script=SCRIPT,
         address=api["ports"][0].rpartition(":")[0],
         volumes="".join(f"- `{project}_{name}`\n" for name in containers.volumes),
-        in_part=in_part(CAPABILITIES, deployment),
+        in_part="".join(["\n## What it gives in part\n\n", *less]) if less else "",
         image=_BUILD.format(image=api["image"]) if stack.template["build"] else "",
     )
     return {

@@ -11,14 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tabular.deploy.capability import (
-    CapabilityTable,
-    Support,
-    leaf_paths,
-    lookup,
-    without_noes,
-)
-from tabular.deploy.spec import Deployment, asked
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.standalone.compose import USER
 from tabular.deploy.standalone.model import SECRET
@@ -70,18 +62,6 @@ def portable(stack: Stack) -> Containers:
             one.id for one in stack.resources if one.type == SECRET and one.id not in patterns
         ),
     )
-
-
-def in_part(table: CapabilityTable, deployment: Deployment) -> str:
-    """The section of a README on what the spec asks for and the target gives only in part."""
-    asks = leaf_paths(without_noes(asked(deployment)))
-    found = {path: lookup(table, path) for path in asks}
-    lines = [
-        f"- `spec.{path}`: {one.note}\n"
-        for path, one in found.items()
-        if one.support is Support.EMULATED
-    ]
-    return "\n## What it gives in part\n\n" + "".join(lines) if lines else ""
 
 
 def is_own(service: Mapping[str, Any]) -> bool:

@@ -6,11 +6,13 @@ node; it publishes without TLS, so nothing is published unless somebody asks for
 
 from __future__ import annotations
 
-from tabular.deploy.capability import require_choices, require_supported, without_noes
-from tabular.deploy.export.portable import in_part, portable
+import hashlib
+
+from tabular.deploy.capability import FieldsError, require_choices, require_supported, without_noes
+from tabular.deploy.export.portable import portable
 from tabular.deploy.export.swarm.script import deploy_script, readme
 from tabular.deploy.export.swarm.stack import DESCRIPTION, PUBLISH, STACK, publish, stack_file
-from tabular.deploy.export.swarm.support import CAPABILITIES, CHOICES, NAME
+from tabular.deploy.export.swarm.support import CAPABILITIES, CHOICES, NAME, in_part
 from tabular.deploy.export.yaml_text import as_yaml
 from tabular.deploy.spec import Deployment, asked, canonical
 from tabular.deploy.stack import canonical_json
@@ -21,6 +23,8 @@ from tabular.deploy.target import Target
 from tabular.errors import UnsupportedError
 from tabular.version import __version__
 
+# A name of a config has 64 characters, and ours adds what it is and a version.
+_LONGEST = 40
 DEFAULT_IMAGE = f"inferloop/tabular:{__version__}"
 _WORDS = "Written by `inferloop-tabular export`; README.md says how to use it."
 
@@ -31,7 +35,7 @@ def swarm(deployment: Deployment) -> dict[str, bytes]:
     Raises:
         UnsupportedError: the spec asks for what a swarm does not give.
     """
-    require_supported(NAME, CAPABILITIES, without_noes(asked(deployment)))
+    _require_supported(deployment)
     require_choices(NAME, deployment.spec, CHOICES)
     if deployment.spec.compute.workers < 1 or deployment.spec.compute.instances < 1:
         raise UnsupportedError(
@@ -45,7 +49,7 @@ def swarm(deployment: Deployment) -> dict[str, bytes]:
     description = canonical_json(canonical(deployment)) + b"\n"
     file = stack_file(name, containers, deployment.spec.compute, description)
     return {
-        "README.md": readme(name, containers) + in_part(CAPABILITIES, deployment).encode(),
+        "README.md": readme(name, containers) + in_part(deployment).encode(),
         STACK: as_yaml(file, words=_WORDS),
         PUBLISH: as_yaml(publish(), words=_WORDS),
         DESCRIPTION: description,
@@ -53,9 +57,21 @@ def swarm(deployment: Deployment) -> dict[str, bytes]:
     }
 
 
+def _require_supported(deployment: Deployment) -> None:
+    try:
+        require_supported(NAME, CAPABILITIES, without_noes(asked(deployment)))
+    except FieldsError as error:  # whose hint is for a provider
+        hint = "remove them, or deploy to Kubernetes: --provider onprem"
+        raise FieldsError(error.message, hint=hint, provider=NAME, fields=error.fields) from None
+
+
 def stack_name(deployment: Deployment) -> str:
     """Name of the stack: with it begin the names of everything in the swarm."""
-    return f"{deployment.metadata.name}-{deployment.spec.environment}"
+    whole = f"{deployment.metadata.name}-{deployment.spec.environment}"
+    if len(whole) <= _LONGEST:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{whole[: _LONGEST - 9].rstrip('-')}-{digest}"
 
 
 def _wanted(deployment: Deployment) -> Wanted:

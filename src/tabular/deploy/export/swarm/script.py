@@ -50,27 +50,29 @@ Docker 20.10 or newer. On a manager of the swarm, say once which node has the da
     docker node update --label-add {label}=data NODE
     sh deploy.sh
 
-`deploy.sh` makes the secrets that are not there yet ({secrets}) and runs `docker stack deploy`. Run
-it again after each export: what changed is replaced, the API first started and then stopped; a
-service that does not get healthy goes back to what it was. The first API key:
+`deploy.sh` makes the secrets that are not there yet and runs `docker stack deploy`. Run it again
+after each export: what changed is replaced, a new API started before the old one is stopped; a
+service that does not get healthy goes back to what it was. The first API key, on that node:
 
-    docker exec "$(docker ps --quiet --filter label=com.docker.swarm.service.name={name}_api \\
-      | head -n 1)" python -m tabular.api create-key --name admin
+    api=$(docker ps --quiet --filter health=healthy \\
+      --filter label=com.docker.swarm.service.name={name}_api | head -n 1)
+    docker exec "$api" python -m tabular.api create-key --name admin
 
 ## Reach it
 
-Nothing is published, since a swarm has no TLS. A reverse proxy of yours joins the network
-`{name}_edge` and goes to `http://api:8000`. To publish the API in plain HTTP at a port of every
-node, behind something that has TLS or in a network that needs none:
+Nothing is published, since a swarm has no TLS. A reverse proxy of yours goes to `http://api:8000`
+in the network `{name}_edge`.
+To publish the API in plain HTTP at a port of every node, behind something that has TLS or in a
+network that needs none:
 
     sh deploy.sh --publish 8000
 
 ## Data and secrets
 
-What has data is in volumes of the labelled node ({volumes}), and everything that mounts one runs
-there: a node that is lost is put back from a backup. `docker stack rm {name}` keeps them and the
-secrets.
+What has data is in volumes of the labelled node, and everything that mounts one runs there: a node
+that is lost is put back from a backup. `docker stack rm` keeps these volumes and the secrets:
 
+{kept}
 A secret of a swarm cannot be read again; make it yourself before the first `deploy.sh` to have a
 copy of `secret-key`, which backups cannot be used without:
 
@@ -80,7 +82,9 @@ copy of `secret-key`, which backups cannot be used without:
 ## Change it here
 
 Another file laid over `{stack}` outlives the next export:
-`docker stack deploy --compose-file {stack} --compose-file yours.yaml {name}`.
+
+    docker stack deploy --compose-file {stack} --compose-file yours.yaml \\
+      {name}
 """
 
 
@@ -101,8 +105,12 @@ def readme(name: str, containers: Containers) -> bytes:
     text = _README.format(
         name=name,
         label=label(name),
-        secrets=", ".join(f"`{one}`" for one in containers.secrets),
-        volumes=", ".join(f"`{name}_{one}`" for one in containers.volumes),
+        kept="".join(
+            [
+                *(f"- the volume `{name}_{one}`\n" for one in containers.volumes),
+                *(f"- the secret `{name}-{one}`\n" for one in containers.secrets),
+            ]
+        ),
         stack=STACK,
     )
     return text.encode()

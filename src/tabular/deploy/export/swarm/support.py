@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tabular.deploy.capability import CapabilityTable, emulated, native, unsupported
+from tabular.deploy.capability import (
+    CapabilityTable,
+    Support,
+    emulated,
+    leaf_paths,
+    lookup,
+    native,
+    unsupported,
+    without_noes,
+)
+from tabular.deploy.spec import Deployment, asked
 
 NAME = "swarm"
 _CLOUD = "belongs to a cloud; leave it out"
@@ -83,3 +93,15 @@ CAPABILITIES: CapabilityTable = {
     "onprem": unsupported(_CLUSTER),
     "overrides": unsupported("change the stack file by another one beside it; leave it out"),
 }
+
+
+def in_part(deployment: Deployment) -> str:
+    """The section of a README on what the spec asks for and a swarm gives only in part."""
+    asks = leaf_paths(without_noes(asked(deployment)))
+    found = {path: lookup(CAPABILITIES, path) for path in asks}
+    lines = [
+        f"- `spec.{path}`: {one.note}\n"
+        for path, one in found.items()
+        if one.support is Support.EMULATED
+    ]
+    return "\n## What it gives in part\n\n" + "".join(lines) if lines else ""
