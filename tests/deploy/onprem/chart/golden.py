@@ -19,6 +19,8 @@ RENDERINGS = {
     "published-1.30": ("published", "1.30"),
     "openshift-1.30": ("openshift", "1.30"),
     "files-1.21": ("files", "1.21"),
+    "gateway-1.30": ("gateway", "1.30"),
+    "scaled-1.23": ("scaled", "1.23"),
 }
 AGAIN = "python -m tests.deploy.onprem.chart.golden"
 
