@@ -170,6 +170,28 @@ def test_what_left_the_spec_is_pruned_and_nothing_else(place: Place) -> None:
     assert place.get("configmaps", f"{NAME}-redis-notes") is not None
 
 
+def test_a_namespace_of_ours_stays_as_long_as_anything_of_others_is_in_it(place: Place) -> None:
+    place.deploy()
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+    place.put("Role", "theirs", "rbac.authorization.k8s.io/v1", rules=rules)
+    list(place.engine().destroy(place.target, delete_data=True))
+    assert place.exists()
+    assert place.get("roles", "theirs", "rbac.authorization.k8s.io/v1") is not None
+    assert place.claims() == set()
+
+
+def test_data_that_was_kept_stays_when_a_new_deploy_onto_it_fails(place: Place) -> None:
+    place.deploy()
+    volumes, secret = place.claims(), place.secret()
+    list(place.engine().destroy(place.target, delete_data=False))
+    with pytest.raises(ApplyError):
+        place.deploy(image=image("missing"))
+    assert (place.claims(), place.secret()) == (volumes, secret)
+    assert place.engine().status(place.target).state is State.RETAINED
+    list(place.engine().destroy(place.target, delete_data=True))
+    assert not place.exists()
+
+
 def test_a_change_that_cannot_be_made_in_place_is_a_replacement_and_keeps_the_volumes(
     place: Place,
 ) -> None:

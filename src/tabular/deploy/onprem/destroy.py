@@ -92,19 +92,22 @@ class Destroyer:
         """
         target, made = found.target, tuple(objects)
         _require_first(found, held)
+        record = self._record(found, self._contents(found))
         if found.method is not None:
             found.method.remove(target, LIMIT)
         self._wait_for_pods(target)
         before = set(fresh.get("claims", ()))
-        record = {"claims": sorted({c for one in made for c in claims_of(one)}), "volumes": []}
-        for claim in self._claims(target, record):
+        new = {"claims": sorted({name for one in made for name in claims_of(one)})}
+        for claim in self._claims(target, new):
             if claim["metadata"]["name"] not in before:
                 self._drop_claim(target, claim)
         if fresh.get("secret"):
             self._vault.drop(target)
         if fresh.get("certificate"):
             self._drop_certificate(target)
-        if not held.retained:
+        if before or not fresh.get("secret"):
+            held.keep(held.retained or record)  # by which a destroy finds what was there before
+        else:
             held.drop()
         if fresh.get("namespace"):
             self._drop_space(target)

@@ -38,6 +38,7 @@ class Kind:
         plural: e.g. ``deployments``.
         namespaced: whether it lives in a namespace.
         subresources: e.g. ``status``, ``log``.
+        verbs: what may be done with it, e.g. ``list``.
     """
 
     api: str
@@ -45,6 +46,7 @@ class Kind:
     plural: str
     namespaced: bool
     subresources: frozenset[str] = frozenset()
+    verbs: frozenset[str] = frozenset()
 
     def path(self, namespace: str | None, name: str = "", sub: str = "") -> str:
         """Path of one object, or of all of them."""
@@ -144,6 +146,12 @@ class Cluster:
                 code="not-found.kind",
             )
         return found
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """All kinds that the cluster knows, each in the version that it prefers."""
+        told = self._transport.json("GET", "/apis", doing="get /apis")
+        groups = ["v1", *(one["preferredVersion"]["groupVersion"] for one in told["groups"])]
+        return tuple(kind for api in groups for kind in self._discovered(api).values())
 
     def get(self, api: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """One object; None if it is not there, or its kind is not known."""
@@ -446,7 +454,12 @@ def _kinds(api: str, resources: Sequence[Mapping[str, Any]]) -> Mapping[str, Kin
         subs.setdefault(plural, set()).update({sub} if sub else ())
     return {
         one["kind"]: Kind(
-            api, one["kind"], one["name"], one["namespaced"], frozenset(subs[one["name"]])
+            api,
+            one["kind"],
+            one["name"],
+            one["namespaced"],
+            frozenset(subs[one["name"]]),
+            frozenset(one.get("verbs") or ()),
         )
         for one in resources
         if "/" not in one["name"]

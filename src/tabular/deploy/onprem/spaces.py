@@ -8,22 +8,12 @@ from tabular.deploy.onprem.names import FIELD_MANAGER, MANAGED_BY
 from tabular.deploy.onprem.session import Cluster, Object
 from tabular.deploy.stack import Stack
 from tabular.deploy.target import Target
-from tabular.errors import ConflictError, ForbiddenError
+from tabular.errors import ConflictError, ForbiddenError, TabularError
 
 # What a namespace has by itself.
 _BORN_WITH = {"ConfigMap": ("kube-root-ca.crt",), "ServiceAccount": ("default",)}
-_LOOKED_AT = (
-    ("v1", "Pod"),
-    ("v1", "Service"),
-    ("v1", "ConfigMap"),
-    ("v1", "Secret"),
-    ("v1", "PersistentVolumeClaim"),
-    ("apps/v1", "Deployment"),
-    ("apps/v1", "StatefulSet"),
-    ("apps/v1", "DaemonSet"),
-    ("batch/v1", "Job"),
-    ("coordination.k8s.io/v1", "Lease"),
-)
+# What nobody puts there: the cluster's own notes, and copies of objects of another group.
+_NOTES = ("Event", "Endpoints", "EndpointSlice", "PodMetrics")
 
 
 class Spaces:
@@ -100,17 +90,27 @@ class Spaces:
         except ForbiddenError:
             return False
         labels = (found or {}).get("metadata", {}).get("labels") or {}
-        if labels.get(MANAGED_BY) != FIELD_MANAGER or self.left(target):
+        if labels.get(MANAGED_BY) != FIELD_MANAGER:
+            return False
+        try:
+            if self.left(target):
+                return False
+        except TabularError:  # who cannot see that it is empty does not delete it
             return False
         return self._cluster.delete("v1", "Namespace", target.region or "")
 
     def left(self, target: Target) -> list[str]:
         """What is in the namespace that it was not born with."""
+        looked_at = [
+            one
+            for one in self._cluster.kinds()
+            if one.namespaced and "list" in one.verbs and one.kind not in _NOTES
+        ]
         return [
-            f"{kind}/{one['metadata']['name']}"
-            for api, kind in _LOOKED_AT
-            for one in self._cluster.list(api, kind, target.region)
-            if not _born(kind, one)
+            f"{kind.kind}/{one['metadata']['name']}"
+            for kind in looked_at
+            for one in self._cluster.list(kind.api, kind.kind, target.region)
+            if not _born(kind.kind, one)
         ]
 
     def _get(self, target: Target) -> Object | None:
@@ -130,6 +130,6 @@ def _ends(found: Object | None) -> bool:
 def _born(kind: str, one: Object) -> bool:
     if kind == "Secret":
         return bool(one.get("type") == "kubernetes.io/service-account-token")
-    return one["metadata"]["name"] in _BORN_WITH.get(kind, ()) or bool(
-        one["metadata"].get("deletionTimestamp")
-    )
+    meta = one["metadata"]
+    leaves = meta.get("deletionTimestamp") or meta.get("ownerReferences")
+    return bool(leaves) or meta["name"] in _BORN_WITH.get(kind, ())
