@@ -260,6 +260,20 @@ def test_a_deployment_goes_on_by_the_method_that_made_it(kube_places: tuple[Plac
         second.plan()
 
 
+def test_data_that_was_kept_goes_with_either_method(kube_places: tuple[Place, Place]) -> None:
+    spec = {
+        "storage": {"type": "local"},
+        "onprem": {"persistence": {"storage_class": "standard"}},
+    }
+    first, second = kube_places
+    for place in (first, second, first):
+        place.deploy(**spec)
+        assert place.plan(**spec).is_empty
+        volumes = place.claims()
+        list(place.engine().destroy(place.target, delete_data=False))
+        assert place.claims() == volumes
+
+
 def test_the_first_key_is_handed_out_once(helm_place: Place) -> None:
     with pytest.raises(NotFoundError):
         helm_place.engine().issue_api_key(helm_place.target, "me", only_first=True)

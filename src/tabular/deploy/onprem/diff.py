@@ -12,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+from tabular.deploy.onprem import library, marks
 from tabular.deploy.onprem.differences import between, cleaned, wanted_of
+from tabular.deploy.onprem.names import FIELD_MANAGER
 from tabular.deploy.onprem.objects import holds_data, id_of, type_of
 from tabular.deploy.onprem.refusals import OwnedElsewhereError, UnprocessableError
 from tabular.deploy.onprem.releases import Method
@@ -21,6 +23,7 @@ from tabular.deploy.plan import Action, Change, PropertyChange, diff_properties
 from tabular.deploy.target import Target
 from tabular.errors import ConflictError
 
+_OURS = frozenset({library.NAME, FIELD_MANAGER})
 AT_ONCE = 8  # questions; a cluster's own limit for one client is about ten a second and more
 
 
@@ -33,12 +36,14 @@ class Compared:
         uid: of the live object, "" if there is none.
         owners: other managers and the fields of theirs that would change.
         foreign: it is there, and is somebody else's.
+        adopted: a volume that a destroy kept, of a deployment that the other method made.
     """
 
     change: Change
     uid: str = ""
     owners: tuple[tuple[str, str], ...] = ()
     foreign: bool = False
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class Comparison:
         Raises:
             OwnedElsewhereError: says who owns which field.
         """
-        taken = [one for one in self.found if one.owners]
+        taken = [one for one in self.found if one.owners and not one.adopted]
         if taken:
             owners = tuple(
                 (manager, f"{one.change.resource} {field_}")
@@ -145,7 +150,8 @@ def _compare(cluster: Cluster, method: Method, target: Target, one: Object) -> C
         cluster.apply(one, manager=method.manager, dry_run=True)  # quota, webhooks, its own faults
         return Compared(_created(one))
     uid = live["metadata"]["uid"]
-    if not method.owns(target, live):
+    adopted = not method.owns(target, live) and _kept(target, live)
+    if not method.owns(target, live) and not adopted:
         return Compared(_change(Action.UPDATE, one, wanted_of(live, one)), uid, foreign=True)
     try:
         would, owners = _would(cluster, method, one)
@@ -157,11 +163,20 @@ def _compare(cluster: Cluster, method: Method, target: Target, one: Object) -> C
         )
         return Compared(_change(Action.REPLACE, one, properties), uid)
     properties = between(live, would)
-    if owners:
+    if _kept(target, live) and {manager for manager, _ in owners} & _OURS - {method.manager}:
+        adopted = True
+    if owners and not adopted:
         said = "; ".join(f"{field_} belongs to {manager}" for manager, field_ in owners)
         properties = (*properties, PropertyChange("metadata.managedFields", said, method.manager))
     action = Action.UPDATE if properties else Action.NOOP
-    return Compared(_change(action, one, properties), uid, owners)
+    return Compared(_change(action, one, properties), uid, owners, adopted=adopted)
+
+
+def _kept(target: Target, live: Object) -> bool:
+    """Whether a volume bears the mark of this deployment, whichever method put it there."""
+    said = (marks.annotation(live, marks.HELM_NAME), marks.annotation(live, marks.HELM_NAMESPACE))
+    by_helm = said == (target.name, target.region)
+    return live["kind"] == "PersistentVolumeClaim" and (by_helm or marks.is_own(live, target))
 
 
 def _would(

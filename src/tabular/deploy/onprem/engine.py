@@ -338,7 +338,7 @@ class ClusterEngine:
             comparison.require_free()
         by_id = {id_of(one): one for one in objects}
         for one in comparison.found:
-            if one.owners:
+            if one.owners or one.adopted:
                 manager = self._method(stack).manager
                 self._cluster.apply(by_id[one.change.resource], manager=manager, force=True)
 
