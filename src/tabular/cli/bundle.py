@@ -122,7 +122,7 @@ def create(
     if as_json:
         print_json(asdict(made))
         return
-    left_out = f"; {made.left_out} files are left to the earlier bundle" if made.left_out else ""
+    left_out = f"; {made.left_out} of their files are in the earlier one" if made.left_out else ""
     stdout.print(f"made {escape(str(made.path))}, {made.size / 1e6:.1f} MB", end="")
     stdout.print(f" with {made.images} images{left_out}")
     stdout.print(f"  digest  {made.digest}")

@@ -204,6 +204,7 @@ def test_what_an_earlier_bundle_has_is_left_out(tmp_path: Path) -> None:
     assert shared not in has.files
     lacking = Opened.open(whole.path).files.keys() - has.files.keys()
     assert lacking == {shared}
+    assert (new.left_out, whole.left_out) == (1, 0)
     found = difference(had, has)
     assert {one.name for one in found.changes if one.kind == "image"} == set(images.of(RELEASE))
     assert difference(had, has) == difference(had, Opened.open(whole.path))

@@ -40,6 +40,7 @@ from tabular.deploy.onprem.airgap.layout import MARKER, index
 from tabular.deploy.onprem.airgap.opened import Opened
 from tabular.deploy.onprem.airgap.sources import Found, Sources
 from tabular.deploy.onprem.airgap.store import Store, explained, megabytes
+from tabular.deploy.onprem.airgap.verify import promised
 from tabular.errors import ConflictError, IntegrityError, RefusedError
 from tabular.transfer.copying import in_parallel
 from tabular.version import __version__
@@ -79,7 +80,7 @@ class Made:
         digest: SHA-256 of its checksums.
         size: bytes of its files.
         images: how many it installs.
-        left_out: files that only the earlier bundle has.
+        left_out: files of images that only the earlier bundle has.
     """
 
     path: Path
@@ -268,8 +269,8 @@ def _put_in_place(contents: Contents, store: Store, output: Path, digest: str) -
     names = [line.partition("  ")[2] for line in sums]
     names += [SUMS, *((SIGNATURE,) if (store.root / PUBLIC_KEY).exists() else ())]
     sizes = {name: (store.root / name).stat().st_size for name in names}
-    left_out = contents.base.files if contents.base else {}
-    made = Made(output, digest, sum(sizes.values()), len(contents.images), len(left_out))
+    left_out = len(set(promised(contents)) - sizes.keys())
+    made = Made(output, digest, sum(sizes.values()), len(contents.images), left_out)
     if output.suffix == TAR:
         _write_tar(store, sizes, output)
         shutil.rmtree(store.root)
