@@ -373,6 +373,39 @@ def test_an_ingress_class_that_is_not_there(own_kube: Kube) -> None:
     assert required(own_kube, published(ingress_class="nginx")) == {}
 
 
+def test_a_limit_that_the_ingress_controller_would_not_keep_to(own_kube: Kube) -> None:
+    networking = {
+        "domain": "data.example.com",
+        "certificate": "corp-tls",
+        "allowed_cidrs": ["192.0.2.0/24"],
+    }
+    ingress_class = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": {
+            "name": "usual",
+            "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"},
+        },
+        "spec": {"controller": "traefik.io/ingress-controller"},
+    }
+    own_kube.apply(ingress_class)
+    error = refused(own_kube, {"networking": networking})
+    assert (error.where, error.code) == (
+        "spec.networking.allowed_cidrs",
+        "preflight.allowed-cidrs",
+    )
+    own_kube.apply(
+        {
+            **ingress_class,
+            "metadata": {"name": "nginx"},
+            "spec": {"controller": "k8s.io/ingress-nginx"},
+        }
+    )
+    assert (
+        required(own_kube, {"networking": networking, "onprem": {"ingress_class": "nginx"}}) == {}
+    )
+
+
 @contextmanager
 def server_that_says(answers: dict[str, Any]) -> Iterator[str]:
     """A server with answers by path, for what the real one of the tests is not."""

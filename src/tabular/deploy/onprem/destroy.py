@@ -20,7 +20,14 @@ from tabular.deploy.onprem.names import (
     secret_name,
     tls_secret_name,
 )
-from tabular.deploy.onprem.objects import certificate_of, claims_of, id_of, resource_of, secret_of
+from tabular.deploy.onprem.objects import (
+    CLUSTERS,
+    certificate_of,
+    claims_of,
+    id_of,
+    resource_of,
+    secret_of,
+)
 from tabular.deploy.onprem.operations import Operations
 from tabular.deploy.onprem.releases import Content, Phase, present
 from tabular.deploy.onprem.session import Cluster, Object
@@ -29,7 +36,7 @@ from tabular.deploy.onprem.state import Found
 from tabular.deploy.onprem.vault import Vault
 from tabular.deploy.stack import Resource
 from tabular.deploy.target import Target
-from tabular.errors import EngineError
+from tabular.errors import EngineError, RefusedError
 
 LIMIT = 300.0  # seconds for pods to end; the longest grace of ours is two minutes
 
@@ -65,9 +72,11 @@ class Destroyer:
         ours = secret is not None and marks.is_own(secret, target)
         if found.nothing and not ours and found.note is None:
             return
+        contents = self._contents(found)
+        if not delete_data:
+            _require_keepable(contents)
         operation = {"purpose": "destroy", "data": delete_data}
         with self._leases.hold(target, operation) as held:
-            contents = self._contents(found)
             record = self._record(found, contents)
             held.keep(record)
             yield from self._remove(found, contents, record, tell, kept=not delete_data)
@@ -259,6 +268,23 @@ def _require_first(found: Found, held: Held) -> None:
             where=found.target.id,
             hint="`inferloop-tabular status` shows what is there; `rollback` goes back",
             code="engine.not-first",
+        )
+
+
+def _require_keepable(contents: Iterable[Content]) -> None:
+    """Refuse to keep data that cannot be kept: an operator deletes volumes with its own object.
+
+    Raises:
+        RefusedError: such an object is among what runs.
+    """
+    objects = (one for content in contents for one in content.objects)
+    kept = sorted({id_of(one) for one in objects if one["kind"] in CLUSTERS})
+    if kept:
+        raise RefusedError(
+            f"the data of {', '.join(kept)} would go with it: its operator deletes the volumes",
+            hint="make a backup (`inferloop-tabular backup create`), then destroy with "
+            "--delete-data; nothing was touched",
+            code="refused.operator-data",
         )
 
 

@@ -12,8 +12,8 @@ from tabular.deploy.stack import Resource
 
 Object = Mapping[str, Any]
 _NOISE = ("apiVersion", "kind", "metadata")
-# Custom resources that operators keep data for.
-_CLUSTERS = ("Cluster", "postgresql", "Tenant")
+# Custom resources that operators keep data for, and take it along when they go.
+CLUSTERS = ("Cluster", "postgresql", "Tenant")
 
 
 def id_of(one: Object) -> str:
@@ -61,7 +61,7 @@ def holds_data(one: Object) -> bool:
     """Whether data hangs on an object: its claims stay when it goes, and nobody uses them then."""
     if one["kind"] == "StatefulSet":
         return bool(one["spec"].get("volumeClaimTemplates"))
-    return one["kind"] in ("PersistentVolumeClaim", *_CLUSTERS)
+    return one["kind"] in ("PersistentVolumeClaim", *CLUSTERS)
 
 
 def claims_of(one: Object) -> Iterator[str]:

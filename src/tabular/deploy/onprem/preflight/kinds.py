@@ -33,6 +33,13 @@ _RUNS = {
 # Of an operator whose objects came in another version before.
 _OLDER = {"external-secrets": (("external-secrets.io/v1beta1", "ExternalSecret"),)}
 _CLASSES = "networking.k8s.io/v1"
+# The annotation of the chart, and the controllers that read it or the chart's other one.
+_RANGE = "nginx.ingress.kubernetes.io/whitelist-source-range"
+_LIMITING = (
+    "k8s.io/ingress-nginx",
+    "haproxy.org/ingress-controller",
+    "haproxy-ingress.github.io/controller",
+)
 _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 
 
@@ -143,6 +150,28 @@ def _ingress_class(cluster: Cluster, objects: tuple[Object, ...]) -> Iterator[Fi
                 "no ingress class is named, and the cluster has no default one",
                 f"onprem.ingress_class: {next(iter(sorted(there)), 'NAME')}",
             )
+        used = there.get(named) if named else next(filter(_is_default, there.values()), None)
+        _require_limits(one, used)
+
+
+def _require_limits(ingress: Object, used: Object | None) -> None:
+    """Refuse a limit of who may come that the controller would not keep to.
+
+    Raises:
+        PreflightError: the class is one whose controller reads no such annotation.
+    """
+    if _RANGE not in (ingress["metadata"].get("annotations") or {}):
+        return
+    controller = str(((used or {}).get("spec") or {}).get("controller", "of no class"))
+    if not controller.startswith(_LIMITING):
+        raise PreflightError(
+            f"the ingress controller {controller} does not keep to allowed_cidrs: everybody could "
+            "come in",
+            where="spec.networking.allowed_cidrs",
+            hint="limit it in the controller's own words and leave allowed_cidrs out, or name "
+            "another class: onprem.ingress_class",
+            code="preflight.allowed-cidrs",
+        )
 
 
 def _is_default(one: Object) -> bool:

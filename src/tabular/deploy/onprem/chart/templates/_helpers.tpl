@@ -146,8 +146,8 @@ runAsNonRoot: true
 runAsUser: {{ $user }}
 runAsGroup: {{ $group }}
 fsGroup: {{ $group }}
-fsGroupChangePolicy: OnRootMismatch
 {{- end }}
+fsGroupChangePolicy: OnRootMismatch
 {{- if include "tabular.seccomp" .context }}
 seccompProfile:
   type: RuntimeDefault

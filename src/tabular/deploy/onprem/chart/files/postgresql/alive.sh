@@ -9,6 +9,11 @@ pg_isready -q -h "$run" -p "$(port_of "$me")" -t 3 || answer=$?
 [ "$answer" -ne 1 ] || exit 0 # it recovers
 [ "$answer" -eq 0 ]
 
+# A certificate that was renewed is another link of the kubelet's.
+if [ -e /run/tls/..data ] && [ "$(readlink /run/tls/..data)" != "$(cat "$run/tls" 2>/dev/null)" ]; then
+  here 'SELECT pg_reload_conf()' >/dev/null && readlink /run/tls/..data >"$run/tls"
+fi
+
 if [ "$(here 'SELECT pg_is_in_recovery()')" = f ]; then
   # Another member was promoted: the start makes this one its replica.
   if find_leader && [[ $leader_timeline > $(here "SELECT $timeline") ]]; then
@@ -29,6 +34,5 @@ elif [ ! -e "$run/deaf" ]; then
 elif [ $(($(date +%s) - $(stat -c %Y "$run/deaf"))) -gt "${TABULAR_DEAF_SECONDS:-120}" ]; then
   say "gets nothing from $leader_host: is laid anew"
   touch "$made_anew"
-  rm -f "$run/deaf"
   exit 1
 fi

@@ -9,7 +9,7 @@ config=${TABULAR_CONFIG:-/etc/tabular}
 secrets=${TABULAR_SECRETS:-/run/secrets/tabular}
 run=${TABULAR_RUN:-/run/postgresql}
 me=${TABULAR_MEMBER:-$HOSTNAME}
-export PGDATA=${PGDATA:-/var/lib/postgresql/data}
+export PGDATA=${PGDATA:-/var/lib/postgresql/tabular}
 export PGCONNECT_TIMEOUT=3
 made_anew="$PGDATA.made-anew"   # asks start.sh to lay a replica anew
 unfinished="$PGDATA.unfinished" # its data are being wound back
@@ -18,9 +18,10 @@ say() { echo "tabular: $*" >&2; }
 
 port_of() { awk -v me="$1" '$1 == me { print $3 }' "$config/members"; }
 
-# ask HOST PORT SQL: of another member, as the role that replicates.
+# ask HOST PORT SQL: of another member, as the role that replicates. The time to find an address is
+# no part of PGCONNECT_TIMEOUT, and a name server that is away must not make a probe fail.
 ask() {
-  PGPASSFILE="$run/pgpass" psql -h "$1" -p "$2" -U replicator -d postgres -XAtqc "$3" 2>/dev/null
+  PGPASSFILE="$run/pgpass" timeout 4 psql -h "$1" -p "$2" -U replicator -d postgres -XAtqc "$3" 2>/dev/null
 }
 
 # here SQL: of this member, over its own socket.
@@ -34,14 +35,20 @@ own_timeline() {
 timeline="substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 
 # Sets leader_host, leader_port and leader_timeline to the other member that takes writes (the one
-# of the latest timeline, should there be two), and standing to how many others are replicas.
+# of the latest timeline, should there be two), and standing to how many others are replicas, or have
+# a server that starts or recovers: whoever has a server has a database.
 find_leader() {
   leader_host='' leader_port='' leader_timeline='' standing=0
-  local name host port answer
+  local name host port answer code
   while read -r name host port; do
     [ "$name" != "$me" ] || continue
     answer=$(ask "$host" "$port" \
-      "SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE $timeline END" </dev/null) || continue
+      "SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE $timeline END" </dev/null) || {
+      code=0
+      timeout 4 pg_isready -q -h "$host" -p "$port" -t 3 </dev/null || code=$?
+      [ "$code" -gt 1 ] || standing=$((standing + 1))
+      continue
+    }
     if [ "$answer" = replica ]; then
       standing=$((standing + 1))
     elif [[ -z $leader_timeline || $answer > $leader_timeline ]]; then

@@ -74,7 +74,20 @@ reserve() {
     WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '$slot')" >/dev/null
 }
 
+# Never over the data of another database, such as those of a member that began anew by itself.
+require_same_database() {
+  [ -s "$PGDATA/PG_VERSION" ] || return 0
+  local own theirs
+  own=$(LC_ALL=C pg_controldata "$PGDATA" | sed -n 's/^Database system identifier: *//p')
+  theirs=$(ask "$leader_host" "$leader_port" 'SELECT system_identifier FROM pg_control_system()')
+  [ "$own" = "$theirs" ] && return
+  say "$leader_host has another database than this volume ($theirs, not $own): nothing is" \
+    "overwritten; find out which one is right, and empty the volume of the other"
+  exit 1
+}
+
 clone() {
+  require_same_database
   say "copies the database from $leader_host"
   rm -rf "$PGDATA.new"
   reserve
@@ -145,8 +158,11 @@ begin() {
 }
 
 touch "$run/preparing"
+rm -f "$run/deaf"
 name_myself
 write_pgpass
+# A kubelet may give the volume's group more than PostgreSQL puts up with.
+[ ! -d "$PGDATA" ] || chmod 0700 "$PGDATA"
 export PGPASSFILE=$run/pgpass
 if [ -s "$PGDATA/PG_VERSION" ]; then resume; else begin; fi
 rm -f "$run/preparing"

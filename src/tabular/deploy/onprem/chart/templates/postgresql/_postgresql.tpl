@@ -4,6 +4,14 @@
 {{- include "tabular.component" (dict "context" . "component" "postgresql") -}}
 {{- end -}}
 
+{{/*
+The folder of the data. Images up to 17 declare a volume at /var/lib/postgresql/data, and containerd
+puts an empty one there that ends with the container.
+*/}}
+{{- define "tabular.postgresql.data" -}}
+/var/lib/postgresql/tabular
+{{- end -}}
+
 {{/* The host that takes writes. */}}
 {{- define "tabular.postgresql.host" -}}
 {{- include "tabular.postgresql.name" . -}}
@@ -88,6 +96,8 @@ anew, and one more replica is no reason to stop the primary.
 listen_addresses = '*'
 log_destination = 'stderr'
 password_encryption = 'scram-sha-256'
+# More than the pools of many API pods open: the failover and the replicas connect as well.
+max_connections = '400'
 wal_level = 'replica'
 wal_log_hints = 'on'
 max_wal_senders = '16'
