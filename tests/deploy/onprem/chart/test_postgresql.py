@@ -296,3 +296,21 @@ def test_another_major_version_is_told_and_the_data_stay(single: Members) -> Non
     version.write_text(own)
     single.start(0)
     single.wait_ready(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single", [1], indirect=True)
+def test_the_data_of_another_database_are_never_overwritten(single: Members) -> None:
+    single.here(0, "CREATE TABLE kept AS SELECT 1 AS n")
+    single.kill(1)
+    single.kill(0)
+    # The first one lost its volume, and began anew when nobody answered; it leads by its timeline.
+    single.lose(0)
+    single.start(0)
+    single.wait_ready(0)
+    single.here(0, "SELECT pg_switch_wal()")
+    (single.data(1).parent / "data.made-anew").touch()
+    single.start(1)
+    assert single.processes[1].wait(60) != 0
+    assert "has another database than this volume" in single.log(1)
+    assert (single.data(1) / "PG_VERSION").exists()

@@ -74,9 +74,8 @@ reserve() {
     WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '$slot')" >/dev/null
 }
 
-# Never over the data of another database, such as those of a member that began anew by itself.
+# Never over the data of another database, such as that of a member that began anew by itself.
 require_same_database() {
-  [ -s "$PGDATA/PG_VERSION" ] || return 0
   local own theirs
   own=$(LC_ALL=C pg_controldata "$PGDATA" | sed -n 's/^Database system identifier: *//p')
   theirs=$(ask "$leader_host" "$leader_port" 'SELECT system_identifier FROM pg_control_system()')
@@ -87,7 +86,6 @@ require_same_database() {
 }
 
 clone() {
-  require_same_database
   say "copies the database from $leader_host"
   rm -rf "$PGDATA.new"
   reserve
@@ -102,6 +100,7 @@ clone() {
 # for nothing, so a mark stands as long as they may be.
 rejoin() {
   say "becomes a replica of $leader_host"
+  require_same_database
   echo "$leader_timeline" >"$unfinished"
   if pg_rewind -D "$PGDATA" \
     --source-server="host=$leader_host port=$leader_port user=replicator dbname=postgres" >&2; then
