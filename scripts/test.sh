@@ -4,7 +4,8 @@
 # failed is run once more, alone. Both runs are shown; what fails twice has failed.
 set -u
 run="$(dirname "$0")/../.venv/bin/python -m pytest"
-$run -n "${2:-auto}" --dist worksteal -m "$1" && exit 0
+# One more than cores: a third of the time is spent waiting for servers and processes.
+$run -n "${2:-$(($(nproc) + 1))}" --dist worksteal -m "$1" && exit 0
 status=$?
 [ "${CI:-}" = true ] && [ "$status" = 1 ] || exit "$status"
 echo "=== once more, alone: what failed ==="
