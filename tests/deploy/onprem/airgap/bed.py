@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tabular.deploy.onprem.airgap import images
@@ -20,6 +21,19 @@ RELEASE = Release(
 )
 SHARED = layer("base", b"of every image")
 HERE = Access(insecure=True)
+
+
+def described(folder: Path) -> Path:
+    """A deployment file."""
+    path = folder / "deployment.json"
+    said = {
+        "apiVersion": "synthdata.inferloop.io/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "demo"},
+        "spec": {"provider": "onprem"},
+    }
+    path.write_text(json.dumps(said), encoding="utf-8")
+    return path
 
 
 def picture(name: str, *, size: int = 100, mark: str = "") -> Image:

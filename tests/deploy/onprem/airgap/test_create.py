@@ -32,7 +32,16 @@ from tabular.errors import (
     PreflightError,
     RefusedError,
 )
-from tests.deploy.onprem.airgap.bed import RELEASE, SHARED, files, fill, hub, make, picture
+from tests.deploy.onprem.airgap.bed import (
+    RELEASE,
+    SHARED,
+    described,
+    files,
+    fill,
+    hub,
+    make,
+    picture,
+)
 from tests.deploy.onprem.chart.cases import CASES
 from tests.testbed.disk import fill as fill_disk
 from tests.testbed.disk import small_disk
@@ -264,15 +273,7 @@ def start(endpoint: str, output: Path, config: Path) -> subprocess.Popen[bytes]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    path = tmp_path / "deployment.json"
-    said = {
-        "apiVersion": "synthdata.inferloop.io/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "demo"},
-        "spec": {"provider": "onprem"},
-    }
-    path.write_text(json.dumps(said), encoding="utf-8")
-    return path
+    return described(tmp_path)
 
 
 def killed(process: subprocess.Popen[bytes], reached: Callable[[], object]) -> None:

@@ -21,7 +21,7 @@ from tabular.deploy.onprem.airgap.opened import Opened
 from tabular.deploy.onprem.airgap.verify import verify
 from tabular.errors import EngineError
 from tabular.version import __version__
-from tests.deploy.onprem.airgap.bed import make
+from tests.deploy.onprem.airgap.bed import described, make
 from tests.testbed.parts import missing
 
 NAME = f"inferloop_tabular-{__version__}-py3-none-any.whl"
@@ -77,7 +77,7 @@ def alone(argv: Sequence[str | Path], **more: object) -> subprocess.CompletedPro
 @pytest.mark.timeout(1200)
 def test_it_installs_and_plans_where_there_is_no_network(tmp_path: Path) -> None:
     here = Path(sys.executable).with_name("inferloop-tabular")
-    argv = [here, "export", _config(tmp_path), "--format", "k8s", "--output", tmp_path / "here"]
+    argv = [here, "export", described(tmp_path), "--format", "k8s", "--output", tmp_path / "here"]
     subprocess.run(argv, check=True, capture_output=True)
     bundle = make(tmp_path, "bundle.tar", wheels=True)
     # Nothing of this machine but Python, tar and the bundle.
@@ -109,7 +109,7 @@ def test_it_installs_and_plans_where_there_is_no_network(tmp_path: Path) -> None
     assert __version__ in run(command, "--version")
     said = json.loads(run(command, "bundle", "verify", "bundle.tar", "--json"))
     assert said["whole"] and said["digest"] == bundle.digest
-    config = _config(home)
+    config = described(home)
     assert "inferloop/tabular" in run(command, "bundle", "create", config, "--list")
     # Its own chart gives the very same objects there as here.
     exported = run(command, "export", config, "--format", "k8s", "--output", "out")
@@ -121,15 +121,3 @@ def test_it_installs_and_plans_where_there_is_no_network(tmp_path: Path) -> None
 def _files(folder: Path) -> dict[str, bytes]:
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
-
-
-def _config(folder: Path) -> Path:
-    path = folder / "deployment.json"
-    said = {
-        "apiVersion": "synthdata.inferloop.io/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "demo"},
-        "spec": {"provider": "onprem"},
-    }
-    path.write_text(json.dumps(said), encoding="utf-8")
-    return path
