@@ -234,13 +234,11 @@ def test_a_copy_that_fell_behind_is_laid_anew(single: Members) -> None:
     single.here(0, "SELECT pg_drop_replication_slot('demo_postgresql_1')")
     single.here(0, "CREATE TABLE t AS SELECT 1 AS n")
     single.start(1)
-    deadline = time.monotonic() + 60
-    while single.processes[1].poll() is None and not single.probe("ready.sh", 1):
+    deadline = time.monotonic() + 120
+    while not (single.processes[1].poll() is None and single.probe("ready.sh", 1)):
         single.tend((1,))
         assert time.monotonic() < deadline
         time.sleep(1)
-    single.tend((1,))
-    single.wait_ready(1)
     assert single.here(1, "SELECT count(*) FROM t") == "1"
 
 
