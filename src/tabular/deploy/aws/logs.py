@@ -138,25 +138,29 @@ def stream_lines(
     client: Any, component: str, group: str, stream: str, tail: int
 ) -> Iterator[LogLine]:
     """The last lines of one stream, which is one container's; none where there is none yet."""
-    try:
-        found = _events(client, group, _BEGINNING, logStreamNames=[stream])
-    except NotFoundError:
-        return  # a container that has not begun to write
-    for raw in found[-tail:]:
+    for raw in _of_stream(client, group, stream, _BEGINNING)[-tail:]:
         yield _line(component, raw)
 
 
 def lines_since(client: Any, group: str, stream: str, since: datetime) -> list[str]:
     """All lines of one stream from a time on; none where there is none yet."""
+    found = _of_stream(client, group, stream, since - _OVERLAP)
+    return [_text(raw) for raw in found]
+
+
+def _of_stream(client: Any, group: str, stream: str, since: datetime) -> list[Mapping[str, Any]]:
     try:
-        found = _events(client, group, since - _OVERLAP, logStreamNames=[stream])
+        return _events(client, group, since, logStreamNames=[stream])
     except NotFoundError:
-        return []
-    return [str(raw["message"]).rstrip("\n") for raw in found]
+        return []  # a container that has not begun to write
 
 
 def _line(component: str, raw: Mapping[str, Any]) -> LogLine:
-    return LogLine(component, str(raw["message"]).rstrip("\n"), _time(raw))
+    return LogLine(component, _text(raw), _time(raw))
+
+
+def _text(raw: Mapping[str, Any]) -> str:
+    return str(raw["message"]).rstrip("\n")
 
 
 def _time(raw: Mapping[str, Any]) -> datetime:

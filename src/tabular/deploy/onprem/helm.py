@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 from tabular.deploy.onprem import library, marks
 from tabular.deploy.onprem.helm_record import FAILED, mark_failed
-from tabular.deploy.onprem.names import CHART
+from tabular.deploy.onprem.names import CHART, namespace_of
 from tabular.deploy.onprem.refusals import OwnedElsewhereError, refused
 from tabular.deploy.onprem.releases import KEPT, Content, Phase, Release, last
-from tabular.deploy.onprem.rendering import is_hook, loaded, objects_of
+from tabular.deploy.onprem.rendering import is_hook, loaded, objects_of, placed
 from tabular.deploy.onprem.session import Cluster, Object
 from tabular.deploy.onprem.stored import stack_of
 from tabular.deploy.stack import Stack, fingerprint
@@ -208,7 +208,9 @@ class HelmMethod:
         found = self._helm(target).get(target.name, revision)
         summary = found["summary"]
         objects = tuple(
-            _placed(one, target) for one in objects_of(summary["manifest"]) if not is_hook(one)
+            placed(one, namespace_of(target))
+            for one in objects_of(summary["manifest"])
+            if not is_hook(one)
         )
         dressed = self.dressed(target, objects)
         version = str(summary["chart_version"])
@@ -256,7 +258,7 @@ class HelmMethod:
         self._helm(target).uninstall(target.name, limit)
 
     def _helm(self, target: Target) -> Helm:
-        namespace = target.region or ""
+        namespace = namespace_of(target)
         if namespace not in self._helms:
             self._helms[namespace] = InProcess(self._cluster, namespace, self._chart)
         return self._helms[namespace]
@@ -277,10 +279,6 @@ class HelmMethod:
             back_to=int(back[1]) if back else None,
             content=fingerprint([said, found["summary"]["chart_version"]])[:12],
         )
-
-
-def _placed(one: Object, target: Target) -> Object:
-    return {**one, "metadata": {"namespace": target.region, **one["metadata"]}}
 
 
 def _dressed(one: Object, target: Target) -> Object:

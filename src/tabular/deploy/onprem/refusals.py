@@ -102,11 +102,6 @@ def refused(status: int, body: Mapping[str, Any], doing: str) -> TabularError:
     return EngineError(said, where=doing, hint=hint, code=f"engine.kubernetes-{status}")
 
 
-def is_quota(error: TabularError) -> bool:
-    """Whether the cluster refused because a namespace has no more to give."""
-    return error.code == "engine.quota"
-
-
 def _conflict(
     said: str, reason: str, causes: tuple[tuple[str, str], ...], doing: str
 ) -> ConflictError:

@@ -67,7 +67,7 @@ def render(
         raise EngineError(f"the chart refuses these values: {error}", where="values") from error
     manifests = [files[file] for file in sorted(files) if not file.endswith("NOTES.txt")]
     found = [one for text in manifests for one in objects_of(text) if not is_hook(one)]
-    return tuple(sorted((_placed(one, namespace) for one in found), key=_rank))
+    return tuple(sorted((placed(one, namespace) for one in found), key=_rank))
 
 
 def objects_of(text: str) -> Iterator[Object]:
@@ -88,7 +88,8 @@ def loaded(chart: Path) -> Any:
     return helm().Chart.load(chart)
 
 
-def _placed(one: Object, namespace: str) -> Object:
+def placed(one: Object, namespace: str) -> Object:
+    """An object in the namespace of its release, unless it names another one."""
     return {**one, "metadata": {"namespace": namespace, **one["metadata"]}}
 
 

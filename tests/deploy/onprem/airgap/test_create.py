@@ -46,7 +46,7 @@ from tests.deploy.onprem.chart.cases import CASES
 from tests.testbed.disk import fill as fill_disk
 from tests.testbed.disk import small_disk
 from tests.testbed.faults import ALWAYS, Fault, faults_before
-from tests.testbed.parts import binary
+from tests.testbed.parts import binary, module
 from tests.testbed.registry import Registry, archive, digest, image, layer, registry
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -74,7 +74,7 @@ def _laid(under: object, over: object) -> dict[str, object]:
 
 
 def test_helm_takes_the_packed_chart(tmp_path: Path) -> None:
-    helm = pytest.importorskip("helm_python")
+    helm = module("helm_python", package="helm-python-sdk")
     content = chart.packed()
     assert content == chart.packed()
     path = tmp_path / chart.FILE

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.onprem.operators.minio import configuration, legal_sets
+from tabular.deploy.onprem.operators.minio import configuration
 from tabular.deploy.onprem.secret_keys import needed_secrets
 from tabular.errors import ConfigError, EngineError
 from tests.deploy.onprem.chart.cases import BUILT_IN, SECRET, merged, objects, one, seed
@@ -95,6 +95,33 @@ BORDERS = [
     *((servers, 1) for servers in (1, 2, 3, 4, 5, 16, 17, 18, 20, 23)),
     *((2, 8), (3, 4), (4, 4), (4, 5), (5, 4), (11, 2), (17, 4)),
 ]
+
+
+# MinIO's limits of an erasure set; fewer than four servers cannot be written to while one is away.
+# Source: "Erasure Coding" in MinIO's documentation; its code takes the largest size that divides
+# the disks and spreads evenly over the servers.
+_SIZES = range(4, 17)
+FEWEST_SERVERS = 4
+
+
+def legal_sets(servers: int, drives: int) -> tuple[int, ...]:
+    """Sizes of the erasure sets that disks may be divided into; the last one is taken.
+
+    Args:
+        servers: of a distributed store.
+        drives: of each server.
+
+    Returns:
+        Nothing if there is none: the chart refuses such a store.
+    """
+    if servers < FEWEST_SERVERS:
+        return ()
+    whole = servers * drives
+    return tuple(
+        size
+        for size in _SIZES
+        if whole % size == 0 and (size % servers == 0 or servers % size == 0)
+    )
 
 
 @pytest.mark.parametrize(("servers", "drives"), BORDERS)

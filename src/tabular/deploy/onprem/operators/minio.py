@@ -1,35 +1,10 @@
-"""MinIO, by its operator or by the chart: which disks make a set, and what a Tenant reads."""
+"""MinIO by its operator: what a Tenant reads of its administrator."""
 
 from __future__ import annotations
 
 from tabular.errors import ConfigError
 
-# MinIO's limits of an erasure set; fewer than four servers cannot be written to while one is away.
-# Source: "Erasure Coding" in MinIO's documentation; its code takes the largest size that divides
-# the disks and spreads evenly over the servers.
-_SIZES = range(4, 17)
-FEWEST_SERVERS = 4
 CONFIGURATION = "config.env"
-
-
-def legal_sets(servers: int, drives: int) -> tuple[int, ...]:
-    """Sizes of the erasure sets that disks may be divided into; the last one is taken.
-
-    Args:
-        servers: of a distributed store.
-        drives: of each server.
-
-    Returns:
-        Nothing if there is none: the chart refuses such a store.
-    """
-    if servers < FEWEST_SERVERS:
-        return ()
-    whole = servers * drives
-    return tuple(
-        size
-        for size in _SIZES
-        if whole % size == 0 and (size % servers == 0 or servers % size == 0)
-    )
 
 
 def configuration(access_key: str, secret_key: str) -> str:
