@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from tabular.deploy.onprem.overrides import OPTIONS
+from tabular.deploy.onprem.values.overrides import OPTIONS
 from tabular.deploy.spec.model.placement import Operator
 from tests.cli.command import run
 from tests.cli.test_onprem_deployment import EXAMPLES, Place

@@ -75,7 +75,7 @@ def _roles(config: Path | None, flags: Overrides, subject: dict[str, Any]) -> st
     from tabular.deploy.onprem.compile import compile_stack
     from tabular.deploy.onprem.names import PROVIDER
     from tabular.deploy.onprem.preflight.rights import roles
-    from tabular.deploy.onprem.rendering import render
+    from tabular.deploy.onprem.rendered.rendering import render
 
     if flags.provider not in (None, PROVIDER):
         raise UsageError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tabular.deploy.onprem.compile import compile_stack
-from tabular.deploy.onprem.rendering import Object, render
+from tabular.deploy.onprem.rendered.rendering import Object, render
 from tabular.deploy.spec import Deployment, load_text
 from tabular.deploy.stack import Stack
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem.backup import Inside, Patience
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.errors import EngineError, NotFoundError, UnsupportedError, WaitTimeoutError
 from tests.deploy.onprem.chart.cases import BUILT_IN, NAME, merged, one, render
 from tests.testbed.kube.cluster import Kube

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.onprem import certificates
+from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.names import tls_secret_name
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.secrets import certificates
 from tabular.errors import EngineError
 from tests.deploy.onprem.chart.cases import BUILT_IN, merged, objects
 from tests.testbed.kube.cluster import Kube

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabular.deploy.onprem.differences import between, wanted_of
+from tabular.deploy.onprem.comparing.differences import between, wanted_of
 from tabular.deploy.plan import PropertyChange
 
 

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from tabular.deploy.events import EventStatus
-from tabular.deploy.onprem import certificates
-from tabular.deploy.onprem.library import helm
-from tabular.deploy.onprem.refusals import OwnedElsewhereError
-from tabular.deploy.onprem.rendering import render
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.cluster.refusals import OwnedElsewhereError
+from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.rendered.library import helm
+from tabular.deploy.onprem.rendered.rendering import render
+from tabular.deploy.onprem.secrets import certificates
 from tabular.deploy.plan import Action
 from tabular.deploy.provider import State
 from tabular.errors import (

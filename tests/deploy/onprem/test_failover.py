@@ -20,7 +20,7 @@ from tabular.deploy.onprem.failover.cluster import Access, Cluster, Record
 from tabular.deploy.onprem.failover.members import Members as Watched
 from tabular.deploy.onprem.failover.members import read_members
 from tabular.deploy.onprem.failover.watch import Watch
-from tabular.deploy.onprem.rendering import render
+from tabular.deploy.onprem.rendered.rendering import render
 from tabular.errors import ConfigError, UnavailableError
 from tests.testbed.kube.api import MERGE
 from tests.testbed.kube.cluster import Kube

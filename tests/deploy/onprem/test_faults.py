@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tabular.deploy.onprem.session import Cluster
-from tabular.deploy.onprem.transport import TRIES
+from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.cluster.transport import TRIES
 from tabular.errors import UnavailableError
 from tests.testbed.faults import ALWAYS, Fault, FaultProxy, faults_before
 from tests.testbed.kube.cluster import Kube

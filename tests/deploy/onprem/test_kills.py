@@ -137,7 +137,7 @@ def test_killed_in_a_destroy(place: Place) -> None:
 
 HELM_ITSELF = """
 import os, signal, sys, threading
-from tabular.deploy.onprem.library import helm
+from tabular.deploy.onprem.rendered.library import helm
 
 helm_python = helm()
 config = helm_python.Config(kubeconfig_path=sys.argv[1], namespace=sys.argv[2])

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.onprem.given import Given
+from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.preflight.primary import require_primary
-from tabular.deploy.onprem.rendering import Object, render
-from tabular.deploy.onprem.secret_keys import needed_secrets
-from tabular.deploy.onprem.session import Cluster
-from tabular.deploy.onprem.vault import Vault
+from tabular.deploy.onprem.rendered.rendering import Object, render
+from tabular.deploy.onprem.secrets.given import Given
+from tabular.deploy.onprem.secrets.secret_keys import needed_secrets
+from tabular.deploy.onprem.secrets.vault import Vault
 from tabular.deploy.target import Target
 from tabular.errors import PreflightError
 from tests.testbed.kube.cluster import Kube

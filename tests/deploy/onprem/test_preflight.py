@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem import preflight
+from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.doctor import checks
 from tabular.deploy.onprem.preflight import rights
 from tabular.deploy.onprem.preflight.volumes import require_volumes
-from tabular.deploy.onprem.rendering import Object
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import PreflightError
 from tests.deploy.onprem.made import objects_of, stack_of
 from tests.testbed.kube.cluster import Kube

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.onprem.readiness import NEVER, owner_of, pod_troubles, troubles, waiting
+from tabular.deploy.onprem.applying.readiness import (
+    NEVER,
+    owner_of,
+    pod_troubles,
+    troubles,
+    waiting,
+)
 
 
 def one(kind: str, spec: dict[str, Any], status: dict[str, Any], **meta: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tabular.deploy.onprem.names import CHART
-from tabular.deploy.onprem.rendering import loaded, objects_of, render
+from tabular.deploy.onprem.rendered.rendering import loaded, objects_of, render
 from tabular.errors import EngineError
 from tests.deploy.onprem.chart.cases import BUILT_IN, CASES
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem.preflight.rights import rules
-from tabular.deploy.onprem.rendering import render
+from tabular.deploy.onprem.rendered.rendering import render
 from tabular.deploy.provider import State
 from tabular.errors import ForbiddenError, PreflightError
 from tests.deploy.onprem.place import NAME, Place

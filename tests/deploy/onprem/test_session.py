@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.onprem.refusals import OwnedElsewhereError, UnprocessableError
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.cluster.refusals import OwnedElsewhereError, UnprocessableError
+from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.errors import (
     ConflictError,
     ForbiddenError,

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tabular.deploy.onprem.names import COMPONENT, INSTANCE, part_name
 from tabular.errors import EngineError, NotFoundError, UnsupportedError, WaitTimeoutError
 
+from .names import COMPONENT, INSTANCE, part_name
+
 if TYPE_CHECKING:
-    from tabular.deploy.onprem.session import Cluster, Object
+    from .cluster.session import Cluster, Object
 
 PROGRAM = ("python", "-m", "tabular.transfer")
 CONTAINER, PART = "backup", "backup"

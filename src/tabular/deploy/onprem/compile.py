@@ -15,10 +15,12 @@ from typing import Any
 
 from tabular.deploy.capability import require_choices, require_supported, without_noes
 from tabular.deploy.image.code import files_in
-from tabular.deploy.onprem import overrides
-from tabular.deploy.onprem.faults import explained
-from tabular.deploy.onprem.given import GivenSecret
-from tabular.deploy.onprem.names import (
+from tabular.deploy.spec import Deployment, asked, canonical
+from tabular.deploy.stack import Reduction, Stack, fingerprint
+from tabular.deploy.target import Target
+from tabular.errors import ConfigError, EngineError, UnsupportedError, UsageError
+
+from .names import (
     CHART,
     CHART_NAME,
     KUBE_VERSION,
@@ -26,17 +28,15 @@ from tabular.deploy.onprem.names import (
     PROVIDER,
     default_namespace,
 )
-from tabular.deploy.onprem.objects import index
-from tabular.deploy.onprem.openings import openings
-from tabular.deploy.onprem.reduced import reductions
-from tabular.deploy.onprem.rendering import Object, objects_of, render
-from tabular.deploy.onprem.support import CAPABILITIES, CHOICES, REASONS
-from tabular.deploy.onprem.values import given, lay_over, values
-from tabular.deploy.onprem.wanted import Values, Wanted
-from tabular.deploy.spec import Deployment, asked, canonical
-from tabular.deploy.stack import Reduction, Stack, fingerprint
-from tabular.deploy.target import Target
-from tabular.errors import ConfigError, EngineError, UnsupportedError, UsageError
+from .rendered.objects import index
+from .rendered.openings import openings
+from .rendered.rendering import Object, objects_of, render
+from .secrets.given import GivenSecret
+from .support import CAPABILITIES, CHOICES, REASONS
+from .values import given, lay_over, overrides, values
+from .values.faults import explained
+from .values.reduced import reductions
+from .values.wanted import Values, Wanted
 
 API_VERSION = "inferloop-tabular/onprem.v1"
 MISSING_EXTRA = "config.missing-extra"

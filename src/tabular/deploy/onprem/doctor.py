@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tabular.deploy.onprem.names import OLDEST_KUBE_VERSION
-from tabular.deploy.onprem.preflight.amounts import amount, shown
-from tabular.deploy.onprem.preflight.kinds import OPERATORS, distribution, has_operator, minor
-from tabular.deploy.onprem.preflight.volumes import STORAGE, default_class
-from tabular.deploy.onprem.session import Cluster
 from tabular.deploy.provider import Check
 from tabular.errors import ForbiddenError, PreflightError, TabularError
+
+from .cluster.session import Cluster
+from .names import OLDEST_KUBE_VERSION
+from .preflight.amounts import amount, shown
+from .preflight.kinds import OPERATORS, distribution, has_operator, minor
+from .preflight.volumes import STORAGE, default_class
 
 _METRICS = "metrics.k8s.io/v1beta1"
 

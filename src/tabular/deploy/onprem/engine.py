@@ -14,36 +14,38 @@ from typing import Any
 
 from tabular.deploy import answers
 from tabular.deploy.events import Event, EventSequence, EventStatus
-from tabular.deploy.onprem import certificates, preflight
-from tabular.deploy.onprem.background import in_background
-from tabular.deploy.onprem.backup import Inside
-from tabular.deploy.onprem.destroy import Destroyer
-from tabular.deploy.onprem.diff import Comparison, compare
-from tabular.deploy.onprem.drift import drifts
-from tabular.deploy.onprem.follow import Follower
-from tabular.deploy.onprem.given import Given
-from tabular.deploy.onprem.helm import HelmMethod
-from tabular.deploy.onprem.judging import method_of, require_plannable, require_same_method
-from tabular.deploy.onprem.lease import Leases
-from tabular.deploy.onprem.listing import targets
-from tabular.deploy.onprem.logs import Logs
-from tabular.deploy.onprem.manifests import ManifestsMethod
-from tabular.deploy.onprem.names import CHART, secret_name, tls_secret_name
-from tabular.deploy.onprem.objects import certificate_of, id_of, secret_of
-from tabular.deploy.onprem.operations import READY_TIMEOUT, Operations, Step
-from tabular.deploy.onprem.releases import Content, Method, before, last, present
-from tabular.deploy.onprem.rendering import render
-from tabular.deploy.onprem.restarting import restart_users_of
-from tabular.deploy.onprem.session import Cluster, Object
-from tabular.deploy.onprem.spaces import Spaces, labels_of
-from tabular.deploy.onprem.state import Found, States
-from tabular.deploy.onprem.takeover import Takeover
-from tabular.deploy.onprem.vault import Vault
 from tabular.deploy.plan import Action, Change, Plan, PropertyChange
 from tabular.deploy.provider import Drift, LogLine, Status
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
 from tabular.errors import TabularError
+
+from . import preflight
+from .applying.background import in_background
+from .applying.destroy import Destroyer
+from .applying.follow import Follower
+from .applying.helm import HelmMethod
+from .applying.judging import method_of, require_plannable, require_same_method
+from .applying.lease import Leases
+from .applying.listing import targets
+from .applying.manifests import ManifestsMethod
+from .applying.operations import READY_TIMEOUT, Operations, Step
+from .applying.releases import Content, Method, before, last, present
+from .applying.restarting import restart_users_of
+from .applying.state import Found, States
+from .applying.takeover import Takeover
+from .backup import Inside
+from .cluster.session import Cluster, Object
+from .cluster.spaces import Spaces, labels_of
+from .comparing.diff import Comparison, compare
+from .comparing.drift import drifts
+from .logs import Logs
+from .names import CHART, secret_name, tls_secret_name
+from .rendered.objects import certificate_of, id_of, secret_of
+from .rendered.rendering import render
+from .secrets import certificates
+from .secrets.given import Given
+from .secrets.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 
-from tabular.deploy.onprem import marks
-from tabular.deploy.onprem.names import COMPONENT
-from tabular.deploy.onprem.session import Cluster, Object
 from tabular.deploy.provider import LogLine
 from tabular.deploy.target import Target
 from tabular.errors import TabularError
+
+from .cluster import marks
+from .cluster.session import Cluster, Object
+from .names import COMPONENT
 
 PAUSE = 2.0  # seconds between two looks for new pods
 

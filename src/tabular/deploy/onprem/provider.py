@@ -8,23 +8,24 @@ from typing import Any
 
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
-from tabular.deploy.onprem.compile import (
+from tabular.deploy.provider import Check, ProviderOptions, refuse_options
+from tabular.deploy.spec import Deployment
+from tabular.deploy.stack import Stack
+from tabular.deploy.target import Target
+
+from .cluster.session import Cluster
+from .compile import (
     check_overrides,
     compile_stack,
     given_secrets,
     target_of,
 )
-from tabular.deploy.onprem.doctor import checks
-from tabular.deploy.onprem.engine import ClusterEngine, Tuning
-from tabular.deploy.onprem.export import FORMATS
-from tabular.deploy.onprem.given import Given
-from tabular.deploy.onprem.names import PROVIDER
-from tabular.deploy.onprem.session import Cluster
-from tabular.deploy.onprem.support import CAPABILITIES
-from tabular.deploy.provider import Check, ProviderOptions, refuse_options
-from tabular.deploy.spec import Deployment
-from tabular.deploy.stack import Stack
-from tabular.deploy.target import Target
+from .doctor import checks
+from .engine import ClusterEngine, Tuning
+from .export import FORMATS
+from .names import PROVIDER
+from .secrets.given import Given
+from .support import CAPABILITIES
 
 _FOREIGN = ("profile", "role_arn", "endpoint_url", "runtime")
 

@@ -22,7 +22,7 @@ from tabular.deploy.onprem.airgap.opened import Opened
 from tabular.deploy.onprem.airgap.reference import Reference
 from tabular.deploy.onprem.airgap.sources import Sources
 from tabular.deploy.onprem.airgap.verify import verify
-from tabular.deploy.onprem.rendering import render
+from tabular.deploy.onprem.rendered.rendering import render
 from tabular.errors import (
     BusyError,
     ConflictError,

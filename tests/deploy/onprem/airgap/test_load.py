@@ -14,7 +14,7 @@ from tabular.deploy.onprem.airgap.contents import Release
 from tabular.deploy.onprem.airgap.load import load
 from tabular.deploy.onprem.airgap.opened import Opened
 from tabular.deploy.onprem.airgap.registry.connection import Access
-from tabular.deploy.onprem.rendering import render
+from tabular.deploy.onprem.rendered.rendering import render
 from tabular.errors import IntegrityError, PreflightError, UnavailableError, UsageError
 from tests.deploy.onprem.airgap.bed import RELEASE, SHARED, make, picture
 from tests.deploy.onprem.chart.cases import merged

@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tabular.deploy.onprem.rendering import Object, render
+from tabular.deploy.onprem.rendered.rendering import Object, render
 
 ROOT = Path(__file__).resolve().parents[4]
 NAME, NAMESPACE = "demo", "data"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem.compile import compile_stack
-from tabular.deploy.onprem.secret_keys import needed_secrets, other_secrets
+from tabular.deploy.onprem.secrets.secret_keys import needed_secrets, other_secrets
 from tabular.deploy.spec import load_text
 from tabular.errors import EngineError, UnsupportedError
 from tests.deploy.onprem.chart.cases import (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem.operators.minio import configuration
-from tabular.deploy.onprem.secret_keys import needed_secrets
+from tabular.deploy.onprem.secrets.secret_keys import needed_secrets
 from tabular.errors import ConfigError, EngineError
 from tests.deploy.onprem.chart.cases import BUILT_IN, SECRET, merged, objects, one, seed
 from tests.deploy.onprem.chart.paths import pod, reaches

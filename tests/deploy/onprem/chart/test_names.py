@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tabular.deploy.onprem import names
-from tabular.deploy.onprem.rendering import render
+from tabular.deploy.onprem.rendered.rendering import render
 from tabular.deploy.target import Target
 from tests.deploy.onprem.chart import rules
 from tests.deploy.onprem.chart.cases import CASES, NAME, NAMESPACE, merged

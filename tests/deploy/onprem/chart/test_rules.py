@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tabular.deploy.onprem.names import CHART
-from tabular.deploy.onprem.rendering import loaded, objects_of
+from tabular.deploy.onprem.rendered.rendering import loaded, objects_of
 from tabular.errors import EngineError
 from tests.deploy.onprem.chart import rules
 from tests.deploy.onprem.chart.cases import (

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.onprem.certificates import is_wanted, names_of
 from tabular.deploy.onprem.compile import compile_stack
 from tabular.deploy.onprem.names import tls_secret_name
+from tabular.deploy.onprem.secrets.certificates import is_wanted, names_of
 from tabular.deploy.spec import load_text
 from tabular.errors import ConfigError, EngineError, UsageError
 from tabular.infra import certificates, trust

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem.names import CHART
-from tabular.deploy.onprem.rendering import loaded, render
-from tabular.deploy.onprem.secret_keys import length_of, needed_secrets
+from tabular.deploy.onprem.rendered.rendering import loaded, render
+from tabular.deploy.onprem.secrets.secret_keys import length_of, needed_secrets
 from tabular.errors import EngineError
 from tabular.infra.config import load_settings
 from tests.deploy.onprem.chart.cases import (

@@ -15,8 +15,8 @@ import pytest
 from tabular.deploy.onprem.compile import compile_stack
 from tabular.deploy.onprem.export import FORMATS
 from tabular.deploy.onprem.export.release import Release
-from tabular.deploy.onprem.library import helm
-from tabular.deploy.onprem.rendering import objects_of
+from tabular.deploy.onprem.rendered.library import helm
+from tabular.deploy.onprem.rendered.rendering import objects_of
 from tabular.deploy.stack import Stack
 from tabular.errors import UsageError
 from tests.deploy.onprem.export.made import (

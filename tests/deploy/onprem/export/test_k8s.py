@@ -11,7 +11,7 @@ import pytest
 
 from tabular.deploy.onprem.compile import compile_stack
 from tabular.deploy.onprem.export import FORMATS
-from tabular.deploy.onprem.rendering import render
+from tabular.deploy.onprem.rendered.rendering import render
 from tests.deploy.onprem.export.made import (
     KUBECTL,
     NAMESPACE,

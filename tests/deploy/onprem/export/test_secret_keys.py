@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.onprem.secret_keys import needed_secrets, other_secrets
+from tabular.deploy.onprem.secrets.secret_keys import needed_secrets, other_secrets
 
 OURS = "demo-secrets"
 

@@ -8,9 +8,10 @@ import tarfile
 from pathlib import Path
 
 from tabular.deploy.image.code import files_in
-from tabular.deploy.onprem.airgap.archive import TIME
 from tabular.deploy.onprem.names import CHART, CHART_NAME
 from tabular.version import __version__
+
+from .archive import TIME
 
 FILE = f"{CHART_NAME}-{__version__}.tgz"
 

@@ -16,8 +16,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tabular.deploy.onprem.airgap import archive, chart, sbom, signing, wheels
-from tabular.deploy.onprem.airgap.contents import (
+from tabular.errors import ConflictError, IntegrityError, RefusedError
+from tabular.transfer.copying import in_parallel
+from tabular.version import __version__
+
+from . import archive, chart, sbom, signing, wheels
+from .contents import (
     CONTENTS,
     INDEX,
     LAYOUT,
@@ -35,15 +39,12 @@ from tabular.deploy.onprem.airgap.contents import (
     digest_of,
     sums_to_bytes,
 )
-from tabular.deploy.onprem.airgap.images import places
-from tabular.deploy.onprem.airgap.layout import MARKER, index
-from tabular.deploy.onprem.airgap.opened import Opened
-from tabular.deploy.onprem.airgap.sources import Found, Sources
-from tabular.deploy.onprem.airgap.store import Store, explained, megabytes
-from tabular.deploy.onprem.airgap.verify import promised
-from tabular.errors import ConflictError, IntegrityError, RefusedError
-from tabular.transfer.copying import in_parallel
-from tabular.version import __version__
+from .images import places
+from .layout import MARKER, index
+from .opened import Opened
+from .sources import Found, Sources
+from .store import Store, explained, megabytes
+from .verify import promised
 
 TAR = ".tar"
 _MARGIN = 4_000_000  # bytes for the files whose size is not known before: lists and headers

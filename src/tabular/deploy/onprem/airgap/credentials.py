@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tabular.deploy.onprem.airgap.reference import HUB_API
 from tabular.deploy.programs import run
 from tabular.errors import PreflightError
+
+from .reference import HUB_API
 
 _HUB_KEYS = ("docker.io", "index.docker.io", "https://index.docker.io/v1/")
 _HELPER_TIMEOUT = 30.0  # seconds

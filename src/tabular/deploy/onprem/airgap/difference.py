@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tabular.deploy.onprem.airgap.contents import WHEELS, Contents
-from tabular.deploy.onprem.airgap.opened import Opened
-from tabular.deploy.onprem.airgap.wheels import named
+from .contents import WHEELS, Contents
+from .opened import Opened
+from .wheels import named
 
 
 @dataclass(frozen=True, slots=True)

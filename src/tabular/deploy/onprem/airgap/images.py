@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tabular.deploy.onprem import rendering
-from tabular.deploy.onprem.airgap.contents import Release
-from tabular.deploy.onprem.airgap.reference import Reference
 from tabular.deploy.onprem.compile import chart_values
+from tabular.deploy.onprem.rendered import rendering
 from tabular.deploy.onprem.values import lay_over
 from tabular.errors import EngineError
+
+from .contents import Release
+from .reference import Reference
 
 # Of containers; of clusters of CloudNativePG; of Zalando's operator.
 _KEYS = ("image", "imageName", "dockerImage")

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tabular.deploy.onprem.airgap.contents import Blob, Image
 from tabular.deploy.onprem.airgap.registry.pulling import (
     INDEXES,
     MANIFESTS,
@@ -21,6 +20,8 @@ from tabular.deploy.onprem.airgap.registry.pulling import (
     choose,
 )
 from tabular.errors import InputError, IntegrityError, UnsupportedError
+
+from .contents import Blob, Image
 
 MARKER = b'{"imageLayoutVersion":"1.0.0"}'
 _NAME = "org.opencontainers.image.ref.name"

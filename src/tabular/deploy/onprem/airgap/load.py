@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tabular.deploy.onprem.airgap import images
-from tabular.deploy.onprem.airgap.contents import Blob, Contents, Image
-from tabular.deploy.onprem.airgap.opened import Opened
-from tabular.deploy.onprem.airgap.reference import Reference, root_of
-from tabular.deploy.onprem.airgap.registry import pushing
 from tabular.deploy.onprem.airgap.registry.connection import Access, Shelf
-from tabular.deploy.onprem.airgap.store import megabytes
-from tabular.deploy.onprem.airgap.verify import require_whole
 from tabular.errors import ConflictError, PreflightError
 from tabular.transfer.copying import in_parallel
+
+from . import images
+from .contents import Blob, Contents, Image
+from .opened import Opened
+from .reference import Reference, root_of
+from .registry import pushing
+from .store import megabytes
+from .verify import require_whole
 
 _SHORT = 16  # digits of a digest in a tag: whoever writes into this registry is no stranger
 Tell = Callable[[str], None]

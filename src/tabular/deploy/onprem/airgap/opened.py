@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabular.deploy.onprem.airgap import archive
-from tabular.deploy.onprem.airgap.contents import (
+from tabular.errors import IntegrityError, NotFoundError, PreflightError
+
+from . import archive
+from .contents import (
     CONTENTS,
     SUMS,
     Contents,
     digest_of,
     sums_from_bytes,
 )
-from tabular.errors import IntegrityError, NotFoundError, PreflightError
 
 _PIECE = 1024 * 1024
 _MAX_SMALL = 64 * 1024 * 1024  # bytes of a file that is read at once

@@ -13,9 +13,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tabular.deploy.image.code import DISTRIBUTION
-from tabular.deploy.onprem.airgap.contents import WHEELS, Contents, Image
-from tabular.deploy.onprem.airgap.reference import DOCKER_HUB, Reference
-from tabular.deploy.onprem.airgap.wheels import named
+
+from .contents import WHEELS, Contents, Image
+from .reference import DOCKER_HUB, Reference
+from .wheels import named
 
 _ROOT = "bundle"
 

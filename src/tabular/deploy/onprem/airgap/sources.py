@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tabular.deploy.image.builder import ENGINES, Builder
-from tabular.deploy.onprem.airgap.contents import Blob, Image
-from tabular.deploy.onprem.airgap.layout import ImageArchive
-from tabular.deploy.onprem.airgap.reference import DOCKER_HUB, Reference
-from tabular.deploy.onprem.airgap.registry import pulling
 from tabular.deploy.onprem.airgap.registry.connection import Access, Shelf
 from tabular.deploy.onprem.airgap.registry.pulling import Manifest
-from tabular.deploy.onprem.airgap.store import Store
 from tabular.deploy.programs import run
 from tabular.errors import EngineError, NotFoundError
+
+from .contents import Blob, Image
+from .layout import ImageArchive
+from .reference import DOCKER_HUB, Reference
+from .registry import pulling
+from .store import Store
 
 _ARCHIVE = "archive"
 _SAVE_TIMEOUT = 3600.0  # seconds

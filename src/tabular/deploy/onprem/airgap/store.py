@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tabular.deploy.files import existing
-from tabular.deploy.onprem.airgap.contents import Blob
 from tabular.errors import BusyError, IntegrityError, PreflightError, TabularError
+
+from .contents import Blob
 
 _PARTS = ".parts"
 _JOURNAL = ".journal.json"

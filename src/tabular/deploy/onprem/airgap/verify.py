@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabular.deploy.onprem.airgap import signing
-from tabular.deploy.onprem.airgap.contents import (
+from tabular.errors import IntegrityError, TabularError
+from tabular.transfer.copying import in_parallel
+
+from . import signing
+from .contents import (
     CONTENTS,
     PUBLIC_KEY,
     SIGNATURE,
@@ -16,9 +19,7 @@ from tabular.deploy.onprem.airgap.contents import (
     Contents,
     digest_of,
 )
-from tabular.deploy.onprem.airgap.opened import Opened
-from tabular.errors import IntegrityError, TabularError
-from tabular.transfer.copying import in_parallel
+from .opened import Opened
 
 _SHOWN = 5
 

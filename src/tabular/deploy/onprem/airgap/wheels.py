@@ -20,10 +20,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tabular.deploy.image.code import DISTRIBUTION, Code
-from tabular.deploy.onprem.airgap.contents import LOCK, WHEELS
-from tabular.deploy.onprem.airgap.store import Store
 from tabular.deploy.programs import run
 from tabular.errors import EngineError, PreflightError
+
+from .contents import LOCK, WHEELS
+from .store import Store
 
 EXTRA = "onprem"
 _FOLDER = ".wheels"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tabular.deploy.onprem.export.gitops import argocd, flux
-from tabular.deploy.onprem.export.helm import helm
-from tabular.deploy.onprem.export.k8s import k8s
-from tabular.deploy.onprem.export.terraform import terraform
 from tabular.deploy.stack import Stack
+
+from .gitops import argocd, flux
+from .helm import helm
+from .k8s import k8s
+from .terraform import terraform
 
 FORMATS: Mapping[str, Callable[[Stack], Mapping[str, bytes]]] = {
     "terraform": terraform,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from tabular.deploy.export.yaml_text import as_yaml
-from tabular.deploy.onprem.export import secrets
-from tabular.deploy.onprem.export.release import VALUES, Release, chart_files
 from tabular.deploy.onprem.names import CHART_NAME
 from tabular.deploy.stack import Stack
+
+from . import secrets
+from .release import VALUES, Release, chart_files
 
 _README = """\
 # {id} for Helm

@@ -6,10 +6,11 @@ One file for each object, so that a difference between two exports reads as what
 from __future__ import annotations
 
 from tabular.deploy.export.yaml_text import as_yaml
-from tabular.deploy.onprem.export import secrets
-from tabular.deploy.onprem.export.release import Release
-from tabular.deploy.onprem.rendering import Object
+from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.deploy.stack import Stack
+
+from . import secrets
+from .release import Release
 
 KUSTOMIZATION = "kustomization.yaml"
 NAMESPACE = "namespace.yaml"

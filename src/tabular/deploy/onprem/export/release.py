@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tabular.deploy.onprem.certificates import is_wanted
 from tabular.deploy.onprem.names import (
     CHART,
     CHART_NAME,
@@ -20,8 +19,9 @@ from tabular.deploy.onprem.names import (
     secret_name,
     tls_secret_name,
 )
-from tabular.deploy.onprem.rendering import Object, render
-from tabular.deploy.onprem.secret_keys import Needed, needed_secrets, other_secrets
+from tabular.deploy.onprem.rendered.rendering import Object, render
+from tabular.deploy.onprem.secrets.certificates import is_wanted
+from tabular.deploy.onprem.secrets.secret_keys import Needed, needed_secrets, other_secrets
 from tabular.deploy.stack import Stack
 
 VALUES = "values.yaml"

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tabular.deploy.onprem.certificates import names_of
-from tabular.deploy.onprem.export.release import Release
 from tabular.deploy.onprem.names import INSTANCE, tls_secret_name
-from tabular.deploy.onprem.secret_keys import Needed
+from tabular.deploy.onprem.secrets.certificates import names_of
+from tabular.deploy.onprem.secrets.secret_keys import Needed
+
+from .release import Release
 
 EXAMPLE, CERTIFICATES = "secrets.env.example", "certificates.sh"
 

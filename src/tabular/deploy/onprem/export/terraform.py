@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from tabular.deploy.export.hcl import Attribute, Block, Call, Expression, Text, document
 from tabular.deploy.export.yaml_text import as_yaml
-from tabular.deploy.onprem.export import secrets
-from tabular.deploy.onprem.export.release import VALUES, Release, chart_files
 from tabular.deploy.onprem.names import CHART_NAME
 from tabular.deploy.stack import Stack
+
+from . import secrets
+from .release import VALUES, Release, chart_files
 
 TERRAFORM = ">= 1.5"  # since when a namespace that is there can be taken over by a block
 # The ones whose schemas this is tested with, and later.

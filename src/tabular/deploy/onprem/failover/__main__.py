@@ -8,11 +8,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tabular.deploy.onprem.failover.cluster import Access, Cluster
-from tabular.deploy.onprem.failover.members import Members, read_members
-from tabular.deploy.onprem.failover.watch import Watch, run
 from tabular.errors import TabularError
 from tabular.infra.logs import configure_logging
+
+from .cluster import Access, Cluster
+from .members import Members, read_members
+from .watch import Watch, run
 
 _INTERVAL = 2.0
 _BEAT = Path(tempfile.gettempdir()) / "alive"  # the pod's liveness asks for its age

@@ -6,9 +6,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from tabular.deploy.onprem.failover.cluster import Cluster, Record
-from tabular.deploy.onprem.failover.members import Members, View
 from tabular.errors import UnavailableError
+
+from .cluster import Cluster, Record
+from .members import Members, View
 
 _log = logging.getLogger(__name__)
 # Two of three: with the one that the old primary's commits are on too, they are a majority.

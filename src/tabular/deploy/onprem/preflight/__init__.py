@@ -13,18 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.names import backup_secret_name, secret_name
-from tabular.deploy.onprem.preflight.kinds import require_kinds
-from tabular.deploy.onprem.preflight.primary import require_primary
-from tabular.deploy.onprem.preflight.rights import lacking
-from tabular.deploy.onprem.preflight.room import require_room
-from tabular.deploy.onprem.preflight.volumes import require_volumes
-from tabular.deploy.onprem.rendering import Object, render
-from tabular.deploy.onprem.secret_keys import other_secrets
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.rendered.rendering import Object, render
+from tabular.deploy.onprem.secrets.secret_keys import other_secrets
 from tabular.deploy.policy import Finding
 from tabular.deploy.stack import Stack
 from tabular.errors import ForbiddenError, PreflightError
+
+from .kinds import require_kinds
+from .primary import require_primary
+from .rights import lacking
+from .room import require_room
+from .volumes import require_volumes
 
 _MANY = 8  # rights that are told one by one
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tabular.deploy.onprem.rendering import Object
+from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.deploy.spec.quantities import BINARY
 
 # Source: the API conventions of Kubernetes, "quantity".

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.names import OLDEST_KUBE_VERSION
-from tabular.deploy.onprem.rendering import Object
-from tabular.deploy.onprem.secret_keys import component_of
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.rendered.rendering import Object
+from tabular.deploy.onprem.secrets.secret_keys import component_of
 from tabular.deploy.policy import Finding, Severity
 from tabular.errors import ForbiddenError, PreflightError, nearest
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.names import COMPONENT
-from tabular.deploy.onprem.rendering import Object
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import PreflightError
 
 _POD = "statefulset.kubernetes.io/pod-name"

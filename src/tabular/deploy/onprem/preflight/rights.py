@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.onprem.rendering import Object
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import ForbiddenError, NotFoundError
 
 ALL = ("create", "delete", "get", "list", "patch", "update", "watch")

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.names import INSTANCE
-from tabular.deploy.onprem.preflight.amounts import Amounts, Pods, amount, pods, shown
-from tabular.deploy.onprem.preflight.rights import address
-from tabular.deploy.onprem.preflight.volumes import claims
-from tabular.deploy.onprem.rendering import Object
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import ForbiddenError, PreflightError
+
+from .amounts import Amounts, Pods, amount, pods, shown
+from .rights import address
+from .volumes import claims
 
 _COUNTED = ("cpu", "memory", "ephemeral-storage")
 _WORKLOADS = ("Deployment", "StatefulSet")

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tabular.deploy.onprem.preflight.amounts import amount, shown
-from tabular.deploy.onprem.rendering import Object
-from tabular.deploy.onprem.session import Cluster
+from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import ForbiddenError, PreflightError, nearest
+
+from .amounts import amount, shown
 
 STORAGE = "storage.k8s.io/v1"
 _DEFAULT = (

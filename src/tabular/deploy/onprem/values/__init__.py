@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.onprem.given import GivenSecret
-from tabular.deploy.onprem.values import (
+from tabular.deploy.onprem.secrets.given import GivenSecret
+
+from . import (
     backup,
     database,
     messaging,
@@ -23,7 +24,7 @@ from tabular.deploy.onprem.values import (
     service,
     storage,
 )
-from tabular.deploy.onprem.wanted import Values, Wanted
+from .wanted import Values, Wanted
 
 _PARTS = (service, database, storage, messaging, networking, monitoring, security, backup)
 

@@ -6,8 +6,9 @@ import math
 from urllib.parse import parse_qs, urlsplit
 
 from tabular.deploy.onprem.names import backup_secret_name
-from tabular.deploy.onprem.wanted import Values, Wanted
 from tabular.errors import UnsupportedError
+
+from .wanted import Values, Wanted
 
 VELERO = "velero"
 _WHERE = "spec.backup.destination"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tabular.deploy.onprem import existing as secrets
-from tabular.deploy.onprem.given import GivenSecret
-from tabular.deploy.onprem.wanted import Values, Wanted, said, size
+from tabular.deploy.onprem.secrets import existing as secrets
+from tabular.deploy.onprem.secrets.given import GivenSecret
 from tabular.errors import UnsupportedError
+
+from .wanted import Values, Wanted, said, size
 
 URL_KEY = "database-url"
 PASSWORD_KEY = "database-password"  # noqa: S105 - the name of a key

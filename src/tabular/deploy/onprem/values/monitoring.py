@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from tabular.deploy.monitoring import alerts, grafana, scrape
-from tabular.deploy.onprem import existing as secrets
-from tabular.deploy.onprem.given import GivenSecret
-from tabular.deploy.onprem.wanted import Values, Wanted, said, size
+from tabular.deploy.onprem.secrets import existing as secrets
+from tabular.deploy.onprem.secrets.given import GivenSecret
 from tabular.errors import UnsupportedError
+
+from .wanted import Values, Wanted, said, size
 
 OPERATOR = "prometheus"
 PASSWORD_KEY = "grafana-password"  # noqa: S105 - the name of a key

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tabular.deploy.onprem.wanted import Values, Wanted, said
 from tabular.errors import UsageError
+
+from .wanted import Values, Wanted, said
 
 
 def values(wanted: Wanted) -> Values:

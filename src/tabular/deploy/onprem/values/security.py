@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tabular.deploy.onprem.existing import SCHEME
 from tabular.deploy.onprem.names import tls_secret_name
-from tabular.deploy.onprem.wanted import Values, Wanted
+from tabular.deploy.onprem.secrets.existing import SCHEME
 from tabular.errors import UsageError
 from tabular.infra.certificates import read
+
+from .wanted import Values, Wanted
 
 CERT_MANAGER = "cert-manager"
 _WHERE = "spec.security.ca_bundle"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from tabular.deploy.onprem.existing import existing
 from tabular.deploy.onprem.names import secret_name
-from tabular.deploy.onprem.overrides import placement
-from tabular.deploy.onprem.wanted import Values, Wanted, cores, said, size
+from tabular.deploy.onprem.secrets.existing import existing
 from tabular.errors import UnsupportedError, UsageError
+
+from .overrides import placement
+from .wanted import Values, Wanted, cores, said, size
 
 HOST = "kubernetes.io/hostname"
 ZONE = "topology.kubernetes.io/zone"

@@ -7,12 +7,13 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from tabular.deploy.onprem import existing as secrets
-from tabular.deploy.onprem.given import GivenSecret
-from tabular.deploy.onprem.wanted import MINIO_SERVERS, Values, Wanted, said, size
+from tabular.deploy.onprem.secrets import existing as secrets
+from tabular.deploy.onprem.secrets.given import GivenSecret
 from tabular.deploy.spec.quantities import BINARY
 from tabular.deploy.spec.secret import Secret
 from tabular.errors import UnsupportedError, UsageError
+
+from .wanted import MINIO_SERVERS, Values, Wanted, said, size
 
 ACCESS_KEY, SECRET_KEY = "storage-access-key", "storage-secret-key"
 _SET = range(4, 17, 2)  # disks of one erasure set that survives a loss

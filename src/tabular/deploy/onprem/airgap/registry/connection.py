@@ -14,7 +14,6 @@ import httpx
 
 from tabular.deploy.onprem.airgap.credentials import credential
 from tabular.deploy.onprem.airgap.reference import DOCKER_HUB, HUB_API
-from tabular.deploy.onprem.airgap.registry.signin import SignIn
 from tabular.errors import (
     EngineError,
     ForbiddenError,
@@ -27,6 +26,8 @@ from tabular.errors import (
 )
 from tabular.infra.loopback import is_loopback
 from tabular.version import __version__
+
+from .signin import SignIn
 
 # Seconds before each further try; what got on in between begins to count anew.
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)

@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 
 from tabular.deploy.onprem.airgap.contents import Blob
-from tabular.deploy.onprem.airgap.registry.connection import Shelf
 from tabular.errors import (
     EngineError,
     IntegrityError,
@@ -26,6 +25,8 @@ from tabular.errors import (
     UnauthenticatedError,
     UnsupportedError,
 )
+
+from .connection import Shelf
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 import httpx
 
 from tabular.deploy.onprem.airgap.contents import Blob
-from tabular.deploy.onprem.airgap.registry.connection import Shelf
-from tabular.deploy.onprem.airgap.registry.pulling import INDEXES, MANIFESTS
 from tabular.errors import EngineError, IntegrityError, NotFoundError, UnavailableError
+
+from .connection import Shelf
+from .pulling import INDEXES, MANIFESTS
 
 PIECE = 8 * 1024 * 1024  # bytes of one request
 _BYTES = {"Content-Type": "application/octet-stream"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tabular.deploy.onprem.export.gitops.argocd import argocd
-from tabular.deploy.onprem.export.gitops.flux import flux
+from .argocd import argocd
+from .flux import flux
 
 __all__ = ["argocd", "flux"]

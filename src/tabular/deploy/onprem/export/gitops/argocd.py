@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tabular.deploy.export.yaml_text import as_yaml
-from tabular.deploy.onprem.export.gitops.tree import CHART_PATH, Tree, readme
 from tabular.deploy.onprem.export.release import VALUES
 from tabular.deploy.stack import Stack
+
+from .tree import CHART_PATH, Tree, readme
 
 _API = "argoproj.io/v1alpha1"
 _HERE = "https://kubernetes.default.svc"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tabular.deploy.export.yaml_text import as_yaml
-from tabular.deploy.onprem.export.gitops.tree import BASE, CHART_PATH, Tree, readme
 from tabular.deploy.onprem.export.release import VALUES
 from tabular.deploy.onprem.names import CHART_NAME
 from tabular.deploy.stack import Stack
+
+from .tree import BASE, CHART_PATH, Tree, readme
 
 _FLUX = "flux-system"
 _KUSTOMIZE = "kustomize.config.k8s.io/v1beta1"

@@ -1,0 +1,297 @@
+"""A destroy: the service goes; its volumes and its Secret stay, or go when that was asked.
+
+What is to stay is written into the lease before anything is removed, so that a client that dies
+leaves a record by which the next one goes on, and by which data that was kept is found again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tabular.deploy.events import Event, EventSequence, EventStatus
+from tabular.deploy.onprem.cluster import marks
+from tabular.deploy.onprem.cluster.session import Cluster, Object
+from tabular.deploy.onprem.cluster.spaces import Spaces
+from tabular.deploy.onprem.names import (
+    FIELD_MANAGER,
+    INSTANCE,
+    MANAGED_BY,
+    secret_name,
+    tls_secret_name,
+)
+from tabular.deploy.onprem.rendered.objects import (
+    CLUSTERS,
+    certificate_of,
+    claims_of,
+    id_of,
+    resource_of,
+    secret_of,
+)
+from tabular.deploy.onprem.secrets.vault import Vault
+from tabular.deploy.stack import Resource
+from tabular.deploy.target import Target
+from tabular.errors import EngineError, RefusedError
+
+from .lease import Held, Leases, busy
+from .operations import Operations
+from .releases import Content, Phase, present
+from .state import Found
+
+LIMIT = 300.0  # seconds for pods to end; the longest grace of ours is two minutes
+
+
+class Destroyer:
+    """Takes deployments down; every step can be repeated."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        leases: Leases,
+        operations: Operations,
+        vault: Vault,
+        spaces: Spaces,
+    ) -> None:
+        self._cluster = cluster
+        self._leases = leases
+        self._operations = operations
+        self._vault = vault
+        self._spaces = spaces
+
+    def destroy(self, found: Found, *, delete_data: bool) -> Iterator[Event]:
+        """Take a deployment down.
+
+        Raises:
+            BusyError: an operation runs there.
+            EngineError: something cannot be removed; with the cause.
+        """
+        target, tell = found.target, EventSequence()
+        if found.note is not None and found.note.alive:
+            raise busy(target, found.note)
+        secret = self._vault.read(target)
+        ours = secret is not None and marks.is_own(secret, target)
+        if found.nothing and not ours and found.note is None:
+            return
+        contents = self._contents(found)
+        if not delete_data:
+            _require_keepable(contents)
+        operation = {"purpose": "destroy", "data": delete_data}
+        with self._leases.hold(target, operation) as held:
+            record = self._record(found, contents)
+            held.keep(record)
+            yield from self._remove(found, contents, record, tell, kept=not delete_data)
+            if self._drop_certificate(target):
+                yield tell.next(
+                    EventStatus.COMPLETE, certificate_of(target.name), "another one does as well"
+                )
+            if delete_data:
+                yield from self._data(target, record, tell)
+                held.drop()
+                self._drop_space(target)
+            elif ours and (secret is not None):
+                yield tell.next(EventStatus.KEPT, secret_of((), secret_name(target.name)))
+
+    def first_failed(
+        self, found: Found, held: Held, fresh: Mapping[str, Any], objects: Iterable[Object]
+    ) -> Iterator[Event]:
+        """Take away what a first release left that did not come up; nothing of before.
+
+        Raises:
+            EngineError: it is no first release.
+        """
+        target, made = found.target, tuple(objects)
+        _require_first(found, held)
+        record = self._record(found, self._contents(found))
+        if found.method is not None:
+            found.method.remove(target, LIMIT)
+        self._wait_for_pods(target)
+        before = set(fresh.get("claims", ()))
+        new = {"claims": sorted({name for one in made for name in claims_of(one)})}
+        for claim in self._claims(target, new):
+            if claim["metadata"]["name"] not in before:
+                self._drop_claim(target, claim)
+        if fresh.get("secret"):
+            self._vault.drop(target)
+        if fresh.get("certificate"):
+            self._drop_certificate(target)
+        if before or not fresh.get("secret"):
+            held.keep(held.retained or record)  # by which a destroy finds what was there before
+        else:
+            held.drop()
+        if fresh.get("namespace"):
+            self._drop_space(target)
+        yield from ()
+
+    def claims(self, target: Target) -> list[str]:
+        """Names of the claims that are there."""
+        found = self._cluster.list(
+            "v1", "PersistentVolumeClaim", target.region, labels=marks.selector(target)
+        )
+        return sorted(one["metadata"]["name"] for one in found)
+
+    def _contents(self, found: Found) -> list[Content]:
+        if found.method is None:
+            return []
+        return [found.method.content(found.target, one.revision) for one in found.history]
+
+    def _record(self, found: Found, contents: list[Content]) -> dict[str, Any]:
+        """What is to be known when the releases are gone."""
+        before = {} if found.note is None else found.note.retained
+        objects = [one for content in contents for one in content.objects]
+        claims = {name for one in objects for name in claims_of(one)}
+        volumes = {
+            one["metadata"]["name"] for one in objects if one["kind"] == "PersistentVolumeClaim"
+        }
+        serving = present(found.history) or (found.history[-1] if found.history else None)
+        spec = before.get("spec", {})
+        stateful = set(before.get("resources", ()))
+        if serving is not None and contents:
+            stack = contents[found.history.index(serving)].stack
+            spec = stack.spec
+            stateful |= {one.id for one in stack.resources if one.stateful}
+        return {
+            "claims": sorted(claims | set(before.get("claims", ()))),
+            "volumes": sorted(volumes | set(before.get("volumes", ()))),
+            "resources": sorted(stateful),
+            "spec": spec,
+            "updated": self._cluster.now().isoformat(timespec="seconds"),
+        }
+
+    def _remove(
+        self,
+        found: Found,
+        contents: list[Content],
+        record: Mapping[str, Any],
+        tell: EventSequence,
+        *,
+        kept: bool,
+    ) -> Iterator[Event]:
+        target, method = found.target, found.method
+        if method is None:
+            return
+        last = {id_of(one): one for content in contents for one in content.objects}
+        method.remove(target, LIMIT)
+        # What only a release had that did not come up, Helm forgot.
+        for one in last.values():
+            if one["kind"] != "PersistentVolumeClaim":
+                self._operations.delete_own(method, target, one)
+        self._wait_for_pods(target)
+        volumes = [one["metadata"]["name"] for one in self._claims(target, record)]
+        for one in reversed(last.values()):
+            resource = resource_of(one)
+            own = _of(one, volumes)
+            if resource.stateful and kept:
+                said = f"its data stays: {', '.join(own)}" if own else "its data stays"
+                yield tell.next(EventStatus.KEPT, resource, said)
+            else:
+                yield tell.next(EventStatus.COMPLETE, resource, "removed")
+
+    def _data(
+        self, target: Target, record: Mapping[str, Any], tell: EventSequence
+    ) -> Iterator[Event]:
+        for claim in self._claims(target, record):
+            self._drop_claim(target, claim)
+            name = claim["metadata"]["name"]
+            told = Resource(f"PersistentVolumeClaim/{name}", "v1 PersistentVolumeClaim", {})
+            yield tell.next(EventStatus.COMPLETE, told, "deleted, with its data")
+        left = lambda: [one["metadata"]["name"] for one in self._claims(target, record)]  # noqa: E731
+        self._operations.wait_gone("volumes", left, LIMIT)
+        if self._vault.drop(target):
+            told = secret_of((), secret_name(target.name))
+            yield tell.next(EventStatus.COMPLETE, told, "deleted")
+
+    def _drop_space(self, target: Target) -> None:
+        """Delete the namespace if it is ours and empty, and wait: who deploys anew finds none."""
+        if self._spaces.drop(target):
+            self.wait_for_space(target)
+
+    def wait_for_space(self, target: Target) -> None:
+        """Wait until a namespace that is on its way out is gone.
+
+        Raises:
+            WaitTimeoutError: something holds it.
+        """
+
+        def left() -> list[str]:
+            return [] if self._spaces.gone(target) else [target.region or ""]
+
+        self._operations.wait_gone("namespaces", left, LIMIT)
+
+    def _drop_certificate(self, target: Target) -> bool:
+        """Delete the certificate of TLS between pods, if it is ours."""
+        name = tls_secret_name(target.name)
+        found = self._cluster.get("v1", "Secret", name, target.region)
+        said = (marks.label(found, MANAGED_BY), marks.label(found, INSTANCE)) if found else ()
+        if said != (FIELD_MANAGER, target.name):
+            return False
+        return self._cluster.delete("v1", "Secret", name, target.region)
+
+    def _claims(self, target: Target, record: Mapping[str, Any]) -> list[Object]:
+        """The claims of a deployment: of its label, and of its record."""
+        named = [rf"{re.escape(name)}-\d+" for name in record.get("claims", ())]
+        named += [re.escape(name) for name in record.get("volumes", ())]
+        mine = re.compile("|".join(named) or r"(?!)")
+        found = self._cluster.list(
+            "v1", "PersistentVolumeClaim", target.region, labels=marks.selector(target)
+        )
+        return [one for one in found if mine.fullmatch(one["metadata"]["name"])]
+
+    def _drop_claim(self, target: Target, claim: Object) -> None:
+        meta = claim["metadata"]
+        self._cluster.delete(
+            "v1", "PersistentVolumeClaim", meta["name"], target.region, uid=meta["uid"]
+        )
+
+    def _wait_for_pods(self, target: Target) -> None:
+        """Wait until pods are gone that belong to what was removed."""
+
+        def left() -> list[str]:
+            pods = self._cluster.list("v1", "Pod", target.region, labels=marks.selector(target))
+            return [
+                one["metadata"]["name"] for one in pods if one["metadata"].get("ownerReferences")
+            ]
+
+        self._operations.wait_gone("pods", left, LIMIT)
+
+
+def _require_first(found: Found, held: Held) -> None:
+    """Be sure that nothing ever served there: what follows deletes volumes."""
+    began = int(held.operation.get("revision", 0))
+    served = [
+        one.revision
+        for one in found.history
+        if one.revision < began and one.phase in (Phase.DEPLOYED, Phase.SUPERSEDED)
+    ]
+    if not began or served or held.operation.get("serving"):
+        raise EngineError(
+            f"releases {served} served here: nothing is deleted because of one that failed",
+            where=found.target.id,
+            hint="`inferloop-tabular status` shows what is there; `rollback` goes back",
+            code="engine.not-first",
+        )
+
+
+def _require_keepable(contents: Iterable[Content]) -> None:
+    """Refuse to keep data that cannot be kept: an operator deletes volumes with its own object.
+
+    Raises:
+        RefusedError: such an object is among what runs.
+    """
+    objects = (one for content in contents for one in content.objects)
+    kept = sorted({id_of(one) for one in objects if one["kind"] in CLUSTERS})
+    if kept:
+        raise RefusedError(
+            f"the data of {', '.join(kept)} would go with it: its operator deletes the volumes",
+            hint="make a backup (`inferloop-tabular backup create`), then destroy with "
+            "--delete-data; nothing was touched",
+            code="refused.operator-data",
+        )
+
+
+def _of(one: Object, volumes: Iterable[str]) -> list[str]:
+    """The volumes that an object's claims are."""
+    names = [*claims_of(one)]
+    if one["kind"] == "PersistentVolumeClaim":
+        return [one["metadata"]["name"]]
+    return sorted(v for v in volumes if v.rpartition("-")[0] in names)

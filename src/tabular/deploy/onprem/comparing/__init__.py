@@ -1,0 +1,1 @@
+"""What is, beside what would be: the plan's differences, and drift."""

@@ -1,0 +1,218 @@
+"""A plan against a cluster: what each object would become, asked of the server itself.
+
+A server-side dry run answers with the object as it would be, defaults and all, so whatever differs
+from the live one is a change, and nothing else is. What may not be changed in place the server
+says as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from tabular.deploy.onprem.applying.releases import Method
+from tabular.deploy.onprem.cluster import marks
+from tabular.deploy.onprem.cluster.refusals import OwnedElsewhereError, UnprocessableError
+from tabular.deploy.onprem.cluster.session import Cluster, Object
+from tabular.deploy.onprem.names import FIELD_MANAGER
+from tabular.deploy.onprem.rendered import library
+from tabular.deploy.onprem.rendered.objects import holds_data, id_of, type_of
+from tabular.deploy.plan import Action, Change, PropertyChange, diff_properties
+from tabular.deploy.target import Target
+from tabular.errors import ConflictError
+
+from .differences import between, cleaned, wanted_of
+
+_OURS = frozenset({library.NAME, FIELD_MANAGER})
+AT_ONCE = 8  # questions; a cluster's own limit for one client is about ten a second and more
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One object, before and after.
+
+    Attributes:
+        change: as a plan shows it.
+        uid: of the live object, "" if there is none.
+        owners: other managers and the fields of theirs that would change.
+        foreign: it is there, and is somebody else's.
+        adopted: a volume that a destroy kept, of a deployment that the other method made.
+    """
+
+    change: Change
+    uid: str = ""
+    owners: tuple[tuple[str, str], ...] = ()
+    foreign: bool = False
+    adopted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All objects of a release against a cluster.
+
+    Attributes:
+        found: one for each object, in order, then what is to be deleted.
+    """
+
+    found: tuple[Compared, ...] = field(default=())
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """As a plan shows them."""
+        return tuple(one.change for one in self.found)
+
+    @property
+    def uids(self) -> list[str]:
+        """What the plan was made against."""
+        return [one.uid for one in self.found]
+
+    def require_own(self, target: Target) -> None:
+        """Refuse to take what is somebody else's.
+
+        Raises:
+            ConflictError: objects of these names are there, and are not this deployment's.
+        """
+        foreign = [one.change.resource for one in self.found if one.foreign]
+        if foreign:
+            raise ConflictError(
+                f"these are there already, and belong to somebody else: {', '.join(foreign)}",
+                where=f"namespace {target.region}",
+                hint="deploy under another --name or into another --namespace; or look at them "
+                "(`kubectl get -o yaml` shows their owner in metadata.annotations) and delete them",
+                code="conflict.foreign",
+            )
+
+    def require_free(self) -> None:
+        """Refuse to change what other managers set.
+
+        Raises:
+            OwnedElsewhereError: says who owns which field.
+        """
+        taken = [one for one in self.found if one.owners and not one.adopted]
+        if taken:
+            owners = tuple(
+                (manager, f"{one.change.resource} {field_}")
+                for one in taken
+                for manager, field_ in one.owners
+            )
+            raise OwnedElsewhereError(", ".join(one.change.resource for one in taken), owners)
+
+
+def compare(
+    cluster: Cluster,
+    method: Method,
+    target: Target,
+    objects: Sequence[Object],
+    running: Iterable[Object],
+    *,
+    there: bool,
+) -> Comparison:
+    """Compare what is wanted with what is there; touches nothing.
+
+    Args:
+        cluster: where.
+        method: that would bring the objects.
+        target: of the deployment.
+        objects: wanted, with the owner's marks.
+        running: objects of the release that runs.
+        there: whether the namespace is there; without one nothing can be asked about it.
+
+    Raises:
+        UnprocessableError: the server refuses an object as it is written.
+    """
+    if not there:
+        return Comparison(tuple(Compared(_created(one)) for one in objects))
+    wanted = {id_of(one) for one in objects}
+    leaving = [one for one in reversed(tuple(running)) if id_of(one) not in wanted]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(partial(_compare, cluster, method, target), objects))
+        gone = pool.map(partial(_leaving, cluster, method, target), leaving)
+        return Comparison((*found, *(one for one in gone if one is not None)))
+
+
+def immutable(
+    cluster: Cluster, method: Method, target: Target, objects: Sequence[Object]
+) -> tuple[Object, ...]:
+    """Those that are there and cannot become what is wanted without being made anew."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(partial(_compare, cluster, method, target), objects)
+        return tuple(
+            one
+            for one, compared in zip(objects, found, strict=True)
+            if compared.change.action is Action.REPLACE and not compared.foreign
+        )
+
+
+def _compare(cluster: Cluster, method: Method, target: Target, one: Object) -> Compared:
+    meta = one["metadata"]
+    live = cluster.get(one["apiVersion"], one["kind"], meta["name"], meta["namespace"])
+    if live is None:
+        cluster.apply(one, manager=method.manager, dry_run=True)  # quota, webhooks, its own faults
+        return Compared(_created(one))
+    uid = live["metadata"]["uid"]
+    adopted = not method.owns(target, live) and _kept(target, live)
+    if not method.owns(target, live) and not adopted:
+        return Compared(_change(Action.UPDATE, one, wanted_of(live, one)), uid, foreign=True)
+    try:
+        would, owners = _would(cluster, method, one)
+    except UnprocessableError as error:
+        if not error.immutable:
+            raise
+        properties = wanted_of(live, one) or (
+            PropertyChange("(the whole)", "as it is", "made anew"),
+        )
+        return Compared(_change(Action.REPLACE, one, properties), uid)
+    properties = between(live, would)
+    if _kept(target, live) and {manager for manager, _ in owners} & _OURS - {method.manager}:
+        adopted = True
+    if owners and not adopted:
+        said = "; ".join(f"{field_} belongs to {manager}" for manager, field_ in owners)
+        properties = (*properties, PropertyChange("metadata.managedFields", said, method.manager))
+    action = Action.UPDATE if properties else Action.NOOP
+    return Compared(_change(action, one, properties), uid, owners, adopted=adopted)
+
+
+def _kept(target: Target, live: Object) -> bool:
+    """Whether a volume bears the mark of this deployment, whichever method put it there."""
+    said = (marks.annotation(live, marks.HELM_NAME), marks.annotation(live, marks.HELM_NAMESPACE))
+    by_helm = said == (target.name, target.region)
+    return live["kind"] == "PersistentVolumeClaim" and (by_helm or marks.is_own(live, target))
+
+
+def _would(
+    cluster: Cluster, method: Method, one: Object
+) -> tuple[Object, tuple[tuple[str, str], ...]]:
+    """What an object would become, and whose fields that would take."""
+    try:
+        return cluster.apply(one, manager=method.manager, dry_run=True), ()
+    except OwnedElsewhereError as error:
+        forced = cluster.apply(one, manager=method.manager, dry_run=True, force=True)
+        return forced, error.owners
+
+
+def _leaving(cluster: Cluster, method: Method, target: Target, one: Object) -> Compared | None:
+    meta = one["metadata"]
+    live = cluster.get(one["apiVersion"], one["kind"], meta["name"], meta["namespace"])
+    if live is None or not method.owns(target, live):
+        return None
+    properties = diff_properties(_shown(one), {})
+    return Compared(_change(Action.DELETE, one, properties), live["metadata"]["uid"])
+
+
+def _created(one: Object) -> Change:
+    return _change(Action.CREATE, one, diff_properties({}, _shown(one)))
+
+
+def _shown(one: Object) -> Mapping[str, object]:
+    hidden = one["kind"] == "Secret"
+    return {
+        key: "(secret)" if hidden and key in ("data", "stringData") else value
+        for key, value in cleaned(one).items()
+        if key not in ("apiVersion", "kind", "metadata")
+    }
+
+
+def _change(action: Action, one: Object, properties: Sequence[PropertyChange]) -> Change:
+    return Change(action, id_of(one), type_of(one), tuple(properties), holds_data(one))

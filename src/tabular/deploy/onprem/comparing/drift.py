@@ -1,0 +1,30 @@
+"""What somebody changed behind our back: the applied objects, dry-run against the live ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tabular.deploy.onprem.applying.releases import Content, Method
+from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.secrets.vault import Vault
+from tabular.deploy.plan import Action
+from tabular.deploy.provider import Drift
+
+from .diff import compare
+
+
+def drifts(cluster: Cluster, method: Method, vault: Vault, content: Content) -> Iterator[Drift]:
+    """Every applied object that is gone or has other properties now.
+
+    Fields that no release ever set are not looked at: controllers and admission write there, and
+    who sets them by hand says so by that.
+    """
+    target = content.stack.target
+    found = compare(cluster, method, target, content.objects, (), there=True)
+    for one in (vault.preview(target, content.objects), *found.changes):
+        if one.action is Action.CREATE:
+            yield Drift(one.resource, one.type, gone=True)
+        elif one.action is not Action.NOOP:
+            # A plan leads from what is there to what is wanted; drift is told the other way round.
+            back = tuple(type(p)(p.path, p.after, p.before) for p in one.properties)
+            yield Drift(one.resource, one.type, back)

@@ -1,0 +1,1 @@
+"""What only the cluster may hold: given and generated secrets, and certificates."""
