@@ -74,7 +74,11 @@ def mariadb_home() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def mariadb_server(
-    home: Path, *, port: int | None = None, tls: tuple[Path, Path] | None = None
+    home: Path,
+    *,
+    port: int | None = None,
+    tls: tuple[Path, Path] | None = None,
+    copied: bool = True,
 ) -> Iterator[MariaDB]:
     """Run the server of a home, with the data that are there, for the time of the block.
 
@@ -82,6 +86,7 @@ def mariadb_server(
         home: from `mariadb_home`.
         port: of 127.0.0.1; a free one by default.
         tls: certificate and key; TLS is then offered beside the plain protocol.
+        copied: the server reads copies of the two, which its user may read; else themselves.
     """
     server = parts.debian("mariadbd", package="mariadb-server")
     user = "nobody" if os.geteuid() == 0 else None
@@ -92,7 +97,8 @@ def mariadb_server(
     command: list[str | Path] = [server, "--no-defaults", f"--datadir={home / 'data'}"]
     command += [f"--port={port}", f"--socket={home / 's'}", f"--pid-file={home / 'pid'}", *_OPTIONS]
     if tls is not None:
-        command += [f"--ssl-cert={_readable(tls[0], home)}", f"--ssl-key={_readable(tls[1], home)}"]
+        certificate, key = (_readable(file, home) if copied else file for file in tls)
+        command += [f"--ssl-cert={certificate}", f"--ssl-key={key}"]
     with running(command, log=home / "server.log", user=user) as process:
         wait_for_port(port)
         found = MariaDB(port=port, pid=process.pid, socket=home / "s")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.testbed import parts
@@ -29,6 +31,37 @@ def make_certificate(folder: Path, *, authority: bool = True) -> tuple[Path, Pat
     command += ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
     return certificate, key
+
+
+def mount_certificate(folder: Path, *, user: str | None = None) -> bytes:
+    """Put a new certificate into a folder as `mount_files` does, and give it as DER."""
+    with tempfile.TemporaryDirectory() as scratch:
+        certificate, key = (file.read_bytes() for file in make_certificate(Path(scratch)))
+    files = {"ca.crt": certificate, "tls.crt": certificate, "tls.key": key}
+    mount_files(folder, files, user=user)
+    return ssl.PEM_cert_to_DER_cert(certificate.decode())
+
+
+def mount_files(folder: Path, files: Mapping[str, bytes], *, user: str | None = None) -> None:
+    """Change the files of a folder as a kubelet changes a volume: all of them by one link.
+
+    Args:
+        folder: with links into ``..data`` afterwards.
+        files: content by name.
+        user: owner of the files.
+    """
+    folder.mkdir(exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix="..", dir=folder))
+    made.chmod(0o755)
+    for name, content in files.items():
+        (made / name).write_bytes(content)
+        if user is not None:
+            shutil.chown(made / name, user)
+        with contextlib.suppress(FileExistsError):
+            (folder / name).symlink_to(f"..data/{name}")
+    new = folder / "..data_tmp"
+    new.symlink_to(made.name)
+    new.replace(folder / "..data")
 
 
 @contextlib.contextmanager

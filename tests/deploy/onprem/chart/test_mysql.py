@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from tabular.errors import EngineError
 from tests.deploy.onprem.chart.cases import BUILT_IN, merged, objects, one
 from tests.deploy.onprem.chart.paths import pod, reaches
 from tests.testbed import parts
-from tests.testbed.tls import make_certificate
+from tests.testbed.mariadb import MariaDB, mariadb_home, mariadb_server
+from tests.testbed.tls import make_certificate, mount_certificate
 
 PART = "demo-mysql"
 
@@ -55,6 +57,61 @@ def test_a_server_accepts_the_configuration(tls: bool, tmp_path: Path) -> None:
     assert said["max-connections"].strip() == "321"
     assert said["character-set-server"].strip() == "utf8mb4"
     assert said["require-secure-transport"].strip() == str(tls).upper()
+
+
+# MariaDB has the statement by another name.
+CLIENT = """#!/bin/sh
+set -- "$1" "$2" "$(echo "$3" | sed 's/^ALTER INSTANCE RELOAD TLS$/FLUSH SSL/')"
+exec {client} --no-defaults --socket={socket} "$@"
+"""
+
+
+@pytest.mark.debian
+def test_a_renewed_certificate_is_shown_without_a_restart() -> None:
+    found = objects(values(tls={"enabled": True}))
+    user = "nobody" if os.geteuid() == 0 else None
+    with mariadb_home() as home:
+        first = mount_certificate(home / "tls", user=user)
+        files = (home / "tls/tls.crt", home / "tls/tls.key")
+        with mariadb_server(home, tls=files, copied=False) as server:
+            assert _shown(server) == first
+            assert _probed(found, home, server) == 0
+            second = mount_certificate(home / "tls", user=user)
+            assert _shown(server) == first
+            assert _probed(found, home, server) == 0
+            assert _shown(server) == second
+        assert _probed(found, home, server) != 0
+
+
+def _probed(found: Any, home: Path, server: MariaDB) -> int:
+    """The code with which the container's own liveness probe ends."""
+    (only,) = one(found, "StatefulSet", PART)["spec"]["template"]["spec"]["containers"]
+    shell, option, script = only["livenessProbe"]["exec"]["command"]
+    places = {
+        "/run/tls": str(home / "tls"),
+        "/var/run/mysqld": str(home),
+        "mysqladmin ": f"mysqladmin --no-defaults --port={server.port} ",
+    }
+    for old, new in places.items():
+        script = script.replace(old, new)
+    client = parts.debian("mariadb", package="mariadb-client")
+    (home / "mysql").write_text(CLIENT.format(client=client, socket=server.socket))
+    (home / "mysql").chmod(0o755)
+    path = f"{home}:{os.environ['PATH']}"
+    done = subprocess.run([shell, option, script], env={"PATH": path}, timeout=30, check=False)
+    return done.returncode
+
+
+def _shown(server: MariaDB) -> bytes:
+    """The certificate that the server shows, as DER."""
+    openssl = parts.binary("openssl", package="openssl (Debian)")
+    done = subprocess.run(
+        [openssl, "s_client", "-starttls", "mysql", "-connect", f"127.0.0.1:{server.port}"],
+        capture_output=True, stdin=subprocess.DEVNULL, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    between = done.stdout.partition(begin)[2].partition(end)[0]
+    return ssl.PEM_cert_to_DER_cert(f"{begin}{between}{end}\n")
 
 
 def test_the_password_is_a_file_and_root_has_no_way_in_from_outside() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from tests.deploy.onprem.chart.paths import pod, reaches
 from tests.testbed import parts
 from tests.testbed.ports import free_port, wait_for_port
 from tests.testbed.process import running
-from tests.testbed.tls import make_certificate
+from tests.testbed.tls import mount_certificate, mount_files
 
 PART = "demo-redis"
 PASSWORD = 'pass"word\\with space'
@@ -51,7 +52,7 @@ def started(found: Any, folder: Path, program: Path) -> Iterator[tuple[int, int]
     places = {
         "/etc/tabular": str(folder),
         "/run/secrets/tabular": str(folder),
-        "/run/tls": str(folder),
+        "/run/tls": str(folder / "tls"),
         "/data": str(folder),
         "bind * -::*": "bind 127.0.0.1",
         "port 6379": f"port {port}",
@@ -91,17 +92,60 @@ def test_the_server_wants_the_password_and_keeps_nothing(tmp_path: Path) -> None
 @pytest.mark.debian
 def test_over_tls_the_service_verifies_it(tmp_path: Path) -> None:
     program = parts.debian("redis-server", package="redis-server")
-    certificate, key = make_certificate(tmp_path)
-    certificate.rename(tmp_path / "tls.crt")
-    key.rename(tmp_path / "tls.key")
-    (tmp_path / "ca.crt").write_bytes((tmp_path / "tls.crt").read_bytes())
+    mount_certificate(tmp_path / "tls")
     with started(objects(values(tls={"enabled": True})), tmp_path, program) as (port, _):
         with pytest.raises(redis.ConnectionError):
             redis.Redis(port=port, password=PASSWORD).ping()
-        client = redis.Redis(
-            "localhost", port, password=PASSWORD, ssl=True, ssl_ca_certs=str(tmp_path / "ca.crt")
-        )
+        trusted = str(tmp_path / "tls/ca.crt")
+        client = redis.Redis("localhost", port, password=PASSWORD, ssl=True, ssl_ca_certs=trusted)
         assert client.ping()
+
+
+@pytest.mark.debian
+def test_a_renewed_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
+    program = parts.debian("redis-server", package="redis-server")
+    client = parts.debian("redis-cli", package="redis-tools")
+    found = objects(values(tls={"enabled": True}))
+    first = mount_certificate(tmp_path / "tls")
+    with started(found, tmp_path, program) as (port, pid):
+        (tmp_path / "bin/valkey-cli").symlink_to(client)
+        assert _probed(found, "livenessProbe", tmp_path, port) == 0
+        assert _shown(port) == first
+        # Of another authority too: what the probe trusts is changed with it.
+        second = mount_certificate(tmp_path / "tls")
+        assert _probed(found, "readinessProbe", tmp_path, port) == 0
+        assert _shown(port) == first
+        assert _probed(found, "livenessProbe", tmp_path, port) == 0
+        assert _shown(port) == second
+        # One that cannot be read leaves the last one, and is no reason for a restart.
+        mount_files(tmp_path / "tls", dict.fromkeys(("ca.crt", "tls.crt", "tls.key"), b"cut off"))
+        assert _probed(found, "livenessProbe", tmp_path, port) == 0
+        assert _shown(port) == second
+        third = mount_certificate(tmp_path / "tls")
+        assert _probed(found, "livenessProbe", tmp_path, port) == 0
+        assert _shown(port) == third
+        assert psutil.pid_exists(pid)
+    assert _probed(found, "livenessProbe", tmp_path, port) != 0
+
+
+def _probed(found: Any, probe: str, folder: Path, port: int) -> int:
+    """The code with which the container's own probe ends."""
+    shell, option, script = container(found)[probe]["exec"]["command"]
+    places = {
+        "/run/secrets/tabular": str(folder),
+        "/run/tls": str(folder / "tls"),
+        "/data": str(folder),
+        "valkey-cli": f"valkey-cli -p {port}",
+    }
+    for old, new in places.items():
+        script = script.replace(old, new)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    done = subprocess.run([shell, option, script], env={"PATH": path}, timeout=30, check=False)
+    return done.returncode
+
+
+def _shown(port: int) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", port)))
 
 
 def test_urls_of_cache_and_queue_say_where_it_is() -> None:

@@ -48,6 +48,20 @@ the root context.
 {{- end -}}
 {{- end -}}
 
+{{/*
+Lines of a liveness probe in sh that have a server take a certificate that was renewed: the files of
+a volume are changed by a new link of the kubelet's. One that the server refuses leaves it as it is,
+and is tried again by the next probe. (dict "context" $ "mark" "/data/tls" "command" "shell command")
+*/}}
+{{- define "tabular.tlsReload" -}}
+{{- if .context.Values.tls.enabled -}}
+now=$(readlink /run/tls/..data)
+if [ "$now" != "$(cat {{ .mark }} 2>/dev/null)" ] && {{ .command }} >/dev/null 2>&1; then
+  echo "$now" >{{ .mark }}
+fi
+{{ end -}}
+{{- end -}}
+
 {{/* Annotations of a server's pod, as JSON: it is replaced with its certificate. */}}
 {{- define "tabular.tlsAnnotations" -}}
 {{- $found := dict -}}
