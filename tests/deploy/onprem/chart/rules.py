@@ -307,7 +307,7 @@ def labels(objects: Sequence[Object]) -> Iterator[str]:
             if not _NAME.fullmatch(name) or len(name) > longest:
                 yield f"{called(one)}: no name of {longest} letters, digits and -"
     for one, pod in pods(objects):
-        missing = wanted - set(labels_of(pod))
+        missing = {INSTANCE, COMPONENT, "app.kubernetes.io/name"} - set(labels_of(pod))
         if missing:
             yield f"pods of {called(one)}: no labels {sorted(missing)}"
         for key, value in labels_of(pod).items():

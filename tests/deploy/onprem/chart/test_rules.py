@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tabular.deploy.onprem.names import CHART
-from tabular.deploy.onprem.rendered.rendering import loaded, objects_of
+from tabular.deploy.onprem.rendered.rendering import loaded, objects_of, render
 from tabular.errors import EngineError
 from tests.deploy.onprem.chart import rules
 from tests.deploy.onprem.chart.cases import (
     BUILT_IN,
     CASES,
+    NAME,
+    NAMESPACE,
     SECRET,
     SERVED,
     merged,
@@ -57,6 +62,27 @@ def test_every_rule_holds(name: str, version: str) -> None:
         assert [what for what in rules.broken(found) if "seccomp" not in what or not old] == []
     else:
         assert rules.broken(found) == []
+
+
+def test_a_newer_chart_of_a_newer_service_starts_nothing_else_again(tmp_path: Path) -> None:
+    """Databases, stores and brokers run on: their pods are told nothing of our versions."""
+    newer = tmp_path / "chart"
+    shutil.copytree(CHART, newer)
+    about = newer / "Chart.yaml"
+    told = re.sub(r"(?m)^(version|appVersion): .*$", r'\1: "9.9.9"', about.read_text())
+    about.write_text(told)
+    values = merged(CASES["whole"], {"commonLabels": {"team": "data"}})
+    before = {called(one): pod for one, pod in rules.pods(objects(values))}
+    now = render(values, name=NAME, namespace=NAMESPACE, kube_version="1.30", chart=newer)
+    changed = {called(one) for one, pod in rules.pods(now) if before[called(one)] != pod}
+    assert changed == {
+        "Deployment/demo-api",
+        "Deployment/demo-worker",
+        "Deployment/demo-postgresql-failover",
+        "CronJob/demo-backup",
+    }
+    # What is asked for by those labels of the user's own is there still.
+    assert all(pod["metadata"]["labels"]["team"] == "data" for _, pod in rules.pods(now))
 
 
 _QUICK = (VERSIONS[0], VERSIONS[5], VERSIONS[-1])

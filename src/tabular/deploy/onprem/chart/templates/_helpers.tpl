@@ -45,8 +45,8 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{/*
-Labels of an object or a pod. (dict "context" $ "component" "api")
-Not for volumeClaimTemplates, which cannot change: there `tabular.selector` is enough.
+Labels of an object. (dict "context" $ "component" "api") Not for pods, which would be replaced with
+each version of the chart, databases and all; nor for volumeClaimTemplates, which cannot change.
 */}}
 {{- define "tabular.labels" -}}
 {{- $own := include "tabular.selector" . | fromYaml -}}
@@ -87,9 +87,9 @@ The metadata of a pod. (dict "context" $ "component" "api"), optional: "annotati
 */}}
 {{- define "tabular.podMetadata" -}}
 {{- $values := .context.Values -}}
-{{- $own := include "tabular.labels" . | fromYaml -}}
+{{- $own := include "tabular.selector" . | fromYaml -}}
 labels:
-  {{- merge $own (.labels | default dict) (include "tabular.texts" $values.podLabels | fromJson) | toYaml | nindent 2 }}
+  {{- merge $own (.labels | default dict) (include "tabular.texts" $values.podLabels | fromJson) (include "tabular.texts" $values.commonLabels | fromJson) | toYaml | nindent 2 }}
 {{- $annotations := merge (dict) (.annotations | default dict) -}}
 {{- if $values.secrets.checksum -}}
 {{- $_ := set $annotations "checksum/secrets" $values.secrets.checksum -}}
