@@ -138,6 +138,69 @@ def test_argo_cds_project_lets_in_what_is_made_and_nothing_else() -> None:
             assert any(name.startswith(f"{path}/") for name in files)
 
 
+def with_backups(**onprem: Any) -> Stack:
+    return compile_stack(deployment({"backup": {"enabled": True}}, **onprem))
+
+
+def test_argo_cds_project_lets_in_what_lies_in_the_namespace_of_velero() -> None:
+    made = with_backups(operators=["velero"])
+    found = {one["metadata"]["namespace"] for one in Release.of(made).objects}
+    assert found == {NAMESPACE, "velero"}
+    project = only(objects(FORMATS["gitops/argocd"](made)), "AppProject")
+    assert invalid([project]) == []
+    assert {one["namespace"] for one in project["spec"]["destinations"]} == found
+
+
+def test_argo_cd_does_not_wait_for_the_volume_of_the_first_backup() -> None:
+    (claim,) = (
+        one for one in Release.of(with_backups()).objects if one["kind"] == "PersistentVolumeClaim"
+    )
+    assert claim["metadata"]["annotations"]["argocd.argoproj.io/ignore-healthcheck"] == "true"
+
+
+def test_flux_does_not_let_helm_wait_for_the_volume_of_the_first_backup(tmp_path: Path) -> None:
+    files = FORMATS["gitops/flux"](with_backups())
+    assert invalid(objects(files)) == []
+    release = only(
+        kustomized(put(files, tmp_path) / "apps/overlays/development/demo"), "HelmRelease"
+    )
+    assert invalid([release]) == []
+    for what in ("install", "upgrade", "rollback"):
+        assert release["spec"][what]["disableWait"] is True
+    applied = only(objects(files), "Kustomization", "demo-development")["spec"]
+    assert "wait" not in applied, "Flux would not look at what is named"
+    looked_at = {(one["kind"], one["name"], one["namespace"]) for one in applied["healthChecks"]}
+    pods = {"Deployment", "StatefulSet"}
+    running = [one for one in Release.of(with_backups()).objects if one["kind"] in pods]
+    assert looked_at == {
+        ("HelmRelease", "demo", NAMESPACE),
+        *((one["kind"], one["metadata"]["name"], NAMESPACE) for one in running),
+    }
+    assert b"is not taken back by itself" in files["clusters/development/demo/README.md"]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_flux_waits_where_every_volume_has_its_pod(name: str, tmp_path: Path) -> None:
+    files = tree("gitops/flux", name)
+    overlay = Release.of(stack(name)).environment
+    built = kustomized(put(files, tmp_path) / f"apps/overlays/{overlay}/demo")
+    spec = only(built, "HelmRelease")["spec"]
+    assert not any("disableWait" in (spec.get(one) or {}) for one in ("install", "upgrade"))
+    applied = only(objects(files), "Kustomization", f"demo-{overlay}")["spec"]
+    assert applied["wait"] is True
+
+
+def test_a_volume_that_the_service_itself_has_is_waited_for() -> None:
+    made = compile_stack(
+        deployment({"storage": {"type": "local", "size": "10Gi"}}, storage_class="local-path")
+    )
+    found = [one for one in Release.of(made).objects if one["kind"] == "PersistentVolumeClaim"]
+    assert found, "the test needs one"
+    files = FORMATS["gitops/flux"](made)
+    applied = only(objects(files), "Kustomization", "demo-development")["spec"]
+    assert applied["wait"] is True
+
+
 def test_what_scales_by_itself_is_no_drift() -> None:
     argocd = only(objects(tree("gitops/argocd")), "Application", "demo-production")
     (replicas, claims) = argocd["spec"]["ignoreDifferences"]

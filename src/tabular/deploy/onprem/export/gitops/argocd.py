@@ -61,7 +61,11 @@ def argocd(stack: Stack) -> dict[str, bytes]:
 
 
 def _project(tree: Tree, repository: str) -> dict[str, Any]:
-    """What the two applications may do, and no more: their kinds, in their namespace."""
+    """What the two applications may do, and no more: their kinds, in their namespaces.
+
+    A release may have objects in another namespace than its own: Velero reads only its own.
+    """
+    spaces = {one["metadata"]["namespace"] for one in tree.release.objects}
     kinds = {(_group(one["apiVersion"]), one["kind"]) for one in tree.release.objects}
     kinds.add(("bitnami.com", "SealedSecret"))
     return {
@@ -71,7 +75,10 @@ def _project(tree: Tree, repository: str) -> dict[str, Any]:
         "spec": {
             "description": f"The deployment {tree.release.stack.target.id}.",
             "sourceRepos": [repository],
-            "destinations": [{"server": _HERE, "namespace": tree.release.namespace}],
+            "destinations": [
+                {"server": _HERE, "namespace": space}
+                for space in sorted({tree.release.namespace, *spaces})
+            ],
             "clusterResourceWhitelist": [{"group": "", "kind": "Namespace"}],
             "namespaceResourceWhitelist": [
                 {"group": group, "kind": kind} for group, kind in sorted(kinds)

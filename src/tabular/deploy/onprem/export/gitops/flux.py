@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tabular.deploy.export.yaml_text import as_yaml
@@ -30,6 +31,12 @@ Then push, and see:
     flux get kustomizations {id} {id}-infrastructure
     flux get helmreleases --namespace {namespace}
 """
+_NO_WAITING = """
+The volume of the backups is bound when the first one is made, and Helm would wait for it. So it
+waits for nothing here: the Kustomization `{id}` tells whether all pods came up, and an update that
+does not come up is not taken back by itself (`git revert`). With `backup.destination` there is no
+such volume, and Flux goes back.
+"""
 
 
 def flux(stack: Stack) -> dict[str, bytes]:
@@ -48,14 +55,14 @@ def flux(stack: Stack) -> dict[str, bytes]:
         url=tree.repository or "URL",
         branch=tree.branch,
     )
+    if tree.waits:
+        start += _NO_WAITING.format(id=tree.id)
     files = {
         f"{tree.cluster}/README.md": readme(tree, "Flux", start),
         f"{tree.cluster}/infrastructure.yaml": as_yaml(
             _kustomization(f"{tree.id}-infrastructure", source, tree.infrastructure)
         ),
-        f"{tree.cluster}/release.yaml": as_yaml(
-            _kustomization(tree.id, source, tree.overlay, f"{tree.id}-infrastructure")
-        ),
+        f"{tree.cluster}/release.yaml": as_yaml(_applied(tree, source)),
         f"{BASE}/kustomization.yaml": as_yaml(_resources(["release.yaml"])),
         f"{BASE}/release.yaml": as_yaml(_release()),
         f"{tree.overlay}/kustomization.yaml": as_yaml(_overlay(tree, source)),
@@ -81,7 +88,33 @@ def _source(tree: Tree) -> dict[str, Any]:
     }
 
 
-def _kustomization(name: str, source: str, path: str, after: str | None = None) -> dict[str, Any]:
+def _applied(tree: Tree, source: str) -> dict[str, Any]:
+    """What applies the release; where Helm must not wait, it waits for all that has pods."""
+    made = _kustomization(tree.id, source, tree.overlay)
+    made["spec"]["dependsOn"] = [{"name": f"{tree.id}-infrastructure"}]
+    if tree.waits:
+        del made["spec"]["wait"]  # with it the objects that are named are not looked at
+        made["spec"]["healthChecks"] = [
+            {
+                "apiVersion": "helm.toolkit.fluxcd.io/v2",
+                "kind": "HelmRelease",
+                "name": tree.release.name,
+                "namespace": tree.release.namespace,
+            },
+            *(
+                {"apiVersion": one["apiVersion"], "kind": one["kind"], **_place(one)}
+                for one in tree.release.objects
+                if one["kind"] in ("Deployment", "StatefulSet")
+            ),
+        ]
+    return made
+
+
+def _place(one: Mapping[str, Any]) -> dict[str, str]:
+    return {key: one["metadata"][key] for key in ("name", "namespace")}
+
+
+def _kustomization(name: str, source: str, path: str) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "interval": _INTERVAL,
         "retryInterval": "1m",
@@ -91,8 +124,6 @@ def _kustomization(name: str, source: str, path: str, after: str | None = None) 
         "wait": True,
         "sourceRef": {"kind": "GitRepository", "name": source},
     }
-    if after is not None:
-        spec["dependsOn"] = [{"name": after}]
     return {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
@@ -146,6 +177,11 @@ def _overlay(tree: Tree, source: str) -> dict[str, Any]:
             for kind, name in tree.scaled
         ]
         changes.append({"op": "add", "path": "/spec/driftDetection/ignore", "value": ignored})
+    if tree.waits:
+        changes += [
+            {"op": "add", "path": f"/spec/{what}/disableWait", "value": True}
+            for what in ("install", "upgrade", "rollback")
+        ]
     up = "/".join([".."] * (tree.overlay.count("/")))
     return {
         **_resources([f"{up}/base"]),
