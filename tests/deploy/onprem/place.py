@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,23 @@ class Place:
         meta = {"name": name, "namespace": self.namespace, **rest.pop("metadata", {})}
         one = {"apiVersion": api, "kind": kind, "metadata": meta, **rest}
         self.kube.apply(one, self.namespace, manager="somebody")
+
+    def warn(self, about: Mapping[str, str], reason: str, message: str, ago: float = 0.0) -> None:
+        """Put a warning there, as a node or a driver makes it, that was told seconds ago."""
+        when = (datetime.now(UTC) - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"told.{uuid.uuid4().hex}", "namespace": self.namespace},
+            "involvedObject": {"namespace": self.namespace, **about},
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "firstTimestamp": when,
+            "lastTimestamp": when,
+            "count": 1,
+        }
+        self.kube.api("POST", self.path("events"), event)
 
     def edit(self, kind: str, name: str, patch: Mapping[str, Any], api: str = "apps/v1") -> None:
         """Change an object as `kubectl edit` does."""

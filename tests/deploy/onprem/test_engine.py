@@ -192,33 +192,6 @@ def test_data_that_was_kept_stays_when_a_new_deploy_onto_it_fails(place: Place) 
     assert not place.exists()
 
 
-def test_a_change_that_cannot_be_made_in_place_is_a_replacement_and_keeps_the_volumes(
-    place: Place,
-) -> None:
-    place.deploy()
-    volumes = {
-        one["metadata"]["name"]: one["metadata"]["uid"]
-        for one in place.kube.list(place.path("persistentvolumeclaims"))
-    }
-    spec = {"database": {"size": "77Gi"}}
-    plan = place.plan(**spec)
-    (replaced,) = [one for one in plan.changes if one.action is Action.REPLACE]
-    assert replaced.resource == f"StatefulSet/{NAME}-postgresql"
-    assert replaced.loses_data  # so the gate asks
-    assert any("storage" in one.path for one in replaced.properties)
-    list(place.engine().apply(plan))
-    found = place.get("statefulsets", f"{NAME}-postgresql", "apps/v1")
-    assert found is not None
-    claim = found["spec"]["volumeClaimTemplates"][0]
-    assert claim["spec"]["resources"]["requests"]["storage"] == "77Gi"
-    now = {
-        one["metadata"]["name"]: one["metadata"]["uid"]
-        for one in place.kube.list(place.path("persistentvolumeclaims"))
-    }
-    assert now == volumes
-    assert place.plan(**spec).is_empty
-
-
 def test_a_plan_is_stale_when_what_it_showed_is_not_so_any_more(place: Place) -> None:
     place.deploy()
     plan = place.plan(compute={"instances": 2})

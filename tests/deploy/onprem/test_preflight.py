@@ -126,6 +126,69 @@ def test_no_class_is_named_and_none_is_the_default_one(own_kube: Kube) -> None:
     assert required(own_kube, {"onprem": {"storage_class": "standard"}}) == {}
 
 
+def claim(kube: Kube, namespace: str, name: str, class_: str, size: str = "1Gi") -> None:
+    """A claim of a deployment that is there, or was."""
+    kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "labels": {"app.kubernetes.io/instance": "demo"}},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": class_,
+                "resources": {"requests": {"storage": size}},
+            },
+        },
+        namespace,
+    )
+
+
+def test_a_disk_of_a_class_that_lets_none_grow(kube: Kube, kube_namespace: str) -> None:
+    claim(kube, kube_namespace, "data-demo-postgresql-0", "fast")
+    kube.wait(
+        f"/api/v1/namespaces/{kube_namespace}/persistentvolumeclaims/data-demo-postgresql-0",
+        lambda one: one["status"]["phase"] == "Bound",
+    )
+    spec = {**at(kube_namespace), "database": {"size": "2Gi"}}
+    error = refused(kube, spec)
+    assert (error.where, error.code) == ("spec.database.size", "preflight.volume-size")
+    assert "has 1Gi, and 2Gi are asked for: volumes of fast do not grow" in error.message
+    assert "kubectl patch storageclass fast" in str(error.hint)
+    assert "backup create" in str(error.hint)
+    spec["database"] = {"size": "1Gi"}
+    assert required(kube, spec) == {}
+
+
+def test_a_disk_that_has_no_volume_yet_is_made_in_the_new_size(
+    kube: Kube, kube_namespace: str
+) -> None:
+    claim(kube, kube_namespace, "data-demo-postgresql-0", "standard")
+    error = refused(kube, {**at(kube_namespace), "database": {"size": "2Gi"}})
+    assert "kubectl delete pvc data-demo-postgresql-0 -n" in str(error.hint)
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_set_of_minio_keeps_its_servers(kube: Kube, kube_namespace: str, lives: bool) -> None:
+    spec = {**at(kube_namespace), "storage": {"type": "minio", "minio": {"mode": "distributed"}}}
+    if lives:
+        made = next(
+            one
+            for one in objects_of(stack_of(spec), "1.20")
+            if (one["kind"], one["metadata"]["name"]) == ("StatefulSet", "demo-minio")
+        )
+        kube.apply(made, kube_namespace)
+    else:
+        for number in range(4):  # what a destroy leaves
+            claim(kube, kube_namespace, f"data0-demo-minio-{number}", "standard", "250Gi")
+    assert required(kube, spec) == {}
+    spec["storage"] = {"type": "minio", "minio": {"mode": "distributed", "replicas": 8}}
+    error = refused(kube, spec)
+    assert (error.where, error.code) == ("spec.storage.minio", "preflight.minio-set")
+    assert "4 servers of 1 disk each, and 8 servers of 1 disk each are asked for" in error.message
+    spec["storage"] = {"type": "minio", "minio": {"mode": "standalone"}}
+    assert "1 server of 1 disk each are asked for" in refused(kube, spec).message
+
+
 def test_a_volume_for_many_pods_of_a_class_for_one_node(own_kube: Kube) -> None:
     own_kube.apply(class_of("disks", "rancher.io/local-path"))
     spec = {

@@ -27,7 +27,8 @@ def test_the_role_that_is_printed_suffices_for_everything(place: Place, tmp_path
     list(engine.apply(engine.preview(place.stack())))
     assert engine.status(place.target).state is State.READY
     assert [status.target for status in engine.list()] == [place.target]
-    list(engine.apply(engine.preview(place.stack(compute={"workers": 2}))))
+    larger = place.stack(compute={"workers": 2}, database={"size": "77Gi"})
+    list(engine.apply(engine.preview(larger)))
     assert engine.drift(place.target) == ()
     list(engine.rollback(engine.preview_rollback(place.target)))
     assert place.plan().is_empty

@@ -1,7 +1,8 @@
 """Storage of the fake nodes: what a provisioner and a resizer would do for claims.
 
 Classes: ``standard`` (the default; binds when a pod wants it, can grow), ``fast`` (binds at once),
-``shared`` (also ReadWriteMany), ``keep`` (volumes stay when their claims go), ``never`` (nobody
+``shared`` (also ReadWriteMany), ``keep`` (volumes stay when their claims go), ``offline`` (its
+volumes grow, and their file systems wait for a pod that no test starts), ``never`` (nobody
 provisions it). All but ``shared`` refuse any access mode but ReadWriteOnce, and all refuse more
 than 10Ti, with the event that a provisioner gives.
 """
@@ -40,6 +41,7 @@ def make_classes(api: Api) -> None:
         ("fast", PROVISIONER, False, False),
         ("shared", PROVISIONER, False, False),
         ("keep", PROVISIONER, True, True),
+        ("offline", PROVISIONER, False, False),
         ("never", NOBODY, False, False),
     ):
         default = {"storageclass.kubernetes.io/is-default-class": str(name == "standard").lower()}
@@ -141,6 +143,8 @@ def _grow(api: Api, claim: Json) -> None:
     path, meta = f"/api/v1/persistentvolumes/{claim['spec']['volumeName']}", claim["metadata"]
     api("PATCH", path, {"spec": capacity}, form=MERGE)
     path = f"/api/v1/namespaces/{meta['namespace']}/persistentvolumeclaims/{meta['name']}/status"
+    if claim["spec"]["storageClassName"] == "offline":
+        capacity = {"conditions": [{"type": "FileSystemResizePending", "status": "True"}]}
     api("PATCH", path, {"status": capacity}, form=MERGE)
 
 

@@ -23,6 +23,7 @@ from tabular.errors import TabularError
 from . import preflight
 from .applying.background import in_background
 from .applying.destroy import Destroyer
+from .applying.fitting import fitting
 from .applying.follow import Follower
 from .applying.helm import HelmMethod
 from .applying.judging import method_of, require_plannable, require_same_method
@@ -319,6 +320,7 @@ class ClusterEngine:
             running = found.method.content(target, serving.revision).objects
         comparison = compare(self._cluster, method, target, objects, running, there=there)
         comparison.require_own(target)
+        comparison.require_kept()
         own = (self._vault.preview(target, objects), *self._certificate(target, objects))
         changes = (*own, *comparison.changes)
         said = [
@@ -340,7 +342,7 @@ class ClusterEngine:
             comparison.require_free()
         by_id = {id_of(one): one for one in objects}
         for one in comparison.found:
-            if one.owners or one.adopted:
+            if (one.owners or one.adopted) and not one.anew:
                 manager = self._method(stack).manager
                 self._cluster.apply(by_id[one.change.resource], manager=manager, force=True)
 
@@ -390,7 +392,8 @@ class ClusterEngine:
             return method.content(found.target, now.revision)
         if to is None:
             raise answers.no_release_before(found.target)
-        return method.content(found.target, to.revision)
+        content = method.content(found.target, to.revision)
+        return fitting(self._cluster, found.target, content)
 
 
 def _unseen(found: Found) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from tabular.deploy.events import Event, EventSequence, EventStatus
@@ -32,6 +33,12 @@ from .readiness import (
 
 PAUSE = 1.0  # seconds between two looks
 PATIENCE = 120.0  # seconds that a trouble may last which mostly does not pass by itself
+# Seconds after which a warning that was not told again has passed. The kubelet tries a mount that
+# fails again within 2 minutes and 2 seconds (maxDurationBeforeRetry, nestedpendingoperations).
+FRESH = 150.0
+# A volume is taken off a node that is gone by force after 6 minutes (maxWaitForUnmountDuration of
+# the attach/detach controller).
+_MOVES = 4.0
 AT_ONCE = 8  # questions
 LOG_LINES = 8
 _ABSENT, _SAME = "it is not there yet", "it is as it was before"
@@ -121,6 +128,7 @@ class Follower:
         cluster: where.
         pause: seconds between two looks.
         patience: seconds that a trouble may last.
+        fresh: seconds after which a warning that is not told again has passed.
         clock: monotonic seconds.
         sleep: waits, seconds.
     """
@@ -131,12 +139,14 @@ class Follower:
         *,
         pause: float = PAUSE,
         patience: float = PATIENCE,
+        fresh: float = FRESH,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cluster = cluster
         self.pause = pause
-        self._patience = patience
+        self.patience = patience
+        self._fresh = timedelta(seconds=fresh)
         self._clock = clock
         self._sleep = sleep
 
@@ -146,7 +156,7 @@ class Follower:
         return Before(
             {id_: _version(one) for id_, one in found.items() if one is not None},
             frozenset(pod["metadata"]["uid"] for pod in self._pods(target)),
-            frozenset(_told(one) for one in self._warnings(target)),
+            frozenset(_told(one) for one in self.warnings(target)),
         )
 
     def live(self, objects: Sequence[Object]) -> dict[str, Object | None]:
@@ -171,10 +181,10 @@ class Follower:
         while True:
             ended, failed = running.ended, running.failed  # before what they leave is looked at
             yield from round_.objects(self.live(round_.left(ended=ended)), brought=ended)
-            pods, warnings = self._pods(watched.target), self._warnings(watched.target)
+            pods, warnings = self._pods(watched.target), self.warnings(watched.target)
             yield from round_.troubles(pods, warnings, self._clock())
             heard.ready = ended and not failed and not heard.waiting
-            heard.hopeless = round_.hopeless(self._clock(), self._patience)
+            heard.hopeless = round_.hopeless(self._clock(), self.patience)
             heard.timed_out = self._clock() + self.pause > deadline
             if heard.ready or failed or heard.hopeless or heard.timed_out:
                 return
@@ -198,18 +208,25 @@ class Follower:
             found += pod_troubles(pod, owner_of(pod))
         return found
 
+    def warnings(self, target: Target) -> tuple[Object, ...]:
+        """Warnings that go on; an event stays for an hour, whether what it tells of is over or not.
+
+        None where they may not be seen: the role that is documented may, and one that may not
+        still works.
+        """
+        try:
+            found = self._cluster.list("v1", "Event", target.region, fields="type=Warning")
+        except ForbiddenError:
+            return ()
+        since = self._cluster.now() - self._fresh
+        return tuple(one for one in found if _last(one) >= since)
+
     def _get(self, one: Object) -> Object | None:
         meta = one["metadata"]
         return self._cluster.get(one["apiVersion"], one["kind"], meta["name"], meta["namespace"])
 
     def _pods(self, target: Target) -> tuple[Object, ...]:
         return self._cluster.list("v1", "Pod", target.region, labels=marks.selector(target))
-
-    def _warnings(self, target: Target) -> tuple[Object, ...]:
-        try:
-            return self._cluster.list("v1", "Event", target.region, fields="type=Warning")
-        except ForbiddenError:  # the role that is documented has it; one that lacks it still works
-            return ()
 
     def _last_lines(self, target: Target, one: Trouble) -> list[str]:
         for previous in (True, False):
@@ -273,11 +290,16 @@ class _Round:
             found += pod_troubles(pod, owner_of(pod))
         owners = {one["metadata"]["name"]: owner_of(one) for one in new}
         found += [
-            Trouble(_about(one, owners), one["reason"], one.get("message", ""))
+            Trouble(
+                _about(one, owners),
+                one["reason"],
+                one.get("message", ""),
+                patience=_MOVES if one["reason"] == "FailedAttachVolume" else 1.0,
+            )
             for one in warnings
             if _told(one) not in before.warnings and one.get("reason") in _WARNINGS
         ]
-        # The warnings about what was solved since stay for an hour.
+        # Of what is ready since, warnings stay for a while.
         known = {_key(one): one for one in found if one.resource in self._heard.waiting}
         for key, one in known.items():
             if key not in self._since:
@@ -314,7 +336,17 @@ def _version(one: Mapping[str, Any]) -> str:
 
 
 def _told(event: Mapping[str, Any]) -> tuple[str, int]:
-    return event["metadata"]["uid"], int(event.get("count") or 0)
+    """An event as often as it was told; newer servers count in its series."""
+    count = (event.get("series") or {}).get("count") or event.get("count") or 0
+    return event["metadata"]["uid"], int(count)
+
+
+def _last(event: Mapping[str, Any]) -> datetime:
+    """When an event was told last, by the cluster's clocks."""
+    series = event.get("series") or {}
+    said = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
+    told = [one for one in said if one] or [event["metadata"]["creationTimestamp"]]
+    return max(datetime.fromisoformat(one) for one in told)
 
 
 def _about(event: Mapping[str, Any], owners: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tabular.deploy.onprem.cluster import marks
+from tabular.deploy.onprem.cluster.served import served
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.names import CHART, FIELD_MANAGER, MANAGED_BY
 from tabular.deploy.onprem.rendered.objects import id_of
@@ -23,6 +24,7 @@ from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
 from tabular.errors import NotFoundError, TooLargeError
 
+from .fitting import fitting
 from .releases import KEPT, Content, Phase, Release
 
 _TYPE = f"{FIELD_MANAGER}/release.v1"
@@ -56,7 +58,7 @@ class ManifestsMethod:
         if found is None:
             raise NotFoundError(f"there is no release {revision}", where=target.id)
         record = _record(found)
-        objects = tuple(record["objects"])
+        objects = tuple(served(self._cluster, one) for one in record["objects"])
         version = str(record["template"]["chart"]["version"])
         values = record["template"]["values"]
         stack = stack_of(values, objects, method=self.name, version=version)
@@ -76,7 +78,7 @@ class ManifestsMethod:
 
     def back(self, target: Target, revision: int, limit: float) -> None:
         """Bring the objects of an earlier release again; of the last one too."""
-        content = self.content(target, revision)
+        content = fitting(self._cluster, target, self.content(target, revision))
         self._bring(target, dict(content.stack.template), content.objects, revision)
 
     def cancel(self, target: Target) -> None:
@@ -126,7 +128,7 @@ class ManifestsMethod:
         """Delete one object, if it is there and bears our mark; data stays."""
         if one["kind"] == "PersistentVolumeClaim":
             return
-        name = one["metadata"]["name"]
+        one, name = served(self._cluster, one), one["metadata"]["name"]
         found = self._cluster.get(one["apiVersion"], one["kind"], name, target.region)
         if found is not None and self.owns(target, found):
             uid = found["metadata"]["uid"]

@@ -7,7 +7,7 @@ client that died begins with the first one again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,9 @@ from tabular.deploy.target import Target
 from tabular.errors import ApplyError, TabularError, WaitTimeoutError
 
 from .background import Work
+from .fitting import fitting
 from .follow import Before, Follower, Heard, Watched
+from .growing import Growing
 from .lease import Held
 from .releases import Method, Phase
 
@@ -67,6 +69,10 @@ class Operations:
     keep_failed: bool = False
     sleep: Callable[[float], None] = field(default=time.sleep)
     clock: Callable[[], float] = field(default=time.monotonic)
+    growing: Growing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.growing = Growing(self.cluster, self.follower, self.sleep, self.clock)
 
     def first_and_last(
         self, step: Step, held: Held, tell: EventSequence, clean: Callable[[], Iterator[Event]]
@@ -84,11 +90,12 @@ class Operations:
         """
         serving, heard = int(held.operation.get("serving", 0)), Heard()
         try:
-            yield from self._bring(step, held, tell, heard)
+            grown = yield from self._bring(step, held, tell, heard)
         except TabularError as error:
             reason = self._reason(step.target, error, heard)
         else:
             yield from self.sweep(step, held, tell)
+            yield from self._grown(step, grown, held, tell)
             held.note(outcome={"ok": True})
             yield tell.next(EventStatus.COMPLETE, reason="all is ready")
             return
@@ -117,6 +124,7 @@ class Operations:
             ApplyError: always; says whether that worked.
         """
         content = step.method.content(step.target, revision)
+        content = fitting(self.cluster, step.target, content)
         again = Step(
             step.method,
             step.target,
@@ -181,8 +189,13 @@ class Operations:
                 )
             self.sleep(min(0.5, self.follower.pause))
 
-    def _bring(self, step: Step, held: Held, tell: EventSequence, heard: Heard) -> Iterator[Event]:
+    def _bring(
+        self, step: Step, held: Held, tell: EventSequence, heard: Heard
+    ) -> Generator[Event, None, frozenset[str]]:
         """Bring a release and follow it until it is ready.
+
+        Returns:
+            Names of claims whose disks grow with it.
 
         Raises:
             TabularError: it is not, and why.
@@ -190,6 +203,7 @@ class Operations:
         before = Before()
         if not step.resumed:
             before = self.follower.before(step.target, step.objects)
+        grown = yield from self.growing.grow(step.target, step.objects, tell)
         for one in diff.immutable(self.cluster, step.method, step.target, step.objects):
             yield tell.next(EventStatus.IN_PROGRESS, reason=f"{id_of(one)} is made anew")
             self._make_way(step.target, one)
@@ -205,14 +219,37 @@ class Operations:
         if heard.ready and error is None:
             held.require()
             step.method.settle(step.target, well=True)
-            return
+            return grown
         if error is not None and not (heard.hopeless or heard.timed_out):
             raise error
         over = "it cannot come up" if heard.hopeless else f"it was not ready within {limit:.0f} s"
         raise WaitTimeoutError(over) from error
 
+    def _grown(
+        self, step: Step, grown: frozenset[str], held: Held, tell: EventSequence
+    ) -> Iterator[Event]:
+        """Wait until disks are as large as they are asked to be.
+
+        Raises:
+            ApplyError: one does not grow; the release serves all the same.
+        """
+        if step.resumed:
+            grown |= self.growing.unfinished(step.target)
+        try:
+            yield from self.growing.wait(step.target, grown, tell, self.ready_timeout)
+        except TabularError as error:
+            reason = f"the release serves, and {error.message}"
+            yield tell.next(EventStatus.FAILED, reason=reason)
+            raise _failed(step.target, held, reason, undone=False) from error
+
     def _make_way(self, target: Target, one: Object) -> None:
-        """Delete an object that is to be made anew; pods stay where the new one takes them on."""
+        """Delete an object that is to be made anew; pods stay where the new one takes them on.
+
+        Raises:
+            RefusedError: it is a volume.
+        """
+        if one["kind"] == "PersistentVolumeClaim":
+            raise diff.never_anew(id_of(one))
         api, kind, name = one["apiVersion"], one["kind"], one["metadata"]["name"]
         live = self.cluster.get(api, kind, name, target.region)
         if live is None:

@@ -28,7 +28,7 @@ class Trouble:
         resource: id of the object.
         reason: one word of Kubernetes, e.g. ``ImagePullBackOff``.
         detail: its sentence.
-        patience: whether it is given the follower's patience (1), none at all (0), or all the
+        patience: how often the follower's patience it is given: once, not at all (0), or all the
             time there is (`NEVER`), since it may well pass.
         pod: whose last log lines may say more, "" for none.
         container: of that pod.

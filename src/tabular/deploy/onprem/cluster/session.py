@@ -267,9 +267,24 @@ class Cluster:
         return self._transport.json("PUT", path, query, doing=doing, body=one)
 
     def merge(
-        self, api: str, kind: str, name: str, namespace: str | None, patch: Mapping[str, Any]
+        self,
+        api: str,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        patch: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
     ) -> Object:
         """Change parts of an object; entries that are None go.
+
+        Args:
+            api: group and version.
+            kind: which.
+            name: which.
+            namespace: where.
+            patch: the parts.
+            dry_run: only ask whether that is let.
 
         Raises:
             NotFoundError: it is not there.
@@ -278,7 +293,7 @@ class Cluster:
         return self._transport.json(
             "PATCH",
             known.path(namespace, name),
-            {"fieldManager": FIELD_MANAGER},
+            {"fieldManager": FIELD_MANAGER, "dryRun": "All" if dry_run else ""},
             doing=_doing("patch", known, name),
             body=patch,
             content=_MERGE,

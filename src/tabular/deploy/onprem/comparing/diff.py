@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tabular.deploy.onprem.applying.releases import Method
@@ -17,11 +17,18 @@ from tabular.deploy.onprem.cluster import marks
 from tabular.deploy.onprem.cluster.refusals import OwnedElsewhereError, UnprocessableError
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.names import FIELD_MANAGER
+from tabular.deploy.onprem.preflight.growing import (
+    Growth,
+    growths,
+    size_of,
+    sized_as,
+    volumes_of,
+)
 from tabular.deploy.onprem.rendered import library
 from tabular.deploy.onprem.rendered.objects import holds_data, id_of, type_of
 from tabular.deploy.plan import Action, Change, PropertyChange, diff_properties
 from tabular.deploy.target import Target
-from tabular.errors import ConflictError
+from tabular.errors import ConflictError, RefusedError
 
 from .differences import between, cleaned, wanted_of
 
@@ -39,6 +46,7 @@ class Compared:
         owners: other managers and the fields of theirs that would change.
         foreign: it is there, and is somebody else's.
         adopted: a volume that a destroy kept, of a deployment that the other method made.
+        anew: it cannot be changed to what is wanted, and has to be made anew.
     """
 
     change: Change
@@ -46,6 +54,7 @@ class Compared:
     owners: tuple[tuple[str, str], ...] = ()
     foreign: bool = False
     adopted: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,17 @@ class Comparison:
                 "(`kubectl get -o yaml` shows their owner in metadata.annotations) and delete them",
                 code="conflict.foreign",
             )
+
+    def require_kept(self) -> None:
+        """Refuse to make a volume anew: what is in it would be lost, and no rollback brings it.
+
+        Raises:
+            RefusedError: a claim would have to be; names what differs.
+        """
+        for one in (found.change for found in self.found if found.anew):
+            if _is_claim(one.resource):
+                said = [f"{it.path}: {it.before} → {it.after}" for it in one.properties]
+                raise never_anew(f"{one.resource} ({', '.join(said)})")
 
     def require_free(self) -> None:
         """Refuse to change what other managers set.
@@ -126,8 +146,11 @@ def compare(
         return Comparison(tuple(Compared(_created(one)) for one in objects))
     wanted = {id_of(one) for one in objects}
     leaving = [one for one in reversed(tuple(running)) if id_of(one) not in wanted]
+    volumes = volumes_of(cluster, target.region or "", target.name)
+    growing = tuple(growths(objects, volumes))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(partial(_compare, cluster, method, target), objects))
+        compared = pool.map(partial(_compare, cluster, method, target), objects)
+        found = [_with_volumes(one, growing) for one in compared]
         gone = pool.map(partial(_leaving, cluster, method, target), leaving)
         return Comparison((*found, *(one for one in gone if one is not None)))
 
@@ -141,7 +164,7 @@ def immutable(
         return tuple(
             one
             for one, compared in zip(objects, found, strict=True)
-            if compared.change.action is Action.REPLACE and not compared.foreign
+            if compared.anew and not compared.foreign
         )
 
 
@@ -158,12 +181,15 @@ def _compare(cluster: Cluster, method: Method, target: Target, one: Object) -> C
     try:
         would, owners = _would(cluster, method, one)
     except UnprocessableError as error:
+        resized = _resized(cluster, method, live, one)
+        if resized is not None:
+            return resized
         if not error.immutable:
             raise
         properties = wanted_of(live, one) or (
             PropertyChange("(the whole)", "as it is", "made anew"),
         )
-        return Compared(_change(Action.REPLACE, one, properties), uid)
+        return Compared(_change(Action.REPLACE, one, properties), uid, anew=True)
     properties = between(live, would)
     if _kept(target, live) and {manager for manager, _ in owners} & _OURS - {method.manager}:
         adopted = True
@@ -172,6 +198,55 @@ def _compare(cluster: Cluster, method: Method, target: Target, one: Object) -> C
         properties = (*properties, PropertyChange("metadata.managedFields", said, method.manager))
     action = Action.UPDATE if properties else Action.NOOP
     return Compared(_change(action, one, properties), uid, owners, adopted=adopted)
+
+
+def _resized(cluster: Cluster, method: Method, live: Object, one: Object) -> Compared | None:
+    """What is refused only for the size of its disks; None if that is not the reason.
+
+    A set that asks for other disks is made anew round its pods, and the claims are patched.
+    """
+    same = sized_as(live, one)
+    if same == one:
+        return None
+    try:
+        would, owners = _would(cluster, method, same)
+    except UnprocessableError:
+        return None
+    properties = sorted((*between(live, would), *_sizes(live, one)), key=lambda p: p.path)
+    anew = one["kind"] == "StatefulSet"
+    uid = live["metadata"]["uid"]
+    return Compared(_change(Action.UPDATE, one, properties), uid, owners, anew=anew)
+
+
+def _sizes(live: Object, one: Object) -> tuple[PropertyChange, ...]:
+    """What differs in the sizes of disks, of a claim or of the templates of a set."""
+    storage = "spec.resources.requests.storage"
+    if one["kind"] == "PersistentVolumeClaim":
+        return (PropertyChange(storage, size_of(live), size_of(one)),)
+    pairs = zip(
+        live["spec"]["volumeClaimTemplates"], one["spec"]["volumeClaimTemplates"], strict=True
+    )
+    return tuple(
+        PropertyChange(
+            f"spec.volumeClaimTemplates[{new['metadata']['name']}].{storage}",
+            size_of(old),
+            size_of(new),
+        )
+        for old, new in pairs
+        if size_of(old) != size_of(new)
+    )
+
+
+def _with_volumes(compared: Compared, growing: Iterable[Growth]) -> Compared:
+    """A set with those of its claims that are to grow."""
+    change = compared.change
+    mine = [one for one in growing if one.owner == change.resource and not _is_claim(one.owner)]
+    if not mine or compared.foreign:
+        return compared
+    more = [PropertyChange(f"volumes[{one.claim}]", one.before, one.after) for one in mine]
+    action = Action.UPDATE if change.action is Action.NOOP else change.action
+    changed = replace(change, action=action, properties=(*change.properties, *more))
+    return replace(compared, change=changed)
 
 
 def _kept(target: Target, live: Object) -> bool:
@@ -216,3 +291,17 @@ def _shown(one: Object) -> Mapping[str, object]:
 
 def _change(action: Action, one: Object, properties: Sequence[PropertyChange]) -> Change:
     return Change(action, id_of(one), type_of(one), tuple(properties), holds_data(one))
+
+
+def never_anew(volume: str) -> RefusedError:
+    """Why a volume is not deleted for another one in its place, and the way to one."""
+    return RefusedError(
+        f"{volume} would have to be deleted and made anew, with what is in it",
+        hint="leave it as it was; or `inferloop-tabular backup create`, `destroy --delete-data`, "
+        "deploy, `backup restore`",
+        code="refused.volume",
+    )
+
+
+def _is_claim(resource: str) -> bool:
+    return resource.startswith("PersistentVolumeClaim/")

@@ -7,6 +7,7 @@ out: then the cluster itself is the one who tells.
 kinds    version, distribution, operators    volumes  classes, access modes, capacity
 rights   what these credentials may          room     quotas, limit ranges, nodes
 secrets  those of others that are named   primary  that of PostgreSQL stays
+growing  disks of another size            minio    a set keeps its servers
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from tabular.deploy.policy import Finding
 from tabular.deploy.stack import Stack
 from tabular.errors import ForbiddenError, PreflightError
 
+from .growing import require_growable
 from .kinds import require_kinds
+from .minio import require_same_set
 from .primary import require_primary
 from .rights import lacking
 from .room import require_room
@@ -66,6 +69,8 @@ def require(
     if there:
         _require_secrets(cluster, name, namespace, made)
         require_primary(cluster, namespace, made)
+        require_same_set(cluster, namespace, name, made)
+        require_growable(cluster, namespace, name, made)
     require_volumes(cluster, namespace, made)
     require_room(cluster, namespace, name, made)
     return found

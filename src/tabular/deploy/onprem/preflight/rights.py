@@ -19,7 +19,7 @@ _ENGINE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "secrets", ALL),
     ("", "configmaps", ALL),
     ("coordination.k8s.io", "leases", ALL),
-    ("", "persistentvolumeclaims", ("delete", *_LOOK)),
+    ("", "persistentvolumeclaims", ("delete", "patch", *_LOOK)),
     ("", "pods", _LOOK),
     ("", "pods/log", ("get",)),
     ("", "events", _LOOK),

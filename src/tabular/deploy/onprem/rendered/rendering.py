@@ -71,9 +71,14 @@ def render(
     return tuple(sorted((placed(one, namespace) for one in found), key=_rank))
 
 
+def documents(text: str) -> list[str]:
+    """The documents of a file; joined by ``---`` they are the file again."""
+    return _BORDER.split(text)
+
+
 def objects_of(text: str) -> Iterator[Object]:
     """The objects of a file with several documents, as Helm itself reads them."""
-    for document in _BORDER.split(text):
+    for document in documents(text):
         if found := helm().values_from_yaml(document):
             yield found
 
