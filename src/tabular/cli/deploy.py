@@ -79,7 +79,7 @@ def plan(
 
     loaded = read_spec(config, flags)
     with located(loaded):
-        orchestrator = _connect(loaded, replace(reach, runtime=runtime), live_prices=live_prices)
+        orchestrator = connect(loaded, replace(reach, runtime=runtime), live_prices=live_prices)
         made = orchestrator.plan(loaded.deployment)
     _judge(made, _gate(strict, max_monthly_cost, allow_data_loss), as_json=as_json)
     if detailed_exitcode and not made.is_empty:
@@ -124,7 +124,7 @@ def deploy(
             keep_failed=disable_rollback,
             force_conflicts=force_conflicts,
         )
-        orchestrator = _connect(loaded, reach, live_prices=live_prices)
+        orchestrator = connect(loaded, reach, live_prices=live_prices)
         gate = _gate(strict, max_monthly_cost, allow_data_loss)
         go(orchestrator, loaded.deployment, gate, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -155,7 +155,12 @@ def go(
     _report(orchestrator, made, as_json=as_json)
 
 
-def _connect(loaded: Loaded, reach: Reach, *, live_prices: bool) -> Orchestrator:
+def connect(loaded: Loaded, reach: Reach, *, live_prices: bool = False) -> Orchestrator:
+    """The orchestrator of the provider that a spec names.
+
+    Raises:
+        UsageError: no such provider, with the line that names it.
+    """
     try:
         provider = loaded.deployment.spec.provider or DEFAULT_PROVIDER
         found = reach.within(loaded.deployment).connect(provider)

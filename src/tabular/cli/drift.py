@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import typer
-from rich.markup import escape
 
 from tabular.cli.output import JsonFlag, print_json, stdout
 from tabular.cli.place import Place, place_flags
-from tabular.cli.render.status import drift_as_dict
+from tabular.cli.render.status import drift_as_dict, print_drift
 
 
 def register(app: typer.Typer) -> None:
@@ -27,11 +26,7 @@ def drift(
         print_json([drift_as_dict(item) for item in found])
     elif not found:
         stdout.print("No drift.")
-    for item in () if as_json else found:
-        stdout.print(f"[yellow]{'gone' if item.gone else 'changed'}[/] {escape(item.resource)}")
-        for change in item.properties:
-            stdout.print(
-                f"  {change.path}: applied {change.before}, now {change.after}", markup=False
-            )
+    else:
+        print_drift(found)
     if found:
         raise typer.Exit(2)

@@ -24,6 +24,7 @@ from tabular.cli import (
     fit,
     generate,
     image,
+    importing,
     init,
     jobs,
     keys,
@@ -86,6 +87,7 @@ deploy.register(app)
 status.register(app)
 logs.register(app)
 drift.register(app)
+importing.register(app)
 export.register(app)
 scale.register(app)
 rollback.register(app)

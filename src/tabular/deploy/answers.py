@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from tabular.deploy.importing import ImportPlan
 from tabular.deploy.plan import Plan, diff_properties
 from tabular.deploy.provider import Drift
 from tabular.deploy.stack import Resource
@@ -31,7 +32,7 @@ def no_release_before(target: Target) -> NotFoundError:
     )
 
 
-def require_fresh(plan: Plan, basis: str) -> None:
+def require_fresh(plan: Plan | ImportPlan, basis: str) -> None:
     """Refuse a plan that was made against something else than what runs now.
 
     Args:

@@ -19,15 +19,17 @@ import httpx
 from tabular.deploy.audit import AuditLog
 from tabular.deploy.cost import AsksPrices, PriceBook, check_budget, estimate
 from tabular.deploy.events import Event
+from tabular.deploy.importing import ImportPlan, Imports
 from tabular.deploy.plan import Action, Plan
 from tabular.deploy.policy import Finding, Severity, check, require_allowed
-from tabular.deploy.provider import DataAccess, Provider, RunsInside, State, Status
+from tabular.deploy.provider import DataAccess, Drift, Provider, RunsInside, State, Status
 from tabular.deploy.spec import Deployment
 from tabular.deploy.target import Target
 from tabular.errors import (
     NotFoundError,
     RefusedError,
     SpecError,
+    TabularError,
     UnsupportedError,
     UsageError,
     WaitTimeoutError,
@@ -225,6 +227,57 @@ class Orchestrator:
         with self._audit.action("rollback", target, plan=plan.fingerprint, changes=changes):
             yield from self.provider.engine.rollback(plan)
             self.verify(target)
+
+    def plan_import(self, deployment: Deployment, asked: Sequence[str]) -> ImportPlan:
+        """What an import would adopt; changes nothing of it, nor of what runs.
+
+        Args:
+            deployment: the spec that is to own it.
+            asked: what is there, and what it is in the spec, in the words of the provider.
+
+        Raises:
+            UnsupportedError: the provider imports nothing.
+            UsageError: such words mean nothing, or the spec has no such resource.
+            RefusedError: it cannot be adopted; says why.
+        """
+        return self._imports.preview_import(self.provider.compile(deployment), asked)
+
+    def adopt(self, plan: ImportPlan) -> Iterator[Event]:
+        """Carry out :meth:`plan_import`. What is adopted is not changed.
+
+        Raises:
+            RefusedError: it cannot be adopted any more, or the plan is stale.
+            ApplyError: it failed; says whether that was taken back.
+        """
+        adopted = {one.resource: one.physical for one in plan.adoptions}
+        with self._audit.action("import", plan.stack.target, adopted=adopted):
+            yield from self._imports.adopt(plan)
+
+    def unlike(self, plan: ImportPlan) -> tuple[Drift, ...]:
+        """Where what was adopted is not as the spec says, as far as the vendor's drift tells.
+
+        Raises:
+            TabularError: it could not be compared; says that it was adopted.
+        """
+        adopted = {one.resource for one in plan.adoptions}
+        try:
+            found = self.provider.engine.drift(plan.stack.target)
+        except TabularError as error:
+            error.message = f"adopted, but not compared with the spec: {error.message}"
+            raise
+        return tuple(one for one in found if one.resource in adopted)
+
+    @property
+    def _imports(self) -> Imports:
+        engine = self.provider.engine
+        if not isinstance(engine, Imports):
+            raise UnsupportedError(
+                f"{self.provider.name} imports nothing that is there already",
+                hint="deploy anew, and bring the data: `inferloop-tabular backup create` there, "
+                "`inferloop-tabular backup restore` here",
+                code="refused.import",
+            )
+        return engine
 
     def destroy(self, target: Target, *, delete_data: bool = False) -> Iterator[Event]:
         """Remove what the deployment owns; data stores only with ``delete_data``."""

@@ -51,9 +51,10 @@ def direct(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 # What is in them
 
 
-def test_the_file_is_what_the_script_writes_today() -> None:
+def test_the_files_are_what_the_script_writes_today() -> None:
     script = runpy.run_path(str(ROOT / "scripts/aws_permissions.py"))
     assert script["OUT"].read_text("utf-8") == script["text"]()
+    assert script["IMPORTABLE"].read_text("utf-8") == script["importable_text"]()
 
 
 def test_there_are_actions_for_every_type_that_is_made() -> None:

@@ -10,6 +10,7 @@ import compute
 import contexts
 import drifting
 import guard
+import importing
 import jobs
 import living
 import network
@@ -24,6 +25,7 @@ for part in (
     *(network, compute, guard, repairs, replacement, drifting, states, contexts, offers, living),
     jobs,
     tasks,
+    importing,
 ):
     part.install()
 

@@ -86,6 +86,8 @@ def _created(create: Action) -> Action:
 def _in_same_stack(answer: Answer, change_set: Properties, stack_id: str) -> Answer:
     """A second first change set belongs to the stack under review; the emulator makes another."""
     made = change_set["StackId"]
+    if made == stack_id:
+        return answer  # an import, for which it makes none
     change_set["StackId"] = stack_id
     cloudformation._stacks[change_set["StackName"]]["StackId"] = stack_id
     cloudformation._stack_events.pop(made)

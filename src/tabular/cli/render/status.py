@@ -91,3 +91,13 @@ def drift_as_dict(drift: Drift) -> dict[str, Any]:
             {"path": p.path, "before": p.before, "after": p.after} for p in drift.properties
         ],
     }
+
+
+def print_drift(found: Iterable[Drift]) -> None:
+    """What was applied and is no longer so, resource by resource."""
+    for item in found:
+        stdout.print(f"[yellow]{'gone' if item.gone else 'changed'}[/] {escape(item.resource)}")
+        for change in item.properties:
+            stdout.print(
+                f"  {change.path}: applied {change.before}, now {change.after}", markup=False
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from tabular.errors import (
 )
 
 PREFIX = "inferloop-"
+REFUSED = "engine.change-set"  # the code of CloudFormation's own refusals
 LIMIT = 600.0  # seconds; a minute is usual for hundreds of resources
 # No client of ours waits for one longer than LIMIT: what is older is a dead client's.
 _ABANDONED = timedelta(seconds=1.5 * LIMIT)
@@ -38,11 +39,13 @@ class ChangeSet:
         id: its ARN.
         stack_id: ARN of the stack.
         changes: ``ResourceChange`` of each resource it touches.
+        imports: it imports and does nothing else.
     """
 
     id: str
     stack_id: str
     changes: tuple[Mapping[str, Any], ...]
+    imports: bool = False
 
 
 class ChangeSets:
@@ -95,8 +98,10 @@ class ChangeSets:
         client = self._stacks.client(region)
         if not first:
             self._sweep(client, name)
-        one = f"{PREFIX}{secrets.token_hex(8)}"
-        self._create(client, name, one, body, release, first=first, region=region)
+        value = {"UsePreviousValue": True} if release is None else {"ParameterValue": release}
+        parameters = [{"ParameterKey": RELEASE, **value}]
+        kind = "CREATE" if first else "UPDATE"
+        one = self._create(client, name, kind, body, region, Parameters=parameters)
         page = self._made(client, name, one)
         if page["Status"] == "CREATE_COMPLETE":
             changes = tuple(self._changes(client, page))
@@ -106,6 +111,69 @@ class ChangeSets:
         if any(word in reason for word in _NOTHING):
             return None
         raise _refusal(name, reason)
+
+    def adopting(
+        self,
+        name: str,
+        region: str,
+        body: bytes,
+        resources: Sequence[Mapping[str, Any]],
+        *,
+        first: bool,
+    ) -> ChangeSet:
+        """A change set that imports what exists already.
+
+        Args:
+            name: of the stack.
+            region: where.
+            body: the template that runs, with what is imported.
+            resources: ``ResourcesToImport``.
+            first: nothing of the stack was ever finished.
+
+        Raises:
+            BusyError: an operation runs on the stack.
+            StalePlanError: the stack came into being, or went, in the meantime.
+            EngineError: CloudFormation refuses to import it; with its words.
+            WaitTimeoutError: it is not made in time.
+        """
+        client = self._stacks.client(region)
+        more: dict[str, Any] = {"ResourcesToImport": list(resources)}
+        if not first:
+            self._sweep(client, name)
+            more["Parameters"] = [{"ParameterKey": RELEASE, "UsePreviousValue": True}]
+        one = self._create(client, name, "IMPORT", body, region, **more)
+        page = self._made(client, name, one)
+        if page["ExecutionStatus"] != "AVAILABLE":
+            self.drop(page["StackId"], page["ChangeSetId"], region)
+            raise _refusal(name, page.get("StatusReason") or page["Status"])
+        changes = tuple(self._changes(client, page))
+        return ChangeSet(page["ChangeSetId"], page["StackId"], changes, imports=True)
+
+    def abandon(self, stack: str, region: str) -> None:
+        """Delete a stack that came into being by a change set that is not carried out.
+
+        One that is gone is no error, nor is one that somebody else looks at a change of.
+
+        Raises:
+            WaitTimeoutError: it does not go.
+        """
+        client = self._stacks.client(region)
+        deadline = self._clock() + LIMIT
+        while (found := self._stacks.named(stack, region)) is not None:
+            if found.status == "REVIEW_IN_PROGRESS":
+                if self._listed(client, found.id):
+                    return
+                with explained("cloudformation:DeleteStack"):
+                    client.delete_stack(StackName=found.id)
+            elif not found.busy:
+                return  # somebody else's first deploy
+            if self._clock() + self._pause > deadline:
+                raise WaitTimeoutError(
+                    f"the stack is {found.status} after {LIMIT:.0f} s, and nothing is in it",
+                    where=found.id,
+                    hint="nothing was changed; run the command again",
+                )
+            self._sleep(self._pause)
 
     def execute(
         self, change_set: ChangeSet, region: str, token: str, *, keep_failed: bool = False
@@ -123,16 +191,17 @@ class ChangeSets:
             StalePlanError: the stack was changed since it was made.
         """
         client = self._stacks.client(region)
+        # What a failed operation made new holds no data yet, and would be an orphan.
+        undoing = {"DisableRollback": keep_failed, "RetainExceptOnCreate": True}
         with explained("cloudformation:ExecuteChangeSet"):
             try:
                 client.execute_change_set(
                     # Rights are about the stack, so it is named beside its change set.
                     StackName=change_set.stack_id,
                     ChangeSetName=change_set.id,
-                    DisableRollback=keep_failed,
-                    # What a failed operation made new holds no data yet, and would be an orphan.
-                    RetainExceptOnCreate=True,
                     ClientRequestToken=token,
+                    # An import makes nothing, and is taken back as a whole.
+                    **({} if change_set.imports else undoing),
                 )
             except client.exceptions.ClientError as error:
                 if code_of(error) not in _UNFIT and code_of(error) != "ValidationError":
@@ -152,34 +221,32 @@ class ChangeSets:
                     raise
 
     def _create(
-        self,
-        client: Any,
-        stack: str,
-        name: str,
-        body: bytes,
-        release: str | None,
-        *,
-        first: bool,
-        region: str,
-    ) -> None:
-        value = {"UsePreviousValue": True} if release is None else {"ParameterValue": release}
+        self, client: Any, stack: str, kind: str, body: bytes, region: str, **more: Any
+    ) -> str:
+        """Ask for one; its name."""
+        name = f"{PREFIX}{secrets.token_hex(8)}"
         with explained("cloudformation:CreateChangeSet"):
             try:
                 client.create_change_set(
                     StackName=stack,
                     ChangeSetName=name,
                     ClientToken=name,
-                    ChangeSetType="CREATE" if first else "UPDATE",
+                    ChangeSetType=kind,
                     Capabilities=["CAPABILITY_IAM"],
-                    Parameters=[{"ParameterKey": RELEASE, **value}],
+                    **more,
                     **self._artifacts.arguments(stack, body, region),
                 )
             except client.exceptions.ClientError as error:
-                if code_of(error) == "AlreadyExistsException" and name in said(error):
-                    return  # nobody else has this name: an answer was lost, and boto3 called again
-                if code_of(error) not in ("ValidationError", "AlreadyExistsException"):
+                # Nobody else has this name: an answer was lost, and boto3 called again.
+                again = code_of(error) == "AlreadyExistsException" and name in said(error)
+                if not again and code_of(error) not in (
+                    "ValidationError",
+                    "AlreadyExistsException",
+                ):
                     raise
-                raise _not_made(stack, error) from error
+                if not again:
+                    raise _not_made(stack, error) from error
+        return name
 
     def _made(self, client: Any, stack: str, name: str) -> Mapping[str, Any]:
         """The first page of its description, when it is ready or has failed."""
@@ -218,13 +285,16 @@ class ChangeSets:
     def _sweep(self, client: Any, stack: str) -> None:
         """Delete what clients left that died while they looked at a change."""
         before = self._now() - _ABANDONED
-        with explained("cloudformation:ListChangeSets"):
-            pages = client.get_paginator("list_change_sets").paginate(StackName=stack)
-            found = [one for page in pages for one in page["Summaries"]]
-        for one in found:
+        for one in self._listed(client, stack):
             if one["ChangeSetName"].startswith(PREFIX) and one["CreationTime"] < before:
                 with explained("cloudformation:DeleteChangeSet"):
                     client.delete_change_set(StackName=stack, ChangeSetName=one["ChangeSetId"])
+
+    @staticmethod
+    def _listed(client: Any, stack: str) -> list[Mapping[str, Any]]:
+        with explained("cloudformation:ListChangeSets"):
+            pages = client.get_paginator("list_change_sets").paginate(StackName=stack)
+            return [one for page in pages for one in page["Summaries"]]
 
 
 def _not_made(stack: str, error: Exception) -> TabularError:
@@ -257,5 +327,5 @@ def _refusal(stack: str, reason: str) -> EngineError:
         f"CloudFormation refuses the change: {reason}",
         where=stack,
         hint="nothing was changed; mend the spec or the overrides, and plan again",
-        code="engine.change-set",
+        code=REFUSED,
     )

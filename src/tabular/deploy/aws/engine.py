@@ -22,6 +22,7 @@ from tabular.deploy.aws.emptying import Emptier
 from tabular.deploy.aws.follow import PAUSE, Follower, Heard
 from tabular.deploy.aws.health import Health
 from tabular.deploy.aws.identities import identities
+from tabular.deploy.aws.importing.importer import Importer
 from tabular.deploy.aws.inside import Inside
 from tabular.deploy.aws.judging import require_applied, require_plannable
 from tabular.deploy.aws.logs import Logs
@@ -33,6 +34,7 @@ from tabular.deploy.aws.state import status_of
 from tabular.deploy.aws.wanted import PRODUCTION
 from tabular.deploy.aws.world import World
 from tabular.deploy.events import Event, EventSequence, EventStatus
+from tabular.deploy.importing import ImportPlan
 from tabular.deploy.plan import Plan
 from tabular.deploy.provider import Drift, LogLine, Status
 from tabular.deploy.stack import Reduction, Resource, Stack, fingerprint
@@ -89,6 +91,7 @@ class CloudFormationEngine:
             self._operations,
             Emptier(parts.session, parts.stacks),
         )
+        self._importer = Importer(parts.change_sets, self._operations, self._destroyer)
         self._world = World(parts.session)
         self._drifts = Drifts(parts.stacks)
         self._health = Health(parts.session)
@@ -184,6 +187,18 @@ class CloudFormationEngine:
         self._session.require_account(target.account)
         yield from self._destroyer.destroy(target, delete_data=delete_data)
 
+    def preview_import(self, stack: Stack, asked: Sequence[str]) -> ImportPlan:
+        """Look whether ``LOGICAL_ID=PHYSICAL_ID`` can be imported, each of them."""
+        self._session.require_account(stack.target.account)
+        found = self._stacks.find(stack.target)
+        require_plannable(found)
+        return self._importer.plan(stack, asked, found)
+
+    def adopt(self, plan: ImportPlan) -> Iterator[Event]:
+        """Import it, and follow that; it goes on if this is dropped."""
+        for number, event in enumerate(self._importer.carry_out(plan, self._current(plan)), 1):
+            yield replace(event, sequence=number)
+
     def running(self, target: Target) -> Stack:
         """The stack that runs there, as it was applied."""
         found = self._existing(target)
@@ -265,7 +280,7 @@ class CloudFormationEngine:
             raise answers.nothing_at(target)
         return found
 
-    def _current(self, plan: Plan) -> Found | None:
+    def _current(self, plan: Plan | ImportPlan) -> Found | None:
         """What runs, which must be what the plan was made against."""
         self._session.require_account(plan.stack.target.account)
         found = self._stacks.find(plan.stack.target)

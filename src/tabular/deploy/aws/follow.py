@@ -80,7 +80,11 @@ class Heard:
     @property
     def undone(self) -> bool:
         """Whether an apply failed, and what was before is there again."""
-        return self.status in ("UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE")
+        return self.status in (
+            "UPDATE_ROLLBACK_COMPLETE",
+            "ROLLBACK_COMPLETE",
+            "IMPORT_ROLLBACK_COMPLETE",
+        )
 
 
 class Follower:
@@ -220,6 +224,7 @@ def _begins(raw: Mapping[str, Any], stack_id: str) -> bool:
         "CREATE_IN_PROGRESS",
         "UPDATE_IN_PROGRESS",
         "DELETE_IN_PROGRESS",
+        "IMPORT_IN_PROGRESS",
     )
 
 

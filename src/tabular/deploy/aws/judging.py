@@ -107,6 +107,27 @@ def require_nothing_left(stack_id: str, heard: Heard, done: str) -> None:
         )
 
 
+def require_imported(stack_id: str, heard: Heard) -> None:
+    """Say truthfully what an import came to.
+
+    Raises:
+        ApplyError: it failed, with the cause. An import changes nothing of what it adopts.
+    """
+    if not heard.well:
+        outcome = "taken back" if heard.undone else f"left as {heard.status}"
+        way_out = "`inferloop-tabular status` shows what is there"
+        raise ApplyError(
+            f"the import failed and was {outcome}: "
+            f"{heard.reason or 'CloudFormation gives no reason'}; what was to be imported is as "
+            "it was",
+            rolled_back=heard.undone,
+            where=stack_id,
+            hint="mend that, and import again"
+            if heard.undone
+            else _WAYS_OUT.get(heard.status, way_out).format(name=stack_id.split("/")[1]),
+        )
+
+
 def destroy_failed(stack_id: str, heard: Heard) -> ApplyError:
     """A destroy failed; what it came to."""
     rest = "everything is as it was" if heard.undone else f"and the stack is {heard.status}"

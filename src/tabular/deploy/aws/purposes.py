@@ -21,6 +21,7 @@ class Purpose(StrEnum):
     APPLY = "apply"
     CLEAR = "clear"  # an apply that first removes what a failed one left
     ROLLBACK = "rollback"
+    IMPORT = "import"
     DESTROY = "destroy"
     FOREIGN = "foreign"
 
