@@ -23,7 +23,7 @@ from tests.deploy.onprem.chart.cases import (
     render,
 )
 from tests.deploy.onprem.chart.paths import End, pod, reaches
-from tests.deploy.onprem.chart.rules import broken
+from tests.deploy.onprem.chart.rules import broken, pods
 from tests.testbed import custom
 
 OWN = merged(BUILT_IN, {"backup": {"enabled": True}})
@@ -135,14 +135,14 @@ def test_its_pods_reach_what_the_service_does_and_the_store_of_backups() -> None
 
 
 @pytest.mark.slow
-def test_velero_copies_the_files_of_every_volume_after_a_dump() -> None:
-    found = objects(VELERO)
+def test_velero_copies_dumps_and_the_files_that_pods_name() -> None:
+    found = objects(merged(VELERO, {"monitoring": {"enabled": True}}))
     assert custom.invalid(found) == []
     (schedule,) = [o for o in found if o["kind"] == "Schedule"]
     (location,) = [o for o in found if o["kind"] == "BackupStorageLocation"]
     template = schedule["spec"]["template"]
     assert schedule["metadata"]["namespace"] == location["metadata"]["namespace"] == "velero"
-    assert template["defaultVolumesToFsBackup"] is True
+    assert template["defaultVolumesToFsBackup"] is False
     assert template["snapshotVolumes"] is False
     assert template["ttl"] == "336h0m0s"
     assert template["includedNamespaces"] == [NAMESPACE]
@@ -155,7 +155,35 @@ def test_velero_copies_the_files_of_every_volume_after_a_dump() -> None:
         for claim in made["spec"]["volumeClaimTemplates"]:
             assert wanted.items() <= claim["metadata"]["labels"].items()
         assert wanted.items() <= made["spec"]["template"]["metadata"]["labels"].items()
-    assert "pg_dumpall" in _hook(found, "postgresql")[2]
+    assert "pg_dump " in _hook(found, "postgresql")[2]
+    # Neither the files of a running database, nor scratch with passwords in it.
+    assert copied(found) == {
+        "demo-postgresql": "velero",
+        "demo-minio": "data0",
+        "demo-prometheus": "data",
+        "demo-grafana": "data",
+    }
+    files = {"minio": {"enabled": False}, "persistence": {"enabled": True}}
+    stored = copied(objects(merged(VELERO, files)))
+    assert {name: stored.get(name) for name in ("demo-api", "demo-worker")} == {
+        "demo-api": "data",
+        "demo-worker": "data",
+    }
+
+
+def copied(found: Any) -> dict[str, str]:
+    """Which volumes of whose pods Velero copies; each of them is one of the pod's."""
+    named = {}
+    for workload, pod_ in pods(found):
+        volumes = pod_["metadata"].get("annotations", {}).get("backup.velero.io/backup-volumes")
+        if volumes is None:
+            continue
+        claims = workload["spec"].get("volumeClaimTemplates", ())
+        there = {one_["name"] for one_ in pod_["spec"]["volumes"]}
+        there |= {claim["metadata"]["name"] for claim in claims}
+        assert set(volumes.split(",")) <= there
+        named[workload["metadata"]["name"]] = volumes
+    return named
 
 
 @pytest.mark.slow
@@ -166,6 +194,7 @@ def test_velero_takes_snapshots_of_one_moment_after_a_checkpoint() -> None:
     template = schedule["spec"]["template"]
     assert (template["snapshotVolumes"], template["snapshotMoveData"]) == (True, True)
     assert template["defaultVolumesToFsBackup"] is False
+    assert copied(found) == {}
     assert "storageLocation" not in template  # Velero's own
     assert _hook(found, "postgresql")[2].endswith("CHECKPOINT")
 
