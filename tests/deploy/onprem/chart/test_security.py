@@ -112,6 +112,22 @@ def test_a_renewed_certificate_replaces_the_servers_pods() -> None:
     assert changed == {f"{NAME}-{part}" for part in ("postgresql", "minio", "redis", "rabbitmq")}
 
 
+def test_another_authority_replaces_all_pods_that_trust_one() -> None:
+    own = {"redis": {"enabled": True}, "mysql": {"enabled": True}, "postgresql": {"enabled": False}}
+    more = merged(own, {"rabbitmq": {"enabled": True}})
+    ours = {o["metadata"]["name"]: p for o, p in pods(objects(merged(TLS, more)))}
+    theirs = {o["metadata"]["name"]: p for o, p in pods(objects(merged(MANAGED, more)))}
+    issued = merged(MANAGED, more, {"tls": {"certManager": {"issuer": {"name": "corp"}}}})
+    others = {o["metadata"]["name"]: p for o, p in pods(objects(issued))}
+    assert len(ours) == 6
+    for name, pod in ours.items():
+        templates = (pod, theirs[name], others[name])
+        said = [
+            one_["metadata"].get("annotations", {}).get("inferloop.io/tls") for one_ in templates
+        ]
+        assert said == [None, "cert-manager", "cert-manager corp"], name
+
+
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_the_names_of_cert_managers_certificate_are_those_of_every_service(case: str) -> None:
     managed = {"enabled": True, "existingSecret": "", "certManager": {"enabled": True}}

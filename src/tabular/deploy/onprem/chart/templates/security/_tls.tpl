@@ -62,9 +62,21 @@ fi
 {{ end -}}
 {{- end -}}
 
+{{/*
+Annotations of a pod that trusts the certificate, as JSON: it is replaced when cert-manager takes
+over, whose authority is another one. Renewed, both stay of the authority that they are of.
+*/}}
+{{- define "tabular.tlsMaker" -}}
+{{- $found := dict -}}
+{{- if and .Values.tls.enabled .Values.tls.certManager.enabled (not .Values.tls.existingSecret) -}}
+{{- $_ := set $found "inferloop.io/tls" (printf "cert-manager %s" .Values.tls.certManager.issuer.name | trim) -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
 {{/* Annotations of a server's pod, as JSON: it is replaced with its certificate. */}}
 {{- define "tabular.tlsAnnotations" -}}
-{{- $found := dict -}}
+{{- $found := include "tabular.tlsMaker" . | fromJson -}}
 {{- if and .Values.tls.enabled .Values.tls.checksum -}}
 {{- $_ := set $found "checksum/tls" .Values.tls.checksum -}}
 {{- end -}}
