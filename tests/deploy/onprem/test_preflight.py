@@ -405,6 +405,14 @@ def test_an_operator_that_is_named_and_absent_or_present_and_unused(own_kube: Ku
     assert "cloudnative-pg" in required(own_kube, {})["unused-operator"]
 
 
+def test_a_route_of_an_older_openshift_would_drop_its_certificate(own_kube: Kube) -> None:
+    define(own_kube, "route.openshift.io", "Route", "routes")
+    host = {"domain": "data.example.com", "certificate": "corp-tls"}
+    error = refused(own_kube, {"onprem": {"distribution": "openshift"}, "networking": host})
+    assert error.code == "preflight.route-certificate"
+    assert error.where == "spec.networking.certificate"
+
+
 def test_openshift_is_told_apart(own_kube: Kube) -> None:
     error = refused(own_kube, {"onprem": {"distribution": "openshift"}})
     assert error.code == "preflight.distribution"

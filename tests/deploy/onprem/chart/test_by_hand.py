@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem.names import CHART
+from tabular.deploy.onprem.rendered.library import helm
 from tests.deploy.onprem.chart.cases import CASES, merged, seed
 from tests.deploy.onprem.chart.test_names import LONG
 from tests.testbed.kube.api import Json
@@ -112,3 +113,11 @@ def test_the_longest_name_that_a_release_may_have_comes_up(kube: Kube, kube_name
     release.install(merged(SMALL, {"rabbitmq": {"enabled": True}, "monitoring": {"enabled": True}}))
     release.test()
     release.uninstall()
+
+
+def test_a_route_of_an_older_openshift_would_drop_its_certificate(release: Release) -> None:
+    values = merged(CASES["openshift"], {"ingress": {"tls": {"secretName": "corp"}}})
+    with pytest.raises(
+        helm().HelmError, match=r"before OpenShift 4\.19 \(Kubernetes 1\.32; this is 1\.2"
+    ):
+        release.install(values)

@@ -319,6 +319,27 @@ def test_a_route_is_over_tls_and_there_is_no_ingress_beside_it() -> None:
     assert [o for o in found if o["kind"] == "Ingress"] == []
 
 
+def test_a_route_with_a_certificate_lets_the_router_read_that_one_secret() -> None:
+    values = merged(CASES["openshift"], {"ingress": {"tls": {"secretName": "corp"}}})
+    found = objects(values, "1.32")
+    assert one(found, "Route", "demo-api")["spec"]["tls"]["externalCertificate"] == {"name": "corp"}
+    role, binding = one(found, "Role", "demo-router"), one(found, "RoleBinding", "demo-router")
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["corp"],
+            "verbs": ["get", "list", "watch"],
+        }
+    ]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    router = {"kind": "ServiceAccount", "name": "router", "namespace": "openshift-ingress"}
+    assert binding["subjects"] == [router]
+    kinds = [o["kind"] for o in found]
+    assert kinds.index("RoleBinding") < kinds.index("Route")
+    assert not {"Role", "RoleBinding"} & {o["kind"] for o in objects(CASES["openshift"])}
+
+
 def test_a_gateways_route_is_of_the_listener_that_ends_tls() -> None:
     found = objects(CASES["gateway"])
     route = one(found, "HTTPRoute", "demo-api")["spec"]

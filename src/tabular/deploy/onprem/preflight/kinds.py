@@ -40,6 +40,8 @@ _LIMITING = (
     "haproxy.org/ingress-controller",
     "haproxy-ingress.github.io/controller",
 )
+# OpenShift 4.19: before, a Route drops the Secret that it names, without a word.
+_ROUTE_SECRETS = "1.32"
 _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 
 
@@ -93,6 +95,7 @@ def require_kinds(
             )
     made = tuple(objects)
     _require_known(cluster, made)
+    _require_certificates(cluster, made)
     yield from _ingress_class(cluster, made)
     yield from _unused(cluster, named, made)
 
@@ -124,8 +127,25 @@ def _require_known(cluster: Cluster, objects: tuple[Object, ...]) -> None:
             )
 
 
+def _require_certificates(cluster: Cluster, objects: tuple[Object, ...]) -> None:
+    named = any("externalCertificate" in one["spec"]["tls"] for one in _of_kind("Route", objects))
+    if named and minor(cluster.version) < minor(_ROUTE_SECRETS):
+        raise PreflightError(
+            f"a Route reads no Secret before OpenShift 4.19, and this one is of Kubernetes "
+            f"{cluster.version}: the host would show the router's own certificate",
+            where="spec.networking.certificate",
+            hint="leave it out if the router's will do, or name onprem.issuer where cert-manager's "
+            "controller for Routes runs",
+            code="preflight.route-certificate",
+        )
+
+
+def _of_kind(kind: str, objects: Iterable[Object]) -> list[Object]:
+    return [one for one in objects if one["kind"] == kind]
+
+
 def _ingress_class(cluster: Cluster, objects: tuple[Object, ...]) -> Iterator[Finding]:
-    ingresses = [one for one in objects if one["kind"] == "Ingress"]
+    ingresses = _of_kind("Ingress", objects)
     if not ingresses:
         return
     try:
