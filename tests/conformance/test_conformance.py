@@ -15,12 +15,17 @@ from tests.conformance.suite import (
     CHECKS,
     Check,
     ContractViolation,
+    destroy_removes_all_and_only_its_own,
+    failed_update_keeps_the_old_release,
     killed_client_reattaches,
+    rollback_restores_the_release_before,
     same_spec_same_bytes,
 )
 from tests.deploy.aws.harness import AwsHarness
 from tests.deploy.onprem.harness import OnPremHarness
 from tests.deploy.standalone.harness import StandaloneHarness
+from tests.testbed.helm import helm_program
+from tests.testbed.kube.cluster import Kube
 
 
 def _aws(root: Path, request: pytest.FixtureRequest) -> Harness:
@@ -46,6 +51,14 @@ PROVIDERS = [
 ]
 # They start processes; that only their own providers break them is seen in a few.
 SLOW = (same_spec_same_bytes, killed_client_reattaches)
+# What a program does in the place of Helm in process: it installs, upgrades, rolls back, uninstalls
+# and is killed. The rest of the contract is kept by what does not know which of them it has.
+BY_HELM = (
+    killed_client_reattaches,
+    failed_update_keeps_the_old_release,
+    rollback_restores_the_release_before,
+    destroy_removes_all_and_only_its_own,
+)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -54,6 +67,19 @@ def test_provider_conforms(
     provider: str, check: Check, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     harness = HARNESSES[provider](tmp_path, request)
+    try:
+        check(harness)
+    finally:
+        harness.close()
+
+
+@pytest.mark.k8s
+@pytest.mark.parametrize("check", BY_HELM, ids=lambda check: check.__name__)
+def test_helm_as_a_program_conforms_as_well(
+    check: Check, tmp_path: Path, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFERLOOP_TABULAR_HELM", str(helm_program()))
+    harness = OnPremHarness(tmp_path, kube, "helm")
     try:
         check(harness)
     finally:

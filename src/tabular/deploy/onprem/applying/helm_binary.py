@@ -1,0 +1,293 @@
+"""Helm as a program of the user's, for those whose rules name the Helm that may touch a cluster.
+
+It does what Helm in this process does, to the same records, so either can go on where the other
+was. Values go to its input and the way to the cluster into its environment's files, so nothing
+secret is in a list of processes; it ends with us, so a client that is killed leaves no second
+writer behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.rendered.library import NAME
+from tabular.errors import ConfigError, EngineError, TabularError, WaitTimeoutError
+
+from .helm_seam import NOT_FOUND, explained, whole
+from .releases import KEPT
+
+VARIABLE = "INFERLOOP_TABULAR_HELM"
+OLDEST = (3, 8)  # the first whose dry runs, OCI and JSON answers are as they are now
+_SERVER_SIDE = (4, 0)  # from here on it applies as servers do, and can be told to
+_ASKING = 60.0  # seconds for a question
+_GRACE = 10.0  # seconds to end by itself, after its own limit or when it was told to end
+_PAUSE = 0.2  # seconds between two looks whether it was told to end
+_VERSION = re.compile(r"v?(\d+)\.(\d+)")
+_CHART_VERSION = re.compile(r"-v?(\d+\.\d+\.\d+.*)$")
+_PREFIX = re.compile(r"^(?:Error: )?(?:[A-Z]+ FAILED: )?")
+# The child dies with the thread that waits for it (PR_SET_PDEATHSIG, prctl(2)), by SIGKILL: a
+# signal that Helm hears would make it write, when another client may have taken over.
+_TIED = (
+    "import ctypes, os, sys\n"
+    "ctypes.CDLL(None).prctl(1, 9)\n"
+    "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[3:])"
+)
+
+
+class HelmBinary:
+    """Helm as a program, for one namespace.
+
+    Args:
+        program: its path, or its name on ``PATH``.
+        cluster: gives the way there.
+        namespace: of the releases.
+        chart: its folder.
+
+    Raises:
+        ConfigError: there is no such program, it is no Helm, or it is too old.
+    """
+
+    def __init__(self, program: str, cluster: Cluster, namespace: str, chart: Path) -> None:
+        self._program = _found(program)
+        self._version = _version(self._program)
+        # Helm would say what is wrong with a kubeconfig in words that say not what to do.
+        cluster.require()
+        self._way = ["--namespace", namespace]
+        if cluster.kubeconfig is not None:
+            self._way += ["--kubeconfig", cluster.kubeconfig]
+        if cluster.context is not None:
+            self._way += ["--kube-context", cluster.context]
+        self._chart = chart
+        self._running: subprocess.Popen[str] | None = None
+        self._cancelled: float | None = None
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._records: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def install(self, name: str, values: Mapping[str, Any], limit: float) -> None:
+        """Make a release."""
+        said = [name, str(self._chart), "--values", "-"]
+        self._run("install", said, limit, json.dumps(values, ensure_ascii=False))
+
+    def upgrade(self, name: str, values: Mapping[str, Any], limit: float) -> None:
+        """Make a release in the place of another one."""
+        said = [name, str(self._chart), "--values", "-", "--reset-values", *self._again()]
+        self._run("upgrade", said, limit, json.dumps(values, ensure_ascii=False))
+
+    def rollback(self, name: str, revision: int, limit: float) -> None:
+        """Make a release as an earlier one was."""
+        self._run("rollback", [name, str(revision), *self._again()], limit)
+
+    def history(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """Releases, oldest first."""
+        try:
+            found = self._ask("history", name, "--max", "256")
+        except TabularError as error:
+            if NOT_FOUND not in error.message:
+                raise
+            found = []
+        found.sort(key=lambda one: int(one["revision"]))
+        if found != self._rows.get(name):
+            self._records.clear()
+        self._rows[name] = found
+        return tuple(found)
+
+    def get(self, name: str, revision: int) -> Mapping[str, Any]:
+        """A release with its values, manifest and description.
+
+        Each is asked for once, until somebody releases: a question is a process of its own, and a
+        history has ten of them.
+        """
+        row = self._row(name, revision) or self._row(name, revision, anew=True)
+        if row is None:
+            raise explained(NOT_FOUND, f"helm get {name}")
+        key = (name, revision)
+        if key not in self._records:
+            self._records[key] = self._ask("status", name, "--revision", str(revision))
+        found, version = self._records[key], _CHART_VERSION.search(str(row["chart"]))
+        return {
+            "config": found.get("config"),
+            "info": {"description": row["description"], "last_deployed": row["updated"]},
+            "summary": {
+                "manifest": found["manifest"],
+                "chart_version": version[1] if version else str(row["chart"]),
+            },
+        }
+
+    def uninstall(self, name: str, limit: float) -> None:
+        """Remove a release and its history; none is no error."""
+        try:
+            self._run("uninstall", [name], limit)
+        except TabularError as error:
+            if NOT_FOUND not in error.message:
+                raise
+
+    def cancel(self) -> None:
+        """End an install or upgrade that runs in another thread."""
+        self._cancelled = time.monotonic()
+        running = self._running
+        if running is not None:
+            running.terminate()
+
+    def _again(self) -> list[str]:
+        """How a release is made that is not the first one."""
+        kept = ["--history-max", str(KEPT)]
+        return [*kept, "--server-side=true"] if self._version >= _SERVER_SIDE else kept
+
+    def _row(self, name: str, revision: int, *, anew: bool = False) -> Mapping[str, Any] | None:
+        rows = self.history(name) if anew else self._rows.get(name, ())
+        return next((one for one in rows if int(one["revision"]) == revision), None)
+
+    def _run(self, what: str, said: Sequence[str], limit: float, values: str = "") -> None:
+        """Have it do something.
+
+        Raises:
+            WaitTimeoutError: it did not end within its limit.
+            TabularError: it failed, and why.
+        """
+        where = f"helm {what} {said[0]}"
+        self._cancelled = None
+        self._records.clear()  # they may have been mended for it
+        seconds = whole(limit)
+        words = [what, *said, *self._way, "--timeout", f"{seconds}s"]
+        with self._started(words) as process:
+            self._running = process
+            try:
+                told, wrong = self._ended(process, values, seconds + _GRACE)
+            except subprocess.TimeoutExpired as error:
+                raise WaitTimeoutError(f"not ready within {limit:.0f} s", where=where) from error
+            finally:
+                self._running = None
+                process.kill()
+        if process.returncode:
+            raise explained(_sentence(wrong or told), where)
+
+    def _ended(self, process: subprocess.Popen[str], values: str, limit: float) -> tuple[str, str]:
+        """Wait for its end; what was told to end and does not is killed."""
+        deadline, given = time.monotonic() + limit, values or None
+        while True:
+            try:
+                return process.communicate(given, timeout=_PAUSE)
+            except subprocess.TimeoutExpired:
+                given, now = None, time.monotonic()
+                if now > deadline:
+                    raise
+                if self._cancelled is not None and now > self._cancelled + _GRACE:
+                    process.kill()
+
+    def _ask(self, what: str, name: str, *more: str) -> Any:
+        """Its answer to a question."""
+        where = f"helm {what} {name}"
+        with self._started([what, name, *more, *self._way, "--output", "json"]) as process:
+            try:
+                told, wrong = process.communicate(timeout=_ASKING)
+            except subprocess.TimeoutExpired as error:
+                raise WaitTimeoutError(f"no answer within {_ASKING:.0f} s", where=where) from error
+            finally:
+                process.kill()
+        if process.returncode:
+            raise explained(_sentence(wrong or told), where)
+        try:
+            return json.loads(told)
+        except ValueError as error:
+            raise EngineError(
+                "Helm's answer is not the JSON that was asked for",
+                where=where,
+                hint=f"run it by hand; {VARIABLE} may name something that is not Helm",
+            ) from error
+
+    def _started(self, words: Sequence[str]) -> subprocess.Popen[str]:
+        said = [NAME, *words]  # it may go by the name it was called with
+        if sys.platform == "linux":
+            tie = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), self._program]
+            return _popen([*tie, *said], sys.executable)
+        return _popen(said, self._program)
+
+
+def _popen(words: Sequence[str], program: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        words,
+        executable=program,
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # Ctrl-C is ours: an apply goes on, or is cancelled by us
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what would lead Helm to another cluster, or to records kept elsewhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HELM_")}
+
+
+def _found(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise ConfigError(
+            f"{VARIABLE} names no program: {program}",
+            where=VARIABLE,
+            hint=f"the path of a helm {_worded(OLDEST)} or newer, or its name on PATH; without "
+            f"{VARIABLE} Helm runs within this program",
+            code="config.helm",
+        )
+    return path
+
+
+def _version(program: str) -> tuple[int, int]:
+    said, why = "", ""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
+            done = subprocess.run(
+                [program, "version", "--template", "{{.Version}}"],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_ASKING,
+                check=False,
+            )
+            said, why = done.stdout.strip(), _sentence(done.stderr)
+        except OSError as error:
+            why = error.strerror or str(error)
+    found = _VERSION.match(said)
+    if found is None:
+        raise ConfigError(
+            f"{program} is no helm {_worded(OLDEST)}: {(why or said or 'no answer')[:300]}",
+            where=VARIABLE,
+            hint=f"`{program} version` must answer with one",
+            code="config.helm",
+        )
+    version = int(found[1]), int(found[2])
+    if version < OLDEST:
+        raise ConfigError(
+            f"{program} is helm {said}, which is too old",
+            where=VARIABLE,
+            hint=f"helm {_worded(OLDEST)} or newer; without {VARIABLE} Helm runs within this "
+            "program",
+            code="config.helm",
+        )
+    return version
+
+
+def _worded(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _sentence(text: str) -> str:
+    """What Helm says is wrong, without its warnings and the name of what it did."""
+    lines = text.strip().splitlines()
+    first = next((n for n, line in enumerate(lines) if line.startswith("Error: ")), 0)
+    return _PREFIX.sub("", "\n".join(lines[first:])).strip()

@@ -1,0 +1,71 @@
+"""What is asked of Helm, wherever it runs, and what its words mean.
+
+Helm runs in this process (`helm_library`) or is a program of the user's (`helm_binary`). Both tell
+of the same release in the same way, and both say what is wrong in sentences alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from tabular.deploy.onprem.cluster.refusals import OwnedElsewhereError, refused
+from tabular.errors import EngineError, NotFoundError, TabularError
+
+NOT_FOUND = "release: not found"  # Helm's own words, in any of its versions
+_OWNER = re.compile(r'conflicts? with "([^"]+)"[^:]*:\s*([^&]+)')
+
+
+class Helm(Protocol):
+    """Helm, wherever it runs; answers are as `helm_python` has them."""
+
+    def install(self, name: str, values: Mapping[str, Any], limit: float) -> None:
+        """Make a release."""
+        ...
+
+    def upgrade(self, name: str, values: Mapping[str, Any], limit: float) -> None:
+        """Make a release in the place of another one."""
+        ...
+
+    def rollback(self, name: str, revision: int, limit: float) -> None:
+        """Make a release as an earlier one was."""
+        ...
+
+    def history(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """Releases, oldest first; none where there is none."""
+        ...
+
+    def get(self, name: str, revision: int) -> Mapping[str, Any]:
+        """A release with its values, manifest and description."""
+        ...
+
+    def uninstall(self, name: str, limit: float) -> None:
+        """Remove a release and its history; none is no error."""
+        ...
+
+    def cancel(self) -> None:
+        """End an install or upgrade that runs in another thread."""
+        ...
+
+
+def explained(said: str, where: str) -> TabularError:
+    """The error of ours for what Helm says.
+
+    Args:
+        said: its sentence.
+        where: what was asked of it.
+    """
+    owners = tuple((manager, field.strip(" -\n")) for manager, field in _OWNER.findall(said))
+    if owners:
+        return OwnedElsewhereError(where, owners)
+    if NOT_FOUND in said:
+        return NotFoundError(said, where=where)
+    if " is forbidden: " in said:
+        return refused(403, {"message": said}, where)
+    return EngineError(said, where=where, hint="the words are Helm's own: mend what they name")
+
+
+def whole(limit: float) -> int:
+    """A limit in whole seconds, one at least: Helm takes no limit for none."""
+    return max(1, int(limit))
