@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow test-exhaustive test-debian test-containers test-k8s test-k8s-pods soak lint bench bench-synth bench-service bench-scale bench-aws lock docs clean
+.PHONY: help demo test test-slow test-exhaustive test-debian test-containers test-k8s test-k8s-pods soak lint bench bench-synth bench-service bench-scale bench-aws bench-onprem lock docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -58,7 +58,7 @@ lint: ## style, types and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: bench-synth bench-service bench-scale bench-aws ## run every benchmark; results go to benchmarks/RESULTS.md
+bench: bench-synth bench-service bench-scale bench-aws bench-onprem ## run every benchmark; results go to benchmarks/RESULTS.md
 
 bench-synth: ## quality, privacy and speed of the synthesizers, beside their peers
 	@scripts/venv.sh dev
@@ -75,6 +75,11 @@ bench-scale: ## rows per second of 1, 2 and 4 processes beside the limit of writ
 bench-aws: ## a plan of a hundred resources beside terraform's, on the AWS emulator
 	@scripts/venv.sh dev
 	@$(BIN)/python -m benchmarks.aws
+
+bench-onprem: ## a plan and a deploy without changes beside helm's dry run, on a real API server
+	@scripts/venv.sh dev
+	@$(BIN)/python -m tests.testbed.kube.build >/dev/null
+	@$(BIN)/python -W ignore -m benchmarks.onprem
 
 docs: ## write docs/cli.md from the commands, and the chart's README from its values
 	@scripts/venv.sh dev

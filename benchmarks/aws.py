@@ -16,17 +16,16 @@ import datetime as dt
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import tabular
+from benchmarks.pairs import Asked, Took, in_turn, spread, table
 from benchmarks.synth.__main__ import _append, _processor
 from tabular.deploy.aws.export import FORMATS
 from tabular.deploy.spec import Deployment, Overrides, load
@@ -70,47 +69,6 @@ LEAST = 100  # resources
 BUSY = 1.0  # load above which a run is not recorded
 
 
-@dataclass(frozen=True)
-class Took:
-    """What one process took, its own processes included, in seconds.
-
-    Attributes:
-        wall: from its start to its end.
-        processor: of that on a processor, whatever else the machine did.
-    """
-
-    wall: float
-    processor: float
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A command that is timed, and what it says when it did what is measured.
-
-    Attributes:
-        says: a part of its output.
-        run: runs it.
-    """
-
-    says: str
-    run: Callable[[], subprocess.CompletedProcess[str]]
-
-    def took(self) -> Took:
-        """Run it in a process of its own."""
-        before, start = _processor_seconds(), time.perf_counter()
-        done = self.run()
-        found = Took(time.perf_counter() - start, _processor_seconds() - before)
-        if done.returncode or self.says not in done.stdout:
-            raise SystemExit(f"{self.says!r} was not said:\n{done.stdout}\n{done.stderr}")
-        return found
-
-
-def _processor_seconds() -> float:
-    """Of all processes that were started from here and have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def main() -> None:
     """Measures, shows a table, and appends it where the machine did nothing else."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.aws", description=__doc__)
@@ -145,9 +103,11 @@ def _measured(folder: Path, rounds: int, load_at_start: float) -> list[str]:
                 _theirs(terraform, "Terraform v", configured, "version"),
             ),
         }
-        times, empty = _in_turn(pairs, _theirs(terraform, "No changes.", bare, "plan"), rounds)
+        alone = (_theirs(terraform, "No changes.", bare, "plan"),)
+        times = in_turn({**pairs, "alone": alone}, rounds)
+    empty = [took for (took,) in times.pop("alone")]
     heading = _heading(count, terraform, rounds, load_at_start)
-    return [heading, *_table(times), _of_provider(empty), _compiling(deployment, count)]
+    return [heading, *table(times, "terraform"), _of_provider(empty), _compiling(deployment, count)]
 
 
 @contextlib.contextmanager
@@ -199,21 +159,6 @@ def _theirs(terraform: Terraform, says: str, folder: Path, *arguments: str) -> A
     return Asked(says, lambda: terraform.run(folder, *arguments))
 
 
-def _in_turn(
-    pairs: dict[str, tuple[Asked, Asked]], empty: Asked, rounds: int
-) -> tuple[dict[str, list[tuple[Took, Took]]], list[Took]]:
-    """Each pair round by round, so that both meet the machine in the same state."""
-    times: dict[str, list[tuple[Took, Took]]] = {name: [] for name in pairs}
-    alone = []
-    for number in range(rounds + 1):
-        for name, (ours, theirs) in pairs.items():
-            found = ours.took(), theirs.took()
-            if number:  # the first round fills caches
-                times[name].append(found)
-        alone.append(empty.took())
-    return times, alone[1:]
-
-
 def _heading(count: int, terraform: Terraform, rounds: int, load_at_start: float) -> str:
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
@@ -233,34 +178,12 @@ def _version(terraform: Terraform) -> str:
     return terraform.run(terraform.config.parent, "version").stdout.splitlines()[0]
 
 
-def _table(times: dict[str, list[tuple[Took, Took]]]) -> list[str]:
-    lines = [
-        "| median (range) | inferloop-tabular | terraform | ours / theirs |",
-        "|---|---|---|---|",
-    ]
-    for name, found in times.items():
-        wall = [(ours.wall, theirs.wall) for ours, theirs in found]
-        processor = [(ours.processor, theirs.processor) for ours, theirs in found]
-        lines += [_row(name, wall), _row(f"{name}, on a processor", processor)]
-    return lines
-
-
-def _row(name: str, found: list[tuple[float, float]]) -> str:
-    ours, theirs = ([pair[side] for pair in found] for side in (0, 1))
-    ratios = [mine / yours for mine, yours in found]
-    return f"| {name} | {_spread(ours)} | {_spread(theirs)} | {_spread(ratios)} |"
-
-
 def _of_provider(empty: list[Took]) -> str:
     wall, processor = [one.wall for one in empty], [one.processor for one in empty]
     return (
-        f"\nOf terraform's, a plan with that provider and no resource takes {_spread(wall)}, "
-        f"on a processor {_spread(processor)}."
+        f"\nOf terraform's, a plan with that provider and no resource takes {spread(wall)}, "
+        f"on a processor {spread(processor)}."
     )
-
-
-def _spread(numbers: list[float]) -> str:
-    return f"{statistics.median(numbers):.2f} ({min(numbers):.2f}-{max(numbers):.2f})"
 
 
 def _compiling(deployment: Deployment, count: int) -> str:
