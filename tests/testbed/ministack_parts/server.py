@@ -15,6 +15,7 @@ import jobs
 import living
 import network
 import offers
+import quotas
 import repairs
 import replacement
 import states
@@ -24,6 +25,7 @@ from ministack.app import main
 for part in (
     *(network, compute, guard, repairs, replacement, drifting, states, contexts, offers, living),
     jobs,
+    quotas,
     tasks,
     importing,
 ):

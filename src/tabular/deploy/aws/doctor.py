@@ -1,11 +1,18 @@
-"""A read-only look at what a deploy on AWS would need."""
+"""A read-only look at what a deploy on AWS would need.
+
+Without a file there is no saying how much it would need, so quotas are looked at for a deployment
+that leaves everything open, in a VPC of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from tabular.deploy.aws.compile import PROVIDER, compile_stack
+from tabular.deploy.aws.quotas import Look, Quotas
 from tabular.deploy.aws.session import Session, explained
 from tabular.deploy.provider import Check
+from tabular.deploy.spec import Deployment
 from tabular.errors import TabularError
 
 
@@ -36,6 +43,21 @@ def checks(session: Session) -> Iterator[Check]:
 
         yield _tried("zones", zones)
         yield _tried("engine", stacks)
+        yield from _room(session, where)
+
+
+def _room(session: Session, region: str) -> Iterator[Check]:
+    """Quotas that the smallest deployment touches."""
+    described = {"metadata": {"name": "doctor"}, "spec": {"provider": PROVIDER, "region": region}}
+    wanted = compile_stack(Deployment.from_canonical(described), region).template["Resources"]
+    for look in Quotas(session).looks(region, wanted, {}):
+        yield Check(f"quota {look.quota.code}", not look.short, _said(look), look.remedy)
+
+
+def _said(look: Look) -> str:
+    if look.unknown is None:
+        return f"{look} by a deployment with nothing but defaults"
+    return f"{look.quota}: not known, a deploy finds out: {look.unknown.message}"
 
 
 def _tried(name: str, look: Callable[[], str]) -> Check:

@@ -7,7 +7,7 @@ that keeps data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tabular.deploy import answers
@@ -28,6 +28,7 @@ from tabular.deploy.aws.judging import require_applied, require_plannable
 from tabular.deploy.aws.logs import Logs
 from tabular.deploy.aws.operations import Operations
 from tabular.deploy.aws.purposes import Purpose, new_token, purpose_of
+from tabular.deploy.aws.quotas import Documents, Quotas
 from tabular.deploy.aws.session import Session, explained
 from tabular.deploy.aws.stacks import Found, Stacks, basis_of, release_of, stack_name
 from tabular.deploy.aws.state import status_of
@@ -35,11 +36,14 @@ from tabular.deploy.aws.wanted import PRODUCTION
 from tabular.deploy.aws.world import World
 from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.importing import ImportPlan
-from tabular.deploy.plan import Plan
+from tabular.deploy.plan import Action, Change, Plan
+from tabular.deploy.policy.finding import Finding
 from tabular.deploy.provider import Drift, LogLine, Status
 from tabular.deploy.stack import Reduction, Resource, Stack, fingerprint
 from tabular.deploy.target import Target
 from tabular.errors import BusyError, NotFoundError, UnsupportedError
+
+_Room = Callable[[str, Documents, Documents, Sequence[str]], tuple[Finding, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +97,14 @@ class CloudFormationEngine:
         )
         self._importer = Importer(parts.change_sets, self._operations, self._destroyer)
         self._world = World(parts.session)
+        self._quotas = Quotas(parts.session)
         self._drifts = Drifts(parts.stacks)
         self._health = Health(parts.session)
         self._logs = Logs(parts.session, parts.stacks)
 
     def preview(self, stack: Stack) -> Plan:
         """Compare a stack with what runs; touches nothing."""
-        self._session.require_account(stack.target.account)
-        self._world.require(stack)
-        found = self._stacks.find(stack.target)
-        require_plannable(found)
-        basis = basis_of(found)
-        if found is None or found.unborn:
-            return Plan(stack, all_new(stack.resources), basis)
-        if found.release == release_of(stack) and fingerprint(found.template) == stack.fingerprint:
-            return Plan(stack, nothing_new(stack.resources), basis)
-        change_set = self._made(found, stack)
-        if change_set is None:
-            return Plan(stack, nothing_new(stack.resources), basis)
-        self._change_sets.drop(change_set.stack_id, change_set.id, stack.target.region or "")
-        return Plan(stack, planned(found.template, stack.resources, change_set.changes), basis)
+        return self._previewed(stack, self._quotas.require)
 
     def apply(self, plan: Plan) -> Iterator[Event]:
         """Carry out a plan, and follow it; it goes on if this is dropped."""
@@ -167,7 +159,7 @@ class CloudFormationEngine:
         """
         found = self._existing(target)
         require_plannable(found)
-        return self.preview(self._before(found, target))
+        return self._previewed(self._before(found, target), self._quotas.told)
 
     def rollback(self, plan: Plan) -> Iterator[Event]:
         """Put the release before back, as it was planned."""
@@ -243,6 +235,37 @@ class CloudFormationEngine:
             key: str = client.get_secret_value(SecretId=secret)["SecretString"]
         self._artifacts.hand_out(target, secret)
         return key
+
+    def _previewed(self, stack: Stack, room: _Room) -> Plan:
+        self._session.require_account(stack.target.account)
+        self._world.require(stack)
+        found = self._stacks.find(stack.target)
+        require_plannable(found)
+        changes, there = self._changes(stack, found)
+        plan = Plan(stack, changes, basis_of(found))
+        if plan.is_empty:
+            return plan
+        replaced = [one.resource for one in changes if one.action is Action.REPLACE]
+        wanted = stack.template["Resources"]
+        return replace(plan, findings=room(stack.target.region or "", wanted, there, replaced))
+
+    def _changes(self, stack: Stack, found: Found | None) -> tuple[tuple[Change, ...], Documents]:
+        """What changes, and the resources that exist before it does."""
+        if found is None:
+            return all_new(stack.resources), {}
+        there: Documents = found.template.get("Resources", {})
+        if found.unborn:
+            # What a first deploy left makes room before the next one begins.
+            left = self._stacks.resources(found, stack.target.region or "")
+            ids = [one["LogicalResourceId"] for one in left]
+            return all_new(stack.resources), {id_: there[id_] for id_ in ids if id_ in there}
+        if found.release == release_of(stack) and fingerprint(found.template) == stack.fingerprint:
+            return nothing_new(stack.resources), there
+        change_set = self._made(found, stack)
+        if change_set is None:
+            return nothing_new(stack.resources), there
+        self._change_sets.drop(change_set.stack_id, change_set.id, stack.target.region or "")
+        return planned(found.template, stack.resources, change_set.changes), there
 
     def _before(self, found: Found, target: Target) -> Stack:
         """The release before the one that runs; that one, if a rollback to it was not seen out."""

@@ -41,8 +41,24 @@ _LOOKS = (
     "ec2:DescribeSecurityGroupRules", "ecr:GetAuthorizationToken", "ecs:DescribeServices",
     "elasticache:DescribeReplicationGroups", "elasticloadbalancing:DescribeTargetHealth",
     "lambda:GetFunctionConfiguration", "pricing:GetProducts", "rds:DescribeDBInstances",
-    "rds:DescribeOrderableDBInstanceOptions", "sqs:GetQueueAttributes", "sts:GetCallerIdentity",
+    "rds:DescribeOrderableDBInstanceOptions", "servicequotas:GetAWSDefaultServiceQuota",
+    "servicequotas:GetServiceQuota", "sqs:GetQueueAttributes", "sts:GetCallerIdentity",
 )  # fmt: skip
+# What is in use of the quotas that a type takes something of.
+_FARGATE = ("cloudwatch:GetMetricStatistics", "ecs:DescribeClusters", "ecs:ListClusters")
+_INSTANCES = ("ec2:DescribeInstanceTypes", "ec2:DescribeInstances")
+_USE: Mapping[str, tuple[str, ...]] = {
+    "AWS::AutoScaling::AutoScalingGroup": _INSTANCES,
+    "AWS::Batch::ComputeEnvironment": (*_FARGATE, *_INSTANCES),
+    "AWS::EC2::EIP": ("ec2:DescribeAddresses",),
+    "AWS::EC2::NatGateway": ("ec2:DescribeNatGateways", "ec2:DescribeSubnets"),
+    "AWS::EC2::SecurityGroup": ("ec2:DescribeSecurityGroups",),
+    "AWS::EC2::VPC": ("ec2:DescribeVpcs",),
+    "AWS::EC2::VPCEndpoint": ("ec2:DescribeVpcEndpoints",),
+    "AWS::ECS::Service": _FARGATE,
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": ("elasticloadbalancing:DescribeLoadBalancers",),
+    "AWS::Lambda::Function": ("lambda:GetAccountSettings",),
+}
 # Reading and pushing the image; a function of Lambda has its repository opened to Lambda.
 _IMAGE = (
     "BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "CreateRepository",
@@ -99,6 +115,9 @@ def _direct(types: Collection[str]) -> Iterator[dict[str, Any]]:
     yield _allow("Stacks", (f"cloudformation:{one}" for one in _STACK), stacks)
     # Nothing of these can be narrowed to a resource, or what is asked is not there yet.
     yield _allow("Looks", _LOOKS, "*")
+    used = {action for type_ in types for action in _USE.get(type_, ())}
+    if used:
+        yield _allow("Use", used, "*")
     artifacts = "arn:aws:s3:::inferloop-tabular-*"
     yield _allow("Artifacts", (f"s3:{one}" for one in _ARTIFACTS), [artifacts, f"{artifacts}/*"])
     data = f"arn:aws:s3:::{PREFIX}*"

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,7 @@ class Session:
     def __init__(self, access: Access | None = None, *, base: Any = None) -> None:
         self._access = access or Access()
         self._given = base
+        self._making = threading.Lock()  # boto3 makes clients in one thread only; they serve all
 
     @property
     def region(self) -> str | None:
@@ -138,7 +140,8 @@ class Session:
 
     def client(self, service: str, region: str) -> Any:
         """A client of a service; one for each service and region."""
-        return self._clients(service, region)
+        with self._making:
+            return self._clients(service, region)
 
     @functools.cache  # noqa: B019 - as long as the session, of which there is one for a command
     def _clients(self, service: str, region: str) -> Any:
