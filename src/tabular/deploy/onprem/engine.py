@@ -228,6 +228,7 @@ class ClusterEngine:
                 "secret": self._vault.read(target) is None,
                 "certificate": self._has_no_certificate(target),
                 "claims": self._destroyer.claims(target),
+                "clusters": self._destroyer.clusters(target, objects),
             }
             held.note(fresh=fresh)
 

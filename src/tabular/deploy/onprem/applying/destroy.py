@@ -28,11 +28,12 @@ from tabular.deploy.onprem.rendered.objects import (
     id_of,
     resource_of,
     secret_of,
+    stays,
 )
 from tabular.deploy.onprem.secrets.vault import Vault
 from tabular.deploy.stack import Resource
 from tabular.deploy.target import Target
-from tabular.errors import EngineError, RefusedError
+from tabular.errors import EngineError
 
 from .lease import Held, Leases, busy
 from .operations import Operations
@@ -74,14 +75,14 @@ class Destroyer:
         if found.nothing and not ours and found.note is None:
             return
         contents = self._contents(found)
-        if not delete_data:
-            _require_keepable(contents)
         operation = {"purpose": "destroy", "data": delete_data}
         with self._leases.hold(target, operation) as held:
             record = self._record(found, contents)
             held.keep(record)
             yield from self._remove(found, contents, record, tell, kept=not delete_data)
-            if self._drop_certificate(target):
+            # A cluster of an operator goes on, and shows it.
+            goes_on = not delete_data and self._clusters(target, record)
+            if not goes_on and self._drop_certificate(target):
                 yield tell.next(
                     EventStatus.COMPLETE, certificate_of(target.name), "another one does as well"
                 )
@@ -107,6 +108,9 @@ class Destroyer:
             found.method.remove(target, LIMIT)
         self._wait_for_pods(target)
         before = set(fresh.get("claims", ()))
+        for one in self._clusters(target, {"clusters": _clusters_in(made)}):
+            if id_of(one) not in fresh.get("clusters", ()):
+                self._drop_cluster(target, one)
         new = {"claims": sorted({name for one in made for name in claims_of(one)})}
         for claim in self._claims(target, new):
             if claim["metadata"]["name"] not in before:
@@ -115,7 +119,7 @@ class Destroyer:
             self._vault.drop(target)
         if fresh.get("certificate"):
             self._drop_certificate(target)
-        if before or not fresh.get("secret"):
+        if before or fresh.get("clusters") or not fresh.get("secret"):
             held.keep(held.retained or record)  # by which a destroy finds what was there before
         else:
             held.drop()
@@ -129,6 +133,10 @@ class Destroyer:
             "v1", "PersistentVolumeClaim", target.region, labels=marks.selector(target)
         )
         return sorted(one["metadata"]["name"] for one in found)
+
+    def clusters(self, target: Target, objects: Iterable[Object]) -> list[str]:
+        """Ids of those operators' clusters among the objects that are there."""
+        return [id_of(one) for one in self._clusters(target, {"clusters": _clusters_in(objects)})]
 
     def _contents(self, found: Found) -> list[Content]:
         if found.method is None:
@@ -152,6 +160,7 @@ class Destroyer:
             stateful |= {one.id for one in stack.resources if one.stateful}
         return {
             "claims": sorted(claims | set(before.get("claims", ()))),
+            "clusters": _clusters_in([*before.get("clusters", ()), *objects]),
             "volumes": sorted(volumes | set(before.get("volumes", ()))),
             "resources": sorted(stateful),
             "spec": spec,
@@ -174,7 +183,7 @@ class Destroyer:
         method.remove(target, LIMIT)
         # What only a release had that did not come up, Helm forgot.
         for one in last.values():
-            if one["kind"] != "PersistentVolumeClaim":
+            if not stays(one):
                 self._operations.delete_own(method, target, one)
         self._wait_for_pods(target)
         volumes = [one["metadata"]["name"] for one in self._claims(target, record)]
@@ -183,6 +192,7 @@ class Destroyer:
             own = _of(one, volumes)
             if resource.stateful and kept:
                 said = f"its data stays: {', '.join(own)}" if own else "its data stays"
+                said = "it stays as it runs, with its data" if one["kind"] in CLUSTERS else said
                 yield tell.next(EventStatus.KEPT, resource, said)
             else:
                 yield tell.next(EventStatus.COMPLETE, resource, "removed")
@@ -190,6 +200,11 @@ class Destroyer:
     def _data(
         self, target: Target, record: Mapping[str, Any], tell: EventSequence
     ) -> Iterator[Event]:
+        for one in self._clusters(target, record):
+            self._drop_cluster(target, one)
+            yield tell.next(EventStatus.COMPLETE, resource_of(one), "deleted, with its data")
+        going = lambda: [id_of(one) for one in self._clusters(target, record)]  # noqa: E731
+        self._operations.wait_gone("clusters of operators", going, LIMIT)
         for claim in self._claims(target, record):
             self._drop_claim(target, claim)
             name = claim["metadata"]["name"]
@@ -237,6 +252,21 @@ class Destroyer:
         )
         return [one for one in found if mine.fullmatch(one["metadata"]["name"])]
 
+    def _clusters(self, target: Target, record: Mapping[str, Any]) -> list[Object]:
+        """The operators' clusters of a record that are there, and are this deployment's."""
+        named = (
+            (one["apiVersion"], one["kind"], one["metadata"]["name"])
+            for one in record.get("clusters", ())
+        )
+        found = (self._cluster.get(*one, target.region) for one in named)
+        return [one for one in found if one is not None and marks.is_of(one, target)]
+
+    def _drop_cluster(self, target: Target, one: Object) -> None:
+        meta = one["metadata"]
+        self._cluster.delete(
+            one["apiVersion"], one["kind"], meta["name"], target.region, uid=meta["uid"]
+        )
+
     def _drop_claim(self, target: Target, claim: Object) -> None:
         meta = claim["metadata"]
         self._cluster.delete(
@@ -272,26 +302,22 @@ def _require_first(found: Found, held: Held) -> None:
         )
 
 
-def _require_keepable(contents: Iterable[Content]) -> None:
-    """Refuse to keep data that cannot be kept: an operator deletes volumes with its own object.
-
-    Raises:
-        RefusedError: such an object is among what runs.
-    """
-    objects = (one for content in contents for one in content.objects)
-    kept = sorted({id_of(one) for one in objects if one["kind"] in CLUSTERS})
-    if kept:
-        raise RefusedError(
-            f"the data of {', '.join(kept)} would go with it: its operator deletes the volumes",
-            hint="make a backup (`inferloop-tabular backup create`), then destroy with "
-            "--delete-data; nothing was touched",
-            code="refused.operator-data",
-        )
-
-
 def _of(one: Object, volumes: Iterable[str]) -> list[str]:
     """The volumes that an object's claims are."""
     names = [*claims_of(one)]
     if one["kind"] == "PersistentVolumeClaim":
         return [one["metadata"]["name"]]
     return sorted(v for v in volumes if v.rpartition("-")[0] in names)
+
+
+def _clusters_in(objects: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The clusters of operators among objects, so that a record finds them again; each once."""
+    found = {
+        (one["apiVersion"], one["kind"], one["metadata"]["name"])
+        for one in objects
+        if one["kind"] in CLUSTERS
+    }
+    return [
+        {"apiVersion": api, "kind": kind, "metadata": {"name": name}}
+        for api, kind, name in sorted(found)
+    ]

@@ -18,7 +18,7 @@ from tabular.deploy.onprem.cluster import marks
 from tabular.deploy.onprem.cluster.served import served
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.names import CHART, FIELD_MANAGER, MANAGED_BY
-from tabular.deploy.onprem.rendered.objects import id_of
+from tabular.deploy.onprem.rendered.objects import id_of, stays
 from tabular.deploy.onprem.rendered.stored import stack_of
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
@@ -126,7 +126,7 @@ class ManifestsMethod:
 
     def _delete(self, target: Target, one: Object) -> None:
         """Delete one object, if it is there and bears our mark; data stays."""
-        if one["kind"] == "PersistentVolumeClaim":
+        if stays(one):
             return
         one, name = served(self._cluster, one), one["metadata"]["name"]
         found = self._cluster.get(one["apiVersion"], one["kind"], name, target.region)

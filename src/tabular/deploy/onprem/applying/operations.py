@@ -14,7 +14,7 @@ from typing import Any
 from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.comparing import diff
-from tabular.deploy.onprem.rendered.objects import id_of
+from tabular.deploy.onprem.rendered.objects import id_of, stays
 from tabular.deploy.target import Target
 from tabular.errors import ApplyError, TabularError, WaitTimeoutError
 
@@ -158,7 +158,7 @@ class Operations:
                 continue
             for one in step.method.content(step.target, release.revision).objects:
                 id_ = id_of(one)
-                if id_ in wanted or id_ in seen or one["kind"] == "PersistentVolumeClaim":
+                if id_ in wanted or id_ in seen or stays(one):
                     continue
                 seen.add(id_)
                 if self.delete_own(step.method, step.target, one):

@@ -80,6 +80,12 @@ def label(one: Mapping[str, Any], name: str) -> str:
     return str((one["metadata"].get("labels") or {}).get(name, ""))
 
 
+def is_of(one: Mapping[str, Any], target: Target) -> bool:
+    """Whether an object bears the mark of a deployment, whichever method put it there."""
+    said = (annotation(one, HELM_NAME), annotation(one, HELM_NAMESPACE))
+    return said == (target.name, target.region) or is_own(one, target)
+
+
 def is_own(one: Mapping[str, Any], target: Target) -> bool:
     """Whether an object is the engine's own, of this deployment."""
     return label(one, MANAGED_BY) == FIELD_MANAGER and target_in(one) == target

@@ -25,7 +25,7 @@ from tabular.deploy.onprem.preflight.growing import (
     volumes_of,
 )
 from tabular.deploy.onprem.rendered import library
-from tabular.deploy.onprem.rendered.objects import holds_data, id_of, type_of
+from tabular.deploy.onprem.rendered.objects import holds_data, id_of, stays, type_of
 from tabular.deploy.plan import Action, Change, PropertyChange, diff_properties
 from tabular.deploy.target import Target
 from tabular.errors import ConflictError, RefusedError
@@ -45,7 +45,7 @@ class Compared:
         uid: of the live object, "" if there is none.
         owners: other managers and the fields of theirs that would change.
         foreign: it is there, and is somebody else's.
-        adopted: a volume that a destroy kept, of a deployment that the other method made.
+        adopted: data that a destroy kept, of a deployment that the other method made.
         anew: it cannot be changed to what is wanted, and has to be made anew.
     """
 
@@ -250,10 +250,8 @@ def _with_volumes(compared: Compared, growing: Iterable[Growth]) -> Compared:
 
 
 def _kept(target: Target, live: Object) -> bool:
-    """Whether a volume bears the mark of this deployment, whichever method put it there."""
-    said = (marks.annotation(live, marks.HELM_NAME), marks.annotation(live, marks.HELM_NAMESPACE))
-    by_helm = said == (target.name, target.region)
-    return live["kind"] == "PersistentVolumeClaim" and (by_helm or marks.is_own(live, target))
+    """Whether it is data of this deployment, which a destroy may have kept."""
+    return stays(live) and marks.is_of(live, target)
 
 
 def _would(

@@ -61,11 +61,28 @@ def holds_data(one: Object) -> bool:
     """Whether data hangs on an object: its claims stay when it goes, and nobody uses them then."""
     if one["kind"] == "StatefulSet":
         return bool(one["spec"].get("volumeClaimTemplates"))
+    return stays(one)
+
+
+def stays(one: Object) -> bool:
+    """Whether an object is the data itself, and is left alone by all but a wish to delete data.
+
+    The chart tells Helm the same by its annotation ``helm.sh/resource-policy``.
+    """
     return one["kind"] in ("PersistentVolumeClaim", *CLUSTERS)
 
 
 def claims_of(one: Object) -> Iterator[str]:
-    """Names of the claims that a StatefulSet's templates make, without their numbers."""
+    """Names of the claims that templates of volumes make, without their numbers.
+
+    Of a Tenant they are its operator's: the template's name and the number of the disk, then its
+    StatefulSet, which is called after the pool.
+    """
+    if one["kind"] == "Tenant":
+        for pool in one["spec"]["pools"]:
+            template = pool["volumeClaimTemplate"]["metadata"]["name"]
+            for disk in range(int(pool["volumesPerServer"])):
+                yield f"{template}{disk}-{one['metadata']['name']}-{pool['name']}"
     if one["kind"] == "StatefulSet":
         for template in one["spec"].get("volumeClaimTemplates") or ():
             yield f"{template['metadata']['name']}-{one['metadata']['name']}"

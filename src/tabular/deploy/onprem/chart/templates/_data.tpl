@@ -120,6 +120,14 @@ spec:
 {{- end -}}
 
 {{/*
+Annotations of what is the data itself: its operator deletes the volumes with it, so neither a Helm
+release nor Argo CD nor Flux takes it along. As JSON.
+*/}}
+{{- define "tabular.kept" -}}
+{{- dict "helm.sh/resource-policy" "keep" "argocd.argoproj.io/sync-options" "Prune=false,Delete=false" "kustomize.toolkit.fluxcd.io/prune" "disabled" | toJson -}}
+{{- end -}}
+
+{{/*
 A claim template. (dict "context" $ "component" "minio" "name" "data" "persistence" $persistence)
 Nothing in it may ever change, so it has the labels of the selector alone.
 */}}
