@@ -55,6 +55,8 @@ def mount_files(folder: Path, files: Mapping[str, bytes], *, user: str | None = 
     made.chmod(0o755)
     for name, content in files.items():
         (made / name).write_bytes(content)
+        if name.endswith(".key"):
+            (made / name).chmod(0o600)
         if user is not None:
             shutil.chown(made / name, user)
         with contextlib.suppress(FileExistsError):

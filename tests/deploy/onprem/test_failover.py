@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -35,19 +34,24 @@ VALUES: dict[str, Any] = {
     "postgresql": {
         "enabled": True,
         "replication": {"enabled": True, "readReplicas": 2},
-        "settings": {"listen_addresses": "127.0.0.1"},
+        # A client can take them all.
+        "settings": {
+            "listen_addresses": "127.0.0.1",
+            "max_connections": "40",
+            "reserved_connections": "0",
+        },
     },
 }
 
 
 class Place:
-    """One cluster of members with its Lease and Service, and watchers with the chart's rights."""
+    """One cluster of members with its Service, and watchers with the chart's rights."""
 
     def __init__(self, kube: Kube, namespace: str, folder: Path, members: Members) -> None:
         self.kube, self.namespace, self.folder, self.members = kube, namespace, folder, members
         self._objects = render(VALUES, name=NAME, namespace=namespace, kube_version="1.20")
-        for kind, name in (("Lease", WATCHER), ("Service", PART)):
-            kube.apply(self.rendered(kind, name), namespace)
+        self.mounts = True
+        kube.apply(self.rendered("Service", PART), namespace)
 
     def rendered(self, kind: str, name: str) -> dict[str, Any]:
         """An object of the chart."""
@@ -62,8 +66,8 @@ class Place:
         token = config["users"][0]["user"]["token"]
         authority = self.kube.plane.authority.certificate
         access = Access(self.kube.server, authority, lambda: token)
-        names = {"namespace": self.namespace, "lease": WATCHER, "service": service}
-        return Cluster(access, holder=holder, **names)
+        names = {"namespace": self.namespace, "record": WATCHER, "service": service}
+        return Cluster(access, instance=NAME, holder=holder, **names)
 
     def watch(self, holder: str = "one", *, after: float = AFTER) -> Watch:
         """A watcher."""
@@ -71,27 +75,39 @@ class Place:
         watched = Watched(read_members(self.members.file), password)
         return Watch(self.cluster(holder), watched, after=after)
 
+    def object(self, kind: str) -> dict[str, Any]:
+        """What the watchers made, such as the one of ``configmaps``."""
+        group = "/api/v1" if kind == "configmaps" else "/apis/coordination.k8s.io/v1"
+        path = f"{group}/namespaces/{self.namespace}/{kind}"
+        made = f"app.kubernetes.io/instance={NAME}"
+        found = self.kube.list(path, made)
+        return next(iter(found), {})
+
+    def record(self) -> dict[str, str]:
+        """What a kubelet mounts of it."""
+        return dict(self.object("configmaps").get("data", {})) if self.mounts else {}
+
     @property
     def primary(self) -> int | None:
         """The number of the member that the Service selects."""
         path = f"/api/v1/namespaces/{self.namespace}/services/{PART}"
         selector = self.kube.api("GET", path)["spec"].get("selector") or {}
         name = selector.get("statefulset.kubernetes.io/pod-name")
-        return None if name is None else self.members.names.index(name)
+        return self.members.names.index(name) if name in self.members.names else None
 
 
 @pytest.fixture
 def place(kube: Kube, kube_namespace: str, tmp_path: Path) -> Iterator[Place]:
     rendered = render(VALUES, name=NAME, namespace=kube_namespace, kube_version="1.20")
-    maps = [one for one in rendered if one["kind"] == "ConfigMap"]
-    data = next(one["data"] for one in maps if one["metadata"]["name"] == PART)
-    with members_of(data) as members:
+    with members_of(rendered) as members:
         for number in range(3):
             members.start(number)
         try:
             for number in range(3):
                 members.wait_ready(number)
-            yield Place(kube, kube_namespace, tmp_path, members)
+            made = Place(kube, kube_namespace, tmp_path, members)
+            with members.tended(made.record):
+                yield made
         finally:
             for number in range(3):
                 print(f"--- member {number}\n{members.log(number)[-3000:]}")
@@ -216,22 +232,13 @@ def test_a_primary_behind_a_torn_network_tells_of_no_commit(place: Place) -> Non
     with watching(place.watch()):
         begin(place)
         client = psycopg.connect(members.url(0), autocommit=True)
-        process = psutil.Process(members.processes[0].pid)
-        whole = [process, *process.children(recursive=True)]
-        for one in whole:
-            one.send_signal(signal.SIGSTOP)
-        waiting = threading.Thread(target=insert, args=(client,))
-        waiting.start()
-        eventually(lambda: place.primary in (1, 2))
-        for one in whole:
-            one.send_signal(signal.SIGCONT)
-        time.sleep(3)
-        assert answers == []  # it has written, and finds nobody to confirm it
-        assert not members.probe("alive.sh", 0)
-        members.stop(0)
-        waiting.join(20)
+        with members.frozen(0):
+            waiting = threading.Thread(target=insert, args=(client,))
+            waiting.start()
+            eventually(lambda: place.primary in (1, 2))
+        # It writes, and finds nobody to confirm it, until its kubelet ends it.
+        waiting.join(30)
         assert answers == ["not told"]
-        members.start(0)
         members.wait_ready(0)
         assert members.here(0, "SELECT pg_is_in_recovery()") == "t"
         assert numbers(members, 0) == numbers(members, place.primary or 0) == set()
@@ -277,7 +284,7 @@ def test_a_wanted_member_leads_and_loses_nothing(place: Place) -> None:
     path = f"/apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/{WATCHER}"
 
     def notes() -> dict[str, str]:
-        return dict(place.kube.api("GET", path)["metadata"]["annotations"])
+        return dict(place.object("leases")["metadata"]["annotations"])
 
     with watching(place.watch(after=60)):
         begin(place)
@@ -286,10 +293,8 @@ def test_a_wanted_member_leads_and_loses_nothing(place: Place) -> None:
             wish = {"metadata": {"annotations": {"inferloop.io/switch-to": members.names[2]}}}
             place.kube.api("PATCH", path, wish, form=MERGE)
             eventually(lambda: place.primary == 2)
-            # What the kubelet does with a primary that is none any more.
-            eventually(lambda: not members.probe("alive.sh", 0))
-            members.stop(0)
-            members.start(0)
+            # Its kubelet ends the primary that is none any more.
+            eventually(lambda: "becomes a replica" in members.log(0))
             members.wait_ready(0)
             before = len(writer.told)
             eventually(lambda: len(writer.told) > before + 50)
@@ -301,6 +306,86 @@ def test_a_wanted_member_leads_and_loses_nothing(place: Place) -> None:
         place.kube.api("PATCH", path, wish, form=MERGE)
         time.sleep(2)
         assert place.primary == 2
+
+
+def test_a_primary_that_is_busy_or_recovers_is_not_replaced(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    members = place.members
+    with watching(place.watch()), contextlib.ExitStack() as clients:
+        begin(place)
+        with pytest.raises(psycopg.OperationalError):
+            while True:
+                clients.enter_context(psycopg.connect(members.url(0)))
+        eventually(lambda: "takes no more connections" in caplog.text)
+        time.sleep(AFTER + 1)
+        # It stops when its clients have left, and refuses others meanwhile.
+        psutil.Process(members.processes[0].pid).terminate()
+        eventually(lambda: "no primary; it was demo-postgresql-0" in caplog.text)
+        time.sleep(AFTER + 1)
+        assert place.primary == 0
+        assert "is promoted" not in caplog.text
+
+
+def test_where_there_was_a_database_no_empty_one_takes_its_place(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    members = place.members
+    with watching(place.watch()):
+        begin(place)
+        with psycopg.connect(members.url(0), autocommit=True) as connection:
+            connection.execute("INSERT INTO written VALUES (1)")
+        eventually(lambda: numbers(members, 2) == numbers(members, 1) == {1})
+        eventually((members.folder / "record" / "system").is_file)
+        for number in range(3):
+            members.kill(number)
+        # The first one lost its volume, and nobody answers it.
+        members.lose(0)
+        members.start(0)
+        eventually(lambda: "kubectl delete configmap,lease demo-postgresql-fail" in members.log(0))
+        # Even where it does not know: what it then makes is not what was there.
+        place.mounts = False
+        eventually(lambda: "has another database" in caplog.text)
+        assert place.primary is None
+        assert members.log(0).count("makes a new database") == 2
+        members.start(1)
+        members.start(2)
+        eventually(lambda: place.primary in (1, 2))
+        assert numbers(members, place.primary or 0) == {1}
+
+
+def test_the_first_watchers_make_one_record(place: Place) -> None:
+    both = threading.Barrier(2)
+    held: list[bool] = []
+
+    def hold(cluster: Cluster) -> None:
+        both.wait()
+        held.append(cluster.hold())
+
+    watchers = [
+        threading.Thread(target=hold, args=(place.cluster(name),)) for name in ("one", "other")
+    ]
+    for watcher in watchers:
+        watcher.start()
+    for watcher in watchers:
+        watcher.join()
+    assert sorted(held) == [False, True]
+    made = place.object("leases")["metadata"]
+    assert made["name"] == WATCHER
+    assert made["annotations"]["argocd.argoproj.io/compare-options"] == "IgnoreExtraneous"
+
+
+def test_a_record_that_somebody_deleted_still_knows_the_database(place: Place) -> None:
+    with watching(place.watch()):
+        eventually(lambda: place.primary == 0)
+    system = place.record()["system"]
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/{WATCHER}"
+    place.kube.api("DELETE", path)
+    cluster = place.cluster("other")
+    assert cluster.hold()
+    assert cluster.record == Record(system=system)
 
 
 def test_one_watcher_acts_and_a_stale_one_writes_nothing(place: Place) -> None:

@@ -76,7 +76,8 @@ def _open(
 
 def _admits(rule: Mapping[str, Any], peers: str, other: End, port: int, protocol: str) -> bool:
     if rule.get("ports") and not any(
-        one["port"] == port and one.get("protocol", "TCP") == protocol for one in rule["ports"]
+        one.get("port", port) == port and one.get("protocol", "TCP") == protocol
+        for one in rule["ports"]
     ):
         return False
     return not rule.get(peers) or any(_is(peer, other) for peer in rule[peers])

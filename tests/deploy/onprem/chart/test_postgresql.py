@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import ssl
+import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -13,6 +17,7 @@ from tabular.errors import EngineError
 from tests.deploy.onprem.chart.cases import BUILT_IN, merged, objects, one, seed
 from tests.deploy.onprem.chart.paths import pod, reaches
 from tests.deploy.onprem.crds import invalid_resource
+from tests.testbed.disk import small_disk
 from tests.testbed.members import PASSWORD, REPLICATION, Members, debian_binaries, members_of
 
 PART = "demo-postgresql"
@@ -60,14 +65,14 @@ def test_commits_wait_for_a_majority_where_there_is_one(copies: int) -> None:
         assert f"synchronous_standby_names = 'ANY 1 ({voters})'" in text
         assert "selector" not in service
         kinds = {o["kind"] for o in watched}
-        assert kinds >= {"Deployment", "Lease", "Role", "RoleBinding", "ServiceAccount"}
+        assert kinds >= {"Deployment", "Role", "RoleBinding", "ServiceAccount"}
 
 
 def test_failover_can_be_left_to_people() -> None:
     values = replicated(2)
     values["postgresql"]["replication"]["failover"] = {"enabled": False}
     found = objects(values)
-    assert not [o for o in found if o["kind"] == "Lease"]
+    assert not [o for o in found if o["metadata"]["name"] == "demo-postgresql-failover"]
     assert "synchronous_standby_names" not in configuration(values)
     assert "selector" in one(found, "Service", PART)["spec"]
 
@@ -164,8 +169,7 @@ def test_what_cannot_be_is_refused(more: dict[str, Any], why: str) -> None:
 def single(request: pytest.FixtureRequest) -> Iterator[Members]:
     """A primary and one copy, which is asynchronous and promotes nobody."""
     values = replicated(request.param, settings={"listen_addresses": "127.0.0.1"})
-    data = one(objects(values), "ConfigMap", PART)["data"]
-    with members_of(data) as members:
+    with members_of(objects(values)) as members:
         for number in range(request.param + 1):
             members.start(number)
         for number in range(request.param + 1):
@@ -214,32 +218,73 @@ def test_a_first_member_without_its_volume_makes_no_empty_database(single: Membe
 
 @pytest.mark.slow
 @pytest.mark.parametrize("single", [1], indirect=True)
-def test_what_is_half_wound_back_is_copied_anew(single: Members) -> None:
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_is_half_wound_back_is_copied_anew(single: Members, gone: bool) -> None:
     single.kill(0)
     single.here(1, "SELECT pg_promote()")
     with psycopg.connect(single.url(1), autocommit=True) as client:
         client.execute("CREATE TABLE later AS SELECT 1 AS n")
     data = single.data(0)
-    (data.parent / "data.unfinished").write_text("00000002\n")
-    (data / "global" / "pg_control").write_bytes(b"broken")
-    single.start(0)
+    system = single.here(1, "SELECT system_identifier FROM pg_control_system()")
+    (data.parent / "data.unfinished").write_text(f"00000002 {system}\n")
+    if gone:
+        # It went to make room for the copy, and whom it is copied from is away now.
+        shutil.rmtree(data)
+        single.kill(1)
+        single.start(0)
+        time.sleep(5)
+        assert "makes a new database" not in single.log(0).partition("ready to accept")[2]
+        single.start(1)
+    else:
+        (data / "global" / "pg_control").write_bytes(b"broken")
+        single.start(0)
     single.wait_ready(0)
     assert single.here(0, "SELECT pg_is_in_recovery() FROM later") == "t"
 
 
+@pytest.mark.root
 @pytest.mark.slow
-@pytest.mark.parametrize("single", [1], indirect=True)
-def test_a_copy_that_fell_behind_is_laid_anew(single: Members) -> None:
-    single.kill(1)
-    single.here(0, "SELECT pg_drop_replication_slot('demo_postgresql_1')")
-    single.here(0, "CREATE TABLE t AS SELECT 1 AS n")
-    single.start(1)
-    deadline = time.monotonic() + 120
-    while not (single.processes[1].poll() is None and single.probe("ready.sh", 1)):
-        single.tend((1,))
-        assert time.monotonic() < deadline
-        time.sleep(1)
-    assert single.here(1, "SELECT count(*) FROM t") == "1"
+def test_a_copy_that_fell_behind_is_laid_anew_though_its_disk_takes_no_two() -> None:
+    small = {"primary": {"persistence": {"size": "320Mi"}}}
+    forgetful = {"listen_addresses": "127.0.0.1", "wal_keep_size": "0"}
+    with members_of(objects(replicated(1, settings=forgetful, **small))) as members:
+        disk = members.folder / "data1"
+        disk.rmdir()
+        with small_disk(disk, "320m"):
+            disk.chmod(0o777)
+            for number in range(2):
+                members.start(number)
+            for number in range(2):
+                members.wait_ready(number)
+            members.here(
+                0, "CREATE TABLE large AS SELECT repeat('x', 900) FROM generate_series(1, 130000)"
+            )
+            in_step = "SELECT count(*) FROM large"
+            wait_until(lambda: members.here(1, "SELECT to_regclass('large') IS NOT NULL") == "t")
+            wait_until(lambda: members.here(1, in_step) == "130000")
+            members.kill(1)
+            members.here(
+                0, "CREATE TABLE later AS SELECT repeat('x', 900) FROM generate_series(1, 130000)"
+            )
+            members.here(0, "SELECT pg_drop_replication_slot('demo_postgresql_1')")
+            members.here(0, "DROP TABLE later")
+            for _ in range(2):
+                members.here(0, "SELECT pg_switch_wal()")
+                members.here(0, "CHECKPOINT")
+            members.start(1)
+            with members.tended():
+                wait_until(lambda: "its old data go first" in members.log(1), 120)
+                members.wait_ready(1)
+            assert members.here(1, in_step) == "130000"
+            members.stop(1)
+
+
+def wait_until(question: Callable[[], object], timeout: float = 30) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + timeout
+    while not question():
+        assert time.monotonic() < deadline, "it never was so"
+        time.sleep(0.3)
 
 
 @pytest.mark.slow
@@ -264,11 +309,10 @@ def test_who_may_log_in(single: Members) -> None:
 @pytest.mark.debian
 @pytest.mark.slow
 def test_with_tls_nothing_goes_over_the_network_without() -> None:
-    plain = {"settings": {"listen_addresses": "127.0.0.1"}}
-    found = objects(merged(replicated(1, **plain), {"tls": {"enabled": True}}))
-    with members_of(
-        one(found, "ConfigMap", PART)["data"], binaries=debian_binaries(), tls=True
-    ) as members:
+    plain = {"settings": {"listen_addresses": "127.0.0.1"}, "image": {"tag": "15.19"}}
+    tls = {"tls": {"enabled": True, "existingSecret": "demo-tls"}}
+    found = objects(merged(replicated(1, **plain), tls))
+    with members_of(found, binaries=debian_binaries(), tls=True) as members:
         for number in range(2):
             members.start(number)
         for number in range(2):
@@ -279,6 +323,23 @@ def test_with_tls_nothing_goes_over_the_network_without() -> None:
         assert psycopg.connect(f"{url} sslmode=require").execute("SELECT 1").fetchone() == (1,)
         with pytest.raises(psycopg.OperationalError, match="no encryption"):
             psycopg.connect(f"{url} sslmode=disable")
+        renewed, client = members.renew(), psycopg.connect(f"{url} sslmode=require")
+        with members.tended():
+            for port in members.ports:
+                wait_until(lambda port=port: served(port) == renewed)
+        client.execute("SELECT 1")  # and nobody was cut off
+        members.wait_ready(1)
+
+
+def served(port: int) -> bytes:
+    """The certificate of a server that speaks TLS when it is asked to, as PostgreSQL's does."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+        plain.sendall(struct.pack("!ii", 8, 80877103))  # SSLRequest, as in the protocol's manual
+        assert plain.recv(1) == b"S"
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with context.wrap_socket(plain) as secure:
+            return secure.getpeercert(binary_form=True) or b""
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ from tabular.errors import EngineError
 
 from .lease import Held, Leases, busy
 from .operations import Operations
+from .primary_record import drop_record
 from .releases import Content, Phase, present
 from .state import Found
 
@@ -115,6 +116,7 @@ class Destroyer:
         for claim in self._claims(target, new):
             if claim["metadata"]["name"] not in before:
                 self._drop_claim(target, claim)
+        drop_record(self._cluster, target)
         if fresh.get("secret"):
             self._vault.drop(target)
         if fresh.get("certificate"):
@@ -212,6 +214,7 @@ class Destroyer:
             yield tell.next(EventStatus.COMPLETE, told, "deleted, with its data")
         left = lambda: [one["metadata"]["name"] for one in self._claims(target, record)]  # noqa: E731
         self._operations.wait_gone("volumes", left, LIMIT)
+        drop_record(self._cluster, target)
         if self._vault.drop(target):
             told = secret_of((), secret_name(target.name))
             yield tell.next(EventStatus.COMPLETE, told, "deleted")

@@ -24,7 +24,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tabular.deploy.onprem.failover")
     parser.add_argument("--name", required=True, help="the Service that clients write to")
     parser.add_argument("--namespace", required=True)
-    parser.add_argument("--lease", required=True, help="the Lease that the chart made")
+    parser.add_argument("--instance", required=True, help="the release that they belong to")
+    parser.add_argument("--record", required=True, help="the Lease and the ConfigMap, made if gone")
     parser.add_argument("--members", required=True, type=Path, help="file: NAME HOST PORT")
     parser.add_argument("--password", required=True, type=Path, help="file: of `replicator`")
     parser.add_argument("--after", required=True, type=float, help="seconds without a primary")
@@ -34,7 +35,8 @@ def main() -> int:
         cluster = Cluster(
             Access.of_pod(os.environ),
             namespace=given.namespace,
-            lease=given.lease,
+            instance=given.instance,
+            record=given.record,
             service=given.name,
             holder=os.environ["HOLDER"],
         )

@@ -1,4 +1,8 @@
-"""What the watcher keeps in the cluster: the Lease with its record, and the Service's selector."""
+"""What the watcher keeps in the cluster: its Lease and ConfigMap, and the Service's selector.
+
+The watcher makes the first two itself. They say which data are right, so they live as long as these
+and not as long as a release; and who brings releases leaves kinds out (Argo CD 3: Leases).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,14 @@ from typing import Any
 
 import httpx
 
-from tabular.deploy.onprem.names import FIELD_MANAGER
+from tabular.deploy.onprem.names import (
+    CHART_NAME,
+    COMPONENT,
+    FIELD_MANAGER,
+    INSTANCE,
+    MANAGED_BY,
+    NAME,
+)
 from tabular.errors import ConfigError, UnavailableError
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -20,10 +31,17 @@ LEASE_SECONDS = 15
 _TIMEOUT = 5.0
 _PRIMARY = "inferloop.io/primary"
 _TIMELINE = "inferloop.io/timeline"
+_SYSTEM = "inferloop.io/system"
 _WANTED = "inferloop.io/switch-to"
 _POD = "statefulset.kubernetes.io/pod-name"
 _MERGE = "application/merge-patch+json"
 _MANAGER = f"{FIELD_MANAGER}-failover"
+_MISSING, _CONFLICT = httpx.codes.NOT_FOUND, httpx.codes.CONFLICT
+# No release has them, and a controller that goes by labels would take them for left over.
+_NOBODYS = {
+    "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+}
 
 
 @dataclass(frozen=True)
@@ -33,10 +51,12 @@ class Record:
     Attributes:
         primary: name of the member; empty before there was one.
         timeline: by which it leads, or will when it is promoted.
+        system: the database of all members, as PostgreSQL identifies it; empty before the first.
     """
 
     primary: str = ""
     timeline: int = 0
+    system: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,21 +89,33 @@ class Access:
 
 
 class Cluster:
-    """The Lease and the Service of one PostgreSQL.
+    """The Lease, the ConfigMap and the Service of one PostgreSQL.
 
     Args:
         access: of the API server.
-        namespace: of both.
-        lease: name of the Lease.
+        namespace: of all three.
+        instance: whose they are, for the label of what is made.
+        record: name of the Lease and of the ConfigMap.
         service: name of the Service that clients write to.
         holder: who we are; no other watcher has this name.
     """
 
     def __init__(
-        self, access: Access, *, namespace: str, lease: str, service: str, holder: str
+        self,
+        access: Access,
+        *,
+        namespace: str,
+        instance: str,
+        record: str,
+        service: str,
+        holder: str,
     ) -> None:
         self._access = access
-        self._lease_path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}"
+        self._metadata = _metadata(record, instance)
+        self._leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._lease_path = f"{self._leases}/{record}"
+        self._maps = f"/api/v1/namespaces/{namespace}/configmaps"
+        self._map_path = f"{self._maps}/{record}"
         self._service_path = f"/api/v1/namespaces/{namespace}/services/{service}"
         self._holder = holder
         verify = ssl.create_default_context(cafile=str(access.authority))
@@ -92,7 +124,7 @@ class Cluster:
         self._unchanged_since = 0.0
 
     def hold(self) -> bool:
-        """Take or renew the Lease; whether it is ours now.
+        """Take or renew the Lease, which is made if it is not there; whether it is ours now.
 
         Another's is taken over when it was not renewed for as long as we watched: whose clock is
         right does not matter.
@@ -100,7 +132,7 @@ class Cluster:
         Raises:
             UnavailableError: the API server does not answer, or refuses.
         """
-        found = self._ask("GET", self._lease_path)
+        found = self._ask("GET", self._lease_path, unless=_MISSING) or self._make()
         version = found["metadata"]["resourceVersion"]
         if version != self._lease.get("metadata", {}).get("resourceVersion"):
             self._unchanged_since = time.monotonic()
@@ -115,7 +147,8 @@ class Cluster:
     def record(self) -> Record:
         """What the Lease said when it was last asked."""
         noted = self._lease["metadata"].get("annotations") or {}
-        return Record(noted.get(_PRIMARY, ""), int(noted.get(_TIMELINE, "0")))
+        timeline = int(noted.get(_TIMELINE, "0"))
+        return Record(noted.get(_PRIMARY, ""), timeline, noted.get(_SYSTEM, ""))
 
     @property
     def wanted(self) -> str:
@@ -136,7 +169,19 @@ class Cluster:
         Raises:
             UnavailableError: the API server does not answer, or refuses.
         """
-        return self._renew({_PRIMARY: record.primary, _TIMELINE: str(record.timeline)})
+        said = {_PRIMARY: record.primary, _TIMELINE: str(record.timeline), _SYSTEM: record.system}
+        return self._renew(said)
+
+    def remember(self) -> None:
+        """Tell the members which database is theirs, for when they find their volumes empty.
+
+        Raises:
+            UnavailableError: the API server does not answer, or refuses.
+        """
+        if self._ask("GET", self._map_path, unless=_MISSING) is None:
+            data = {"system": self.record.system}
+            made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self._metadata}
+            self._ask("POST", self._made_by(self._maps), {**made, "data": data}, unless=_CONFLICT)
 
     def select(self, primary: str) -> bool:
         """Have the Service select a member; True if it did not already.
@@ -149,9 +194,21 @@ class Cluster:
         if found == wanted:
             return False
         patch = {"spec": {"selector": {**dict.fromkeys(found or {}), **wanted}}}
-        path = f"{self._service_path}?fieldManager={_MANAGER}"
-        self._ask("PATCH", path, patch, form=_MERGE)
+        self._ask("PATCH", self._made_by(self._service_path), patch, form=_MERGE)
         return True
+
+    def _make(self) -> Any:
+        """A Lease; of a database that is on record it knows, though somebody deleted the last."""
+        told = self._ask("GET", self._map_path, unless=_MISSING)
+        known = {_SYSTEM: told["data"]["system"]} if told else {}
+        annotations = {**self._metadata["annotations"], **known}
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {**self._metadata, "annotations": annotations},
+        }
+        made = self._ask("POST", self._made_by(self._leases), body, unless=_CONFLICT)
+        return made or self._ask("GET", self._lease_path)
 
     def _renew(self, notes: Mapping[str, str | None]) -> bool:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -168,13 +225,16 @@ class Cluster:
         noted = {**(meta.get("annotations") or {}), **notes}
         annotations = {key: value for key, value in noted.items() if value is not None}
         body = {**self._lease, "spec": spec, "metadata": {**meta, "annotations": annotations}}
-        path = f"{self._lease_path}?fieldManager={_MANAGER}"
         # The version is in the body: a Lease that another has written since is not overwritten.
-        written = self._ask("PUT", path, body, conflict=True)
+        written = self._ask("PUT", self._made_by(self._lease_path), body, unless=_CONFLICT)
         if written is None:
             return False
         self._lease, self._unchanged_since = written, time.monotonic()
         return True
+
+    @staticmethod
+    def _made_by(path: str) -> str:
+        return f"{path}?fieldManager={_MANAGER}"
 
     def _ask(
         self,
@@ -183,8 +243,9 @@ class Cluster:
         body: Mapping[str, Any] | None = None,
         *,
         form: str = "application/json",
-        conflict: bool = False,
+        unless: int | None = None,
     ) -> Any:
+        """The answer; None if it is this status."""
         where = f"{method} {path}"
         headers = {"Authorization": f"Bearer {self._access.token().strip()}"}
         if body is not None:
@@ -195,10 +256,22 @@ class Cluster:
             raise UnavailableError(
                 f"the API server does not answer: {type(error).__name__}", where=where
             ) from error
-        if conflict and answer.status_code == httpx.codes.CONFLICT:
+        if answer.status_code == unless:
             return None
         if answer.is_error:
             raise UnavailableError(
                 f"the API server answers {answer.status_code}: {answer.text[:300]}", where=where
             )
         return answer.json()
+
+
+def _metadata(name: str, instance: str) -> dict[str, Any]:
+    labels = {
+        NAME: CHART_NAME,
+        INSTANCE: instance,
+        COMPONENT: "postgresql-failover",
+        MANAGED_BY: FIELD_MANAGER,
+        # Data that Velero brings back are restored into a new database, which is another one.
+        "velero.io/exclude-from-backup": "true",
+    }
+    return {"name": name, "labels": labels, "annotations": _NOBODYS}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,10 @@ VOTERS = 3
 _CONNECT_SECONDS = 3
 _SEAL_SECONDS = 10.0
 _REPLAY_SECONDS = 60.0
+# A server whose disk hangs keeps no limit of its own. Less than it takes to lose the Lease.
+_LOOK_SECONDS = 9.0
+_PROTOCOL = 3 << 16  # 3.0
+_CANNOT_CONNECT_NOW = "57P03"  # it starts, recovers or stops
 # Both segments and histories of timelines count: what a member has, and what it has heard of.
 _LOOK = """
 SELECT pg_is_in_recovery(),
@@ -27,7 +33,8 @@ SELECT pg_is_in_recovery(),
     THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
     ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn,
   current_setting('primary_conninfo'),
-  EXISTS (SELECT FROM pg_stat_wal_receiver)
+  EXISTS (SELECT FROM pg_stat_wal_receiver),
+  (SELECT system_identifier::text FROM pg_control_system())
 """
 _MISSING_SLOT = """
 SELECT pg_create_physical_replication_slot(%(slot)s, true)
@@ -70,6 +77,7 @@ class View:
         position: bytes of the log that it has on its disk.
         conninfo: whom it follows; empty if nobody.
         receiving: a receiver of it runs.
+        system: the database that it has, as PostgreSQL identifies it.
     """
 
     member: Member
@@ -78,6 +86,20 @@ class View:
     position: int
     conninfo: str
     receiving: bool
+    system: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A server that is there and takes no connection, which is no silence.
+
+    Attributes:
+        member: that was asked.
+        starting: it starts, recovers or stops; else it has, say, no connection left.
+    """
+
+    member: Member
+    starting: bool
 
 
 def read_members(path: Path) -> tuple[Member, ...]:
@@ -112,12 +134,15 @@ class Members:
         self.all = tuple(members)
         self.voters = self.all[:VOTERS]
         self._password = password
+        self._asked: dict[Member, Future[View | Refusal | None]] = {}
         self._pool = ThreadPoolExecutor(len(self.all), thread_name_prefix="member")
 
-    def look(self) -> tuple[View, ...]:
+    def look(self) -> tuple[View | Refusal, ...]:
         """What those members say that answer; at most some seconds."""
-        found = self._pool.map(self._look, self.all)
-        return tuple(view for view in found if view is not None)
+        asked = [self._asking(member) for member in self.all]
+        wait(asked, timeout=_LOOK_SECONDS)
+        found = (one.result() for one in asked if one.done())
+        return tuple(one for one in found if one is not None)
 
     def seal(self, member: Member) -> View:
         """Have a replica follow nobody, and say how far it then is.
@@ -157,12 +182,19 @@ class Members:
         with self._connected(member) as connection:
             _follow(connection, member.conninfo_of(leader))
 
-    def _look(self, member: Member) -> View | None:
+    def _asking(self, member: Member) -> Future[View | Refusal | None]:
+        """The question to a member; who has not answered the last one is asked no other."""
+        last = self._asked.get(member)
+        if last is None or last.done():
+            last = self._asked[member] = self._pool.submit(self._look, member)
+        return last
+
+    def _look(self, member: Member) -> View | Refusal | None:
         try:
             with self._connected(member) as connection:
                 return _view(member, connection)
-        except UnavailableError:
-            return None
+        except UnavailableError as error:
+            return _refusal(member, error.__cause__)
 
     @contextmanager
     def _connected(self, member: Member) -> Iterator[psycopg.Connection]:
@@ -190,8 +222,36 @@ def _view(member: Member, connection: psycopg.Connection) -> View:
     row = connection.execute(_LOOK).fetchone()
     if row is None:
         raise UnavailableError("the member says nothing", where=member.name)
-    replica, timeline, position, conninfo, receiving = row
-    return View(member, replica, timeline, int(position or 0), conninfo, receiving)
+    replica, timeline, position, conninfo, receiving, system = row
+    return View(member, replica, timeline, int(position or 0), conninfo, receiving, system)
+
+
+def _refusal(member: Member, cause: BaseException | None) -> Refusal | None:
+    """Why a member did not answer, if it said so; None if it is away."""
+    if type(cause) is not psycopg.OperationalError:
+        return None  # no answer in time, or one that broke off
+    code = _first_code(member)
+    return None if code is None else Refusal(member, starting=code == _CANNOT_CONNECT_NOW)
+
+
+def _first_code(member: Member) -> str | None:
+    """The SQLSTATE with which a server refuses us, "" if it asks who we are.
+
+    None if there is no server. libpq gives none for a connection that failed, its texts are in the
+    server's language, and its own ping holds up all threads. Nothing secret is sent, so TLS is not
+    needed. Messages: https://www.postgresql.org/docs/18/protocol-message-formats.html
+    """
+    wanted = b"user\0replicator\0database\0postgres\0\0"
+    try:
+        address = (member.host, member.port)
+        with socket.create_connection(address, timeout=_CONNECT_SECONDS) as connection:
+            connection.sendall(struct.pack("!ii", 8 + len(wanted), _PROTOCOL) + wanted)
+            answer = connection.makefile("rb")
+            kind, length = struct.unpack("!ci", answer.read(5))
+            fields = answer.read(length - 4).split(b"\0") if kind == b"E" else []
+    except (OSError, struct.error):
+        return None
+    return next((field[1:].decode() for field in fields if field[:1] == b"C"), "")
 
 
 def _follow(connection: psycopg.Connection, conninfo: str) -> None:

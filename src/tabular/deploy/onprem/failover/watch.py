@@ -9,13 +9,17 @@ from collections.abc import Callable, Sequence
 from tabular.errors import UnavailableError
 
 from .cluster import Cluster, Record
-from .members import Members, View
+from .members import Members, Refusal, View
 
 _log = logging.getLogger(__name__)
 # Two of three: with the one that the old primary's commits are on too, they are a majority.
 _SEALED = 2
 # A replica that is sealed and sees a primary for two minutes is laid anew by its own liveness.
 _ELECTION_SECONDS = 80.0
+# A primary that recovers from a crash is back sooner than another would be in its place; one that
+# never gets that far is replaced when it took so many times as long as one that is away.
+_RECOVERING = 10
+_NOBODY = "none"  # no pod has this name
 
 
 class Watch:
@@ -40,8 +44,10 @@ class Watch:
         self._members = members
         self._after = after
         self._clock = clock
-        self._away_since: float | None = None
-        self._said = ""
+        self._silent_since: float | None = None
+        self._starting_since: float | None = None
+        self._said: set[str] = set()
+        self._before: set[str] = set()
 
     def round(self) -> None:
         """Look once and do what is to be done; what fails is tried again in the next round.
@@ -49,23 +55,54 @@ class Watch:
         Raises:
             UnavailableError: the API server or a member did not answer.
         """
+        self._before, self._said = self._said, set()
         if not self._cluster.hold():
-            self._away_since = None
+            self._there()
             self._say("another pod watches")
             return
-        views = self._members.look()
+        record = self._cluster.record
+        said = self._members.look()
+        views = self._own(said, record)
         leader = self._leader(views)
         if leader is not None:
-            self._away_since = None
+            self._there()
             self._lead(leader, views)
             return
-        now = self._clock()
-        if self._away_since is None:
-            self._away_since = now
-        record = self._cluster.record
         self._say(f"no primary; it was {record.primary or 'never there'}")
-        if record.primary and now - self._away_since >= self._after:
+        if record.primary and self._is_over(record, said):
             self._elect(views, record)
+
+    def _own(self, said: Sequence[View | Refusal], record: Record) -> list[View]:
+        """Those that have the database on record: another has no say, however far it is."""
+        views = [one for one in said if isinstance(one, View)]
+        strangers = [view for view in views if record.system not in ("", view.system)]
+        for view in strangers:
+            self._say(
+                f"{view.member.name} has another database ({view.system}) than the one on record "
+                f"({record.system}): nobody follows it, and nothing is written to it"
+            )
+            if view.member.name == record.primary:
+                self._cluster.select(_NOBODY)
+        return [view for view in views if view not in strangers]
+
+    def _is_over(self, record: Record, said: Sequence[View | Refusal]) -> bool:
+        """Whether the primary on record was away for long enough."""
+        now = self._clock()
+        refusals = (one for one in said if isinstance(one, Refusal))
+        refusal = next((one for one in refusals if one.member.name == record.primary), None)
+        if refusal is None:
+            self._silent_since = now if self._silent_since is None else self._silent_since
+            return now - self._silent_since >= self._after
+        if refusal.starting:
+            self._silent_since = None
+            self._starting_since = now if self._starting_since is None else self._starting_since
+            return now - self._starting_since >= self._after * _RECOVERING
+        self._there()
+        self._say(f"{record.primary} takes no more connections; it is there, and stays primary")
+        return False
+
+    def _there(self) -> None:
+        self._silent_since = self._starting_since = None
 
     def _leader(self, views: Sequence[View]) -> View | None:
         """The primary, if one answers that is not deposed."""
@@ -89,9 +126,10 @@ class Watch:
 
     def _settle(self, leader: View, views: Sequence[View]) -> None:
         name = leader.member.name
-        record = Record(name, leader.timeline)
+        record = Record(name, leader.timeline, leader.system)
         if self._cluster.record != record and not self._cluster.write(record):
             return
+        self._cluster.remember()
         if self._cluster.select(name):
             _log.warning("writes go to %s now", name)
         others = [member for member in self._members.all if member != leader.member]
@@ -123,7 +161,7 @@ class Watch:
         began = self._clock()
         sealed = [self._members.seal(view.member) for view in voters]
         best = max(sealed, key=lambda one: (one.timeline, one.position, one.member.name == wanted))
-        promised = Record(best.member.name, best.timeline + 1)
+        promised = Record(best.member.name, best.timeline + 1, best.system)
         if wanted and best.member.name != wanted:
             self._say(f"{wanted} was behind just now; it is tried again")
             return False
@@ -139,10 +177,10 @@ class Watch:
         return True
 
     def _say(self, state: str) -> None:
-        """Log a state once, not in each round."""
-        if state != self._said:
+        """Log a state once, not in each round in which it is so."""
+        if state not in self._before | self._said:
             _log.info(state)
-            self._said = state
+        self._said.add(state)
 
 
 def _allowed(promised: Record, record: Record, sealed: Sequence[View]) -> bool:

@@ -56,5 +56,6 @@ def _require(cluster: Cluster, namespace: str, members: Object, parts: list[Obje
 
 def _selected(service: Object | None) -> str | None:
     selector = ((service or {}).get("spec") or {}).get("selector") or {}
-    found = selector.get(_POD)
-    return None if found is None else str(found)
+    found = str(selector.get(_POD, ""))
+    # The failover selects a pod that cannot be where the primary's data are another database's.
+    return found if found.rpartition("-")[2].isdecimal() else None

@@ -5,7 +5,7 @@
 
 [ ! -e "$run/preparing" ] || exit 0
 answer=0
-pg_isready -q -h "$run" -p "$(port_of "$me")" -t 3 || answer=$?
+pg_isready -q -U replicator -d postgres -h "$run" -p "$(port_of "$me")" -t 3 || answer=$?
 [ "$answer" -ne 1 ] || exit 0 # it recovers
 [ "$answer" -eq 0 ]
 
@@ -26,8 +26,9 @@ fi
 # A replica that gets nothing from a primary that is there lacks what nobody has kept for it, or
 # has what the primary has not: it is laid anew. It may have what a primary of an earlier timeline
 # has not, and must have.
-if [ -n "$(here 'SELECT 1 FROM pg_stat_wal_receiver')" ] || ! find_leader ||
-  [[ $leader_timeline < $(own_timeline) ]]; then
+if [ -n "$(here 'SELECT 1 FROM pg_stat_wal_receiver')" ]; then
+  rm -f "$run/deaf" "$followed"
+elif ! find_leader || [[ $leader_timeline < $(own_timeline) ]]; then
   rm -f "$run/deaf"
 elif [ ! -e "$run/deaf" ]; then
   touch "$run/deaf"

@@ -8,11 +8,13 @@ set -euo pipefail
 config=${TABULAR_CONFIG:-/etc/tabular}
 secrets=${TABULAR_SECRETS:-/run/secrets/tabular}
 run=${TABULAR_RUN:-/run/postgresql}
+record=${TABULAR_RECORD:-/etc/tabular-record} # of the failover: which database this deployment has
 me=${TABULAR_MEMBER:-$HOSTNAME}
 export PGDATA=${PGDATA:-/var/lib/postgresql/tabular}
 export PGCONNECT_TIMEOUT=3
 made_anew="$PGDATA.made-anew"   # asks start.sh to lay a replica anew
-unfinished="$PGDATA.unfinished" # its data are being wound back
+followed="$PGDATA.followed"     # it was told to follow once more, and has not received since
+unfinished="$PGDATA.unfinished" # TIMELINE SYSTEM: its data are being wound back, or copied anew
 
 say() { echo "tabular: $*" >&2; }
 
@@ -34,26 +36,42 @@ own_timeline() {
 
 timeline="substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 
+# answers: a line HOST PORT ANSWER for each other member that has a server: `replica`, the timeline of
+# one that takes writes, or `silent`, which starts, recovers or has no connection left. All are asked
+# at once, or a few that are away would take longer than a probe may.
+answers() {
+  local name host port
+  while read -r name host port; do
+    [ "$name" = "$me" ] || answer_of "$host" "$port" </dev/null &
+  done <"$config/members"
+  wait
+}
+
+answer_of() {
+  local answer code=0
+  answer=$(ask "$1" "$2" "SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE $timeline END") || {
+    timeout 4 pg_isready -q -U replicator -d postgres -h "$1" -p "$2" -t 3 || code=$?
+    [ "$code" -le 1 ] || return 0
+    answer=silent
+  }
+  echo "$1 $2 $answer"
+}
+
 # Sets leader_host, leader_port and leader_timeline to the other member that takes writes (the one
-# of the latest timeline, should there be two), and standing to how many others are replicas, or have
-# a server that starts or recovers: whoever has a server has a database.
+# of the latest timeline, should there be two), and standing to how many others have a database but
+# do not lead.
 find_leader() {
   leader_host='' leader_port='' leader_timeline='' standing=0
-  local name host port answer code
-  while read -r name host port; do
-    [ "$name" != "$me" ] || continue
-    answer=$(ask "$host" "$port" \
-      "SELECT CASE WHEN pg_is_in_recovery() THEN 'replica' ELSE $timeline END" </dev/null) || {
-      code=0
-      timeout 4 pg_isready -q -h "$host" -p "$port" -t 3 </dev/null || code=$?
-      [ "$code" -gt 1 ] || standing=$((standing + 1))
-      continue
-    }
-    if [ "$answer" = replica ]; then
-      standing=$((standing + 1))
-    elif [[ -z $leader_timeline || $answer > $leader_timeline ]]; then
-      leader_host=$host leader_port=$port leader_timeline=$answer
-    fi
-  done <"$config/members"
+  local host port answer
+  while read -r host port answer; do
+    case "$answer" in
+      replica | silent) standing=$((standing + 1)) ;;
+      *)
+        if [[ -z $leader_timeline || $answer > $leader_timeline ]]; then
+          leader_host=$host leader_port=$port leader_timeline=$answer
+        fi
+        ;;
+    esac
+  done < <(answers)
   [ -n "$leader_host" ]
 }

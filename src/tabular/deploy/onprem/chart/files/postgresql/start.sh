@@ -49,6 +49,10 @@ GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, 
   pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean),
   pg_promote(boolean, integer), pg_reload_conf() TO replicator;
 GRANT ALTER SYSTEM ON PARAMETER primary_conninfo TO replicator;
+SELECT current_setting('server_version_num')::int >= 160000 AS reserves \\gset
+\\if :reserves
+GRANT pg_use_reserved_connections TO replicator;
+\\endif
 SQL
   pg_ctl -D "$new" -w -s -m fast stop
   mv "$new" "$PGDATA"
@@ -74,20 +78,36 @@ reserve() {
     WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '$slot')" >/dev/null
 }
 
-# Never over the data of another database, such as that of a member that began anew by itself.
-require_same_database() {
-  local own theirs
-  own=$(LC_ALL=C pg_controldata "$PGDATA" | sed -n 's/^Database system identifier: *//p')
+# require_database SYSTEM WHOSE: the leader has this database. Nothing is ever copied over the data of
+# another one, such as that of a member that began anew by itself.
+require_database() {
+  local theirs
   theirs=$(ask "$leader_host" "$leader_port" 'SELECT system_identifier FROM pg_control_system()')
-  [ "$own" = "$theirs" ] && return
-  say "$leader_host has another database than this volume ($theirs, not $own): nothing is" \
-    "overwritten; find out which one is right, and empty the volume of the other"
+  [ "$1" = "$theirs" ] && return
+  say "$leader_host has another database than $2 ($theirs, not $1): nothing is overwritten;" \
+    "find out which one is right, and empty the volume of the other"
   exit 1
+}
+
+# Where a second copy has no room, the old data go first. The mark of what is unfinished stands, so
+# whoever starts after that copies again, and makes no new database.
+make_room() {
+  [ -d "$PGDATA" ] || return 0
+  local needed free
+  needed=$(ask "$leader_host" "$leader_port" \
+    'SELECT (sum(pg_database_size(oid)) / 1024)::bigint FROM pg_database')
+  free=$(df -Pk "$PGDATA" | awk 'NR == 2 { print $4 }')
+  # A tenth more, and what is written meanwhile.
+  if [ "$free" -lt $((needed + needed / 10 + 262144)) ]; then
+    say "has no room for a second copy: its old data go first"
+    rm -rf "$PGDATA"
+  fi
 }
 
 clone() {
   say "copies the database from $leader_host"
   rm -rf "$PGDATA.new"
+  make_room
   reserve
   pg_basebackup -h "$leader_host" -p "$leader_port" -U replicator -D "$PGDATA.new" \
     -X stream -S "$slot" --checkpoint=fast
@@ -96,37 +116,58 @@ clone() {
   mv "$PGDATA.new" "$PGDATA"
 }
 
-# What was not acknowledged goes; what was, the leader has. Data that are half wound back are good
-# for nothing, so a mark stands as long as they may be.
+# Whether the data can follow as they are, or are wound back to where they can: what was not
+# acknowledged goes; what was, the leader has. On the leader's own timeline there is nothing to wind
+# back: who does not receive there though it was told whom to follow lacks what nobody has kept.
+reconcile() {
+  if [[ $leader_timeline = $(own_timeline) ]]; then
+    [ ! -e "$followed" ]
+  else
+    pg_rewind -D "$PGDATA" \
+      --source-server="host=$leader_host port=$leader_port user=replicator dbname=postgres" >&2
+  fi
+}
+
+# Data that are half wound back are good for nothing, so a mark stands as long as they may be.
 rejoin() {
   say "becomes a replica of $leader_host"
-  require_same_database
-  echo "$leader_timeline" >"$unfinished"
-  if pg_rewind -D "$PGDATA" \
-    --source-server="host=$leader_host port=$leader_port user=replicator dbname=postgres" >&2; then
+  local own
+  own=$(LC_ALL=C pg_controldata "$PGDATA" | sed -n 's/^Database system identifier: *//p')
+  require_database "$own" "this volume"
+  echo "$leader_timeline $own" >"$unfinished"
+  if reconcile; then
     reserve
     follow "$PGDATA"
+    touch "$followed"
   else
-    say "its data cannot be wound back"
+    say "its data are no start"
     clone
   fi
   rm -f "$unfinished" "$made_anew"
 }
 
-resume() {
+# Whoever stopped in the middle of that copies the database.
+finish() {
+  local since system
+  read -r since system <"$unfinished"
+  until find_leader && [[ ! $leader_timeline < $since ]]; do sleep 2; done
+  require_database "$system" "this volume"
+  clone
+  rm -f "$unfinished" "$made_anew"
+}
+
+require_version() {
   local program data
   program=$(postgres -V | grep -oE '[0-9]+' | head -1)
   data=$(cat "$PGDATA/PG_VERSION")
-  if [ "$program" != "$data" ]; then
-    say "the data are of PostgreSQL $data and the image is $program: go back to an image of $data;" \
-      "to change, restore a backup into a new deployment"
-    exit 1
-  fi
-  if [ -e "$unfinished" ]; then
-    until find_leader && [[ ! $leader_timeline < $(cat "$unfinished") ]]; do sleep 2; done
-    clone
-    rm -f "$unfinished" "$made_anew"
-  elif ! find_leader; then
+  [ "$program" != "$data" ] || return 0
+  say "the data are of PostgreSQL $data and the image is $program: go back to an image of $data;" \
+    "to change, restore a backup into a new deployment"
+  exit 1
+}
+
+resume() {
+  if ! find_leader; then
     return 0
   elif [ -e "$PGDATA/standby.signal" ]; then
     [ ! -e "$made_anew" ] || [[ $leader_timeline < $(own_timeline) ]] || rejoin
@@ -135,24 +176,33 @@ resume() {
   fi
 }
 
-# Only the first member makes a new database, and only where no other has one: its own volume may
-# have been lost.
+# Only the first member makes a new database, and only where no other has one and none is on record:
+# its own volume may have been lost, and the others be away.
 begin() {
-  local first others waited=0 patience=${TABULAR_PEER_WAIT:-15}
+  local first others patience=${TABULAR_PEER_WAIT:-60} known='' said='' why
   first=$(awk 'NR == 1 { print $1 }' "$config/members")
   others=$(awk 'END { print NR - 1 }' "$config/members")
   [ "$others" -gt 0 ] || patience=0
   until find_leader; do
-    if [ "$me" = "$first" ] && [ "$waited" -ge "$patience" ]; then
-      if [ "$standing" -eq 0 ]; then
+    if [ "$me" = "$first" ] && [ "$SECONDS" -ge "$patience" ]; then
+      known=$(cat "$record/system" 2>/dev/null) || known=''
+      if [ "$standing" -gt 0 ]; then
+        why="this volume is empty and others have the database: waits until one is promoted"
+      elif [ -n "$known" ]; then
+        why="this volume is empty and this deployment has a database ($known): waits for a member \
+that has it. If the volumes of all members are lost for good: kubectl delete configmap,lease \
+${me%-*}-failover lets it begin anew; then restore a backup"
+      else
         create
         return
       fi
-      say "this volume is empty and others have the database: waits until one is promoted"
+      [ "$why" = "$said" ] || say "$why"
+      said=$why
     fi
     sleep 1
-    waited=$((waited + 1))
   done
+  known=$(cat "$record/system" 2>/dev/null) || known=''
+  [ -z "$known" ] || require_database "$known" "this deployment has had"
   clone
 }
 
@@ -163,7 +213,14 @@ write_pgpass
 # A kubelet may give the volume's group more than PostgreSQL puts up with.
 [ ! -d "$PGDATA" ] || chmod 0700 "$PGDATA"
 export PGPASSFILE=$run/pgpass
-if [ -s "$PGDATA/PG_VERSION" ]; then resume; else begin; fi
+[ ! -s "$PGDATA/PG_VERSION" ] || require_version
+if [ -e "$unfinished" ]; then
+  finish
+elif [ -s "$PGDATA/PG_VERSION" ]; then
+  resume
+else
+  begin
+fi
 rm -f "$run/preparing"
 # The receiver of a replica reads the rest of its connection from these.
 export PGUSER=replicator

@@ -29,6 +29,30 @@ puts an empty one there that ends with the container.
 {{- if and $part.enabled (not $part.operator) $part.replication.failover.enabled (ge (include "tabular.postgresql.instances" . | int) 3) -}}true{{- end -}}
 {{- end -}}
 
+{{/*
+Where members may be, as JSON. With a failover never two on one node: commits are on two of the three
+that vote, and a node that is gone must not take both.
+*/}}
+{{- define "tabular.postgresql.affinity" -}}
+{{- $affinity := deepCopy .Values.affinity -}}
+{{- if and (include "tabular.postgresql.failover" .) .Values.postgresql.replication.failover.separateNodes -}}
+{{- $selector := dict "matchLabels" (include "tabular.selector" (dict "context" . "component" "postgresql") | fromYaml) -}}
+{{- $apart := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" $selector -}}
+{{- $pods := get $affinity "podAntiAffinity" | default dict -}}
+{{- $key := "requiredDuringSchedulingIgnoredDuringExecution" -}}
+{{- $pods = set $pods $key (append (get $pods $key | default list) $apart) -}}
+{{- $affinity = set $affinity "podAntiAffinity" $pods -}}
+{{- end -}}
+{{- toJson $affinity -}}
+{{- end -}}
+
+{{/* What a size, such as 20Gi, is in MiB. */}}
+{{- define "tabular.postgresql.mebibytes" -}}
+{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 -}}
+{{- $unit := regexFind "[A-Za-z]*$" . -}}
+{{- divf (mulf (trimSuffix $unit . | float64) (get $units $unit)) 1048576.0 | int64 -}}
+{{- end -}}
+
 {{/* The members, one a line: NAME HOST PORT. */}}
 {{- define "tabular.postgresql.members" -}}
 {{- $name := include "tabular.postgresql.name" . -}}
@@ -93,17 +117,25 @@ anew, and one more replica is no reason to stop the primary.
 {{- end -}}
 
 {{- define "tabular.postgresql.configuration" -}}
+{{- /* What is kept for those that are away must not fill the disk, and stop the primary. */}}
+{{- $fifth := max 64 (div (include "tabular.postgresql.mebibytes" (.Values.postgresql.primary.persistence.size | toString) | int64) 5) -}}
 listen_addresses = '*'
 log_destination = 'stderr'
 password_encryption = 'scram-sha-256'
 # More than the pools of many API pods open: the failover and the replicas connect as well.
 max_connections = '400'
+{{- if ge (regexFind "^[0-9]+" (.Values.postgresql.image.tag | toString) | int) 16 }}
+reserved_connections = '10'
+{{- end }}
 wal_level = 'replica'
 wal_log_hints = 'on'
 max_wal_senders = '16'
 max_replication_slots = '16'
 wal_keep_size = '256MB'
-max_slot_wal_keep_size = '{{ .Values.postgresql.replication.keepWal }}'
+max_slot_wal_keep_size = '{{ .Values.postgresql.replication.keepWal | default (printf "%dMB" (min 4096 $fifth)) }}'
+{{- if lt $fifth 1024 }}
+max_wal_size = '{{ $fifth }}MB'
+{{- end }}
 hot_standby = 'on'
 # A member that is away is found out in seconds, and its successor soon followed.
 wal_sender_timeout = '10s'
