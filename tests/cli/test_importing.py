@@ -27,7 +27,7 @@ def test_it_is_looked_at_adopted_and_recorded(cloud: Cloud) -> None:
     looked = cloud.run(f"{LINE} {what} --dry-run")
     assert looked.code == 0, looked.err
     assert f"= Bucket AWS::S3::Bucket: {BUCKET}-{cloud.account}" in looked.out
-    assert "the next deploy sets BucketEncryption (Key is not there yet)" in looked.out
+    assert "the next deploy sets BucketEncryption: Key is not there yet" in looked.out
     assert "1 to adopt; nothing is made, changed or deleted." in looked.out
     assert cloud.everything()["stacks"] == []
 
@@ -39,7 +39,8 @@ def test_it_is_looked_at_adopted_and_recorded(cloud: Cloud) -> None:
     assert done.code == 0, done.err
     assert "Bucket complete: Resource import completed." in done.err
     assert f"1 adopted into aws/{REGION}/development/demo" in done.out
-    assert "PublicAccessBlockConfiguration: applied {'BlockPublicAcls': True" in done.out
+    assert "The next deploy makes it what the spec says:" in done.out
+    assert "PublicAccessBlockConfiguration: the spec says {'BlockPublicAcls': True" in done.out
 
     (log,) = cloud.home.rglob("audit.jsonl")
     first, last = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
@@ -58,12 +59,13 @@ def test_for_programs_it_is_one_document(cloud: Cloud) -> None:
             "resource": "Bucket",
             "type": "AWS::S3::Bucket",
             "physical": f"{BUCKET}-{cloud.account}",
-            "later": ["BucketEncryption (Key is not there yet)"],
+            "later": [{"property": "BucketEncryption", "reason": "Key is not there yet"}],
             "unread": [],
         }
     ]
-    assert [one["resource"] for one in done["drift"]] == ["Bucket"]
-    again = cloud.run(f"{LINE} {what} --yes --json")
+    assert [one["resource"] for one in done["unlike"]["by_deploy"]] == ["Bucket"]
+    assert done["unlike"]["by_hand"] == []
+    again = cloud.run(f"{LINE} Bucket=another --yes --json")
     assert (again.code, again.json["error"]["code"]) == (3, "refused.import")
 
 

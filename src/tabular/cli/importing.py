@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,8 +16,7 @@ from tabular.cli.render.status import drift_as_dict, print_drift
 from tabular.cli.spec_flags import ConfigFlag, read_spec, spec_flags
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
-    from tabular.deploy.importing import ImportPlan
-    from tabular.deploy.provider import Drift
+    from tabular.deploy.importing import ImportPlan, Unlike
     from tabular.deploy.spec import Overrides
 
 
@@ -49,7 +47,7 @@ def import_(
     """Take what exists already into a deployment, so that the spec owns it from then on.
 
     Nothing is made, changed, replaced or deleted. Shows what is adopted and asks; then tells where
-    it is not as the spec says, as far as `drift` can. The next `plan` has it as its own.
+    it is not as the spec says, as far as that can be read. The next `plan` has it as its own.
     Exit codes: 3 it cannot be adopted, nothing touched; 5 it failed, and was taken back.
     """
     from tabular.deploy.located import located
@@ -68,7 +66,11 @@ def import_(
     show_events(orchestrator.adopt(made), as_json=as_json)
     found = orchestrator.unlike(made)
     if as_json:
-        print_json({**_as_dict(made), "drift": [drift_as_dict(one) for one in found]})
+        unlike = {
+            "by_deploy": [drift_as_dict(one) for one in found.by_deploy],
+            "by_hand": [drift_as_dict(one) for one in found.by_hand],
+        }
+        print_json({**_as_dict(made), "unlike": unlike})
     else:
         _tell(made, found)
 
@@ -78,22 +80,22 @@ def _print(made: ImportPlan) -> None:
     for one in made.adoptions:
         stdout.print(f"  [blue]=[/] {escape(one.resource)} [dim]{escape(one.type)}[/]", end="")
         stdout.print(f": {escape(one.physical)}")
-        for word in one.later:
-            stdout.print(f"      the next deploy sets {escape(word)}")
+        for name, why in one.later:
+            stdout.print(f"      the next deploy sets {escape(name)}: {escape(why)}")
         for word in one.unread:
             stdout.print(f"      nobody can compare {escape(word)}: see yourself that it is right")
     stdout.print(f"{len(made.adoptions)} to adopt; nothing is made, changed or deleted.")
 
 
-def _tell(made: ImportPlan, found: Sequence[Drift]) -> None:
+def _tell(made: ImportPlan, found: Unlike) -> None:
     stdout.print(f"[green]{len(made.adoptions)} adopted into {escape(made.stack.target.id)}[/]")
-    print_drift(found)
-    if found:
-        tell(
-            "  A deploy does not mend this: change it there by hand, or the spec to what it is.",
-            style="dim",
-        )
-    else:
+    if found.by_deploy:
+        stdout.print("The next deploy makes it what the spec says:")
+        print_drift(found.by_deploy, "the spec says")
+    if found.by_hand:
+        stdout.print("No deploy makes it what the spec says; change it there, or the spec:")
+        print_drift(found.by_hand, "the spec says")
+    if not found.by_deploy and not found.by_hand:
         stdout.print("As far as can be compared, all is as the spec says.")
     tell("  next  `inferloop-tabular plan`, `deploy`", style="dim")
 
@@ -106,7 +108,7 @@ def _as_dict(made: ImportPlan) -> dict[str, Any]:
                 "resource": one.resource,
                 "type": one.type,
                 "physical": one.physical,
-                "later": list(one.later),
+                "later": [{"property": name, "reason": why} for name, why in one.later],
                 "unread": list(one.unread),
             }
             for one in made.adoptions

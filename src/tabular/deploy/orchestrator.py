@@ -19,17 +19,16 @@ import httpx
 from tabular.deploy.audit import AuditLog
 from tabular.deploy.cost import AsksPrices, PriceBook, check_budget, estimate
 from tabular.deploy.events import Event
-from tabular.deploy.importing import ImportPlan, Imports
+from tabular.deploy.importing import ImportPlan, Imports, Unlike, once_adopted
 from tabular.deploy.plan import Action, Plan
 from tabular.deploy.policy import Finding, Severity, check, require_allowed
-from tabular.deploy.provider import DataAccess, Drift, Provider, RunsInside, State, Status
+from tabular.deploy.provider import DataAccess, Provider, RunsInside, State, Status
 from tabular.deploy.spec import Deployment
 from tabular.deploy.target import Target
 from tabular.errors import (
     NotFoundError,
     RefusedError,
     SpecError,
-    TabularError,
     UnsupportedError,
     UsageError,
     WaitTimeoutError,
@@ -253,19 +252,14 @@ class Orchestrator:
         with self._audit.action("import", plan.stack.target, adopted=adopted):
             yield from self._imports.adopt(plan)
 
-    def unlike(self, plan: ImportPlan) -> tuple[Drift, ...]:
-        """Where what was adopted is not as the spec says, as far as the vendor's drift tells.
+    def unlike(self, plan: ImportPlan) -> Unlike:
+        """Where what :meth:`adopt` adopted is not as the spec says, as far as it can be read.
 
         Raises:
             TabularError: it could not be compared; says that it was adopted.
         """
-        adopted = {one.resource for one in plan.adoptions}
-        try:
-            found = self.provider.engine.drift(plan.stack.target)
-        except TabularError as error:
-            error.message = f"adopted, but not compared with the spec: {error.message}"
-            raise
-        return tuple(one for one in found if one.resource in adopted)
+        with once_adopted("not compared with the spec"):
+            return self._imports.unlike(plan)
 
     @property
     def _imports(self) -> Imports:

@@ -93,11 +93,11 @@ def drift_as_dict(drift: Drift) -> dict[str, Any]:
     }
 
 
-def print_drift(found: Iterable[Drift]) -> None:
-    """What was applied and is no longer so, resource by resource."""
+def print_drift(found: Iterable[Drift], words: str = "applied") -> None:
+    """What is not as it was applied, or as ``words`` say, resource by resource."""
     for item in found:
         stdout.print(f"[yellow]{'gone' if item.gone else 'changed'}[/] {escape(item.resource)}")
         for change in item.properties:
             stdout.print(
-                f"  {change.path}: applied {change.before}, now {change.after}", markup=False
+                f"  {change.path}: {words} {change.before}, now {change.after}", markup=False
             )

@@ -38,7 +38,12 @@ class Drifts:
         self._clock = clock
 
     def of(self, found: Found, region: str) -> tuple[Drift, ...]:
-        """Every resource that is gone or changed, by id.
+        """Every resource that is gone or changed, by id; raises as :meth:`detected`."""
+        drifted = [_drift(one) for one in self.detected(found, region)]
+        return tuple(sorted(drifted, key=lambda drift: drift.resource))
+
+    def detected(self, found: Found, region: str) -> list[dict[str, Any]]:
+        """``StackResourceDrift`` of every resource that is gone or changed.
 
         Raises:
             EngineError: CloudFormation could not detect it.
@@ -49,9 +54,7 @@ class Drifts:
             asked = client.detect_stack_drift(StackName=found.id)["StackDriftDetectionId"]
         self._wait(client, asked, found)
         with explained("cloudformation:DescribeStackResourceDrifts"):
-            pages = _pages(client, found.id)
-        drifted = [_drift(one) for one in pages]
-        return tuple(sorted(drifted, key=lambda drift: drift.resource))
+            return _pages(client, found.id)
 
     def _wait(self, client: Any, asked: str, found: Found) -> None:
         deadline = self._clock() + LIMIT

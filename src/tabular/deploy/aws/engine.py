@@ -35,7 +35,7 @@ from tabular.deploy.aws.state import status_of
 from tabular.deploy.aws.wanted import PRODUCTION
 from tabular.deploy.aws.world import World
 from tabular.deploy.events import Event, EventSequence, EventStatus
-from tabular.deploy.importing import ImportPlan
+from tabular.deploy.importing import ImportPlan, Unlike
 from tabular.deploy.plan import Action, Change, Plan
 from tabular.deploy.policy.finding import Finding
 from tabular.deploy.provider import Drift, LogLine, Status
@@ -95,10 +95,12 @@ class CloudFormationEngine:
             self._operations,
             Emptier(parts.session, parts.stacks),
         )
-        self._importer = Importer(parts.change_sets, self._operations, self._destroyer)
         self._world = World(parts.session)
         self._quotas = Quotas(parts.session)
         self._drifts = Drifts(parts.stacks)
+        self._importer = Importer(
+            parts.stacks, parts.change_sets, self._operations, self._destroyer, self._drifts
+        )
         self._health = Health(parts.session)
         self._logs = Logs(parts.session, parts.stacks)
 
@@ -190,6 +192,10 @@ class CloudFormationEngine:
         """Import it, and follow that; it goes on if this is dropped."""
         for number, event in enumerate(self._importer.carry_out(plan, self._current(plan)), 1):
             yield replace(event, sequence=number)
+
+    def unlike(self, plan: ImportPlan) -> Unlike:
+        """Where what was imported is not as the spec says."""
+        return self._importer.unlike(plan)
 
     def running(self, target: Target) -> Stack:
         """The stack that runs there, as it was applied."""

@@ -38,12 +38,14 @@ class Asked:
         document: what the template says of it.
         physical: as it was given.
         kind: of its type.
+        there: the stack has it already, as an import whose client died may leave it.
     """
 
     id: str
     document: Mapping[str, Any]
     physical: str
     kind: Importable
+    there: bool = False
 
     @property
     def type(self) -> str:
@@ -77,14 +79,14 @@ def importable() -> Mapping[str, Importable]:
 
 
 def read(
-    words: Sequence[str], wanted: Mapping[str, Any], running: Mapping[str, Any]
+    words: Sequence[str], wanted: Mapping[str, Any], running: Mapping[str, str]
 ) -> tuple[Asked, ...]:
     """What the words mean.
 
     Args:
         words: ``LOGICAL_ID=PHYSICAL_ID`` each.
         wanted: resources of the spec's template.
-        running: resources of the template that runs; empty where nothing does.
+        running: physical ids of what the stack has, by logical id; empty where nothing runs.
 
     Raises:
         UsageError: a word has another form, or names no resource of the template.
@@ -113,13 +115,13 @@ def _pair(word: str) -> tuple[str, str]:
 
 
 def _asked(
-    name: str, physical: str, wanted: Mapping[str, Any], running: Mapping[str, Any]
+    name: str, physical: str, wanted: Mapping[str, Any], running: Mapping[str, str]
 ) -> Asked:
-    if name in running:
+    if running.get(name, physical) != physical:
         raise RefusedError(
-            f"{name} is in the stack already",
+            f"{name} is in the stack already: {running[name]}",
             where=name,
-            hint="`inferloop-tabular status` shows what it is in the account",
+            hint="another one cannot take its place; to move the data: `inferloop-tabular backup`",
             code="refused.import",
         )
     if name not in wanted:
@@ -138,7 +140,7 @@ def _asked(
             hint="leave it out: the next deploy makes one",
             code="refused.import-type",
         )
-    found = Asked(name, document, physical, kind)
+    found = Asked(name, document, physical, kind, there=name in running)
     _require_identity(found)
     return found
 

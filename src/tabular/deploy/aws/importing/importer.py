@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tabular.deploy import answers
 from tabular.deploy.aws.changeset import REFUSED, ChangeSet, ChangeSets
 from tabular.deploy.aws.destroy import Destroyer
+from tabular.deploy.aws.drift import Drifts
 from tabular.deploy.aws.follow import Heard
 from tabular.deploy.aws.importing.asked import Asked, read
+from tabular.deploy.aws.importing.settling import Settler, differences
 from tabular.deploy.aws.importing.template import Left, adopting
 from tabular.deploy.aws.judging import require_imported
 from tabular.deploy.aws.operations import Operations
 from tabular.deploy.aws.purposes import Purpose, new_token
-from tabular.deploy.aws.stacks import Found, basis_of, stack_name
+from tabular.deploy.aws.stacks import Found, Stacks, basis_of, stack_name
 from tabular.deploy.aws.wanted import PRODUCTION
 from tabular.deploy.events import Event
-from tabular.deploy.importing import Adoption, ImportPlan
+from tabular.deploy.importing import Adoption, ImportPlan, Unlike, once_adopted
 from tabular.deploy.stack import Stack, canonical_json
 from tabular.deploy.target import Target
 from tabular.errors import EngineError, RefusedError
@@ -30,11 +33,19 @@ class Importer:
     """Imports existing resources into a stack, old or new."""
 
     def __init__(
-        self, change_sets: ChangeSets, operations: Operations, destroyer: Destroyer
+        self,
+        stacks: Stacks,
+        change_sets: ChangeSets,
+        operations: Operations,
+        destroyer: Destroyer,
+        drifts: Drifts,
     ) -> None:
+        self._stacks = stacks
         self._change_sets = change_sets
         self._operations = operations
         self._destroyer = destroyer
+        self._drifts = drifts
+        self._settler = Settler(drifts, change_sets, operations)
 
     def plan(self, stack: Stack, words: Sequence[str], found: Found | None) -> ImportPlan:
         """What would be imported. Asks CloudFormation, unless a failed first deploy is in the way.
@@ -43,14 +54,15 @@ class Importer:
             UsageError: a word means nothing.
             RefusedError: something cannot be imported, with CloudFormation's reason.
         """
-        asked, template, left = _read(stack, words, found)
-        if found is None or not _in_the_way(found):
-            made = self._made(stack.target, template, asked, found)
+        asked, template, left = self._read(stack, words, found)
+        new = [one for one in asked if not one.there]
+        if new and (found is None or not _in_the_way(found)):
+            made = self._made(stack.target, template, new, found)
             region = stack.target.region or ""
             self._change_sets.drop(made.stack_id, made.id, region)
             if found is None:
                 self._change_sets.abandon(made.stack_id, region)
-        adoptions = tuple(_adoption(one, left[one.id]) for one in asked)
+        adoptions = tuple(_adoption(one, left.get(one.id, {})) for one in asked)
         return ImportPlan(stack, adoptions, basis_of(found))
 
     def carry_out(self, plan: ImportPlan, found: Found | None) -> Iterator[Event]:
@@ -65,14 +77,52 @@ class Importer:
             yield from self._destroyer.clear(found, region, Purpose.CLEAR)
             found = None
         words = [f"{one.resource}={one.physical}" for one in plan.adoptions]
-        asked, template, _ = _read(plan.stack, words, found)
-        made = self._made(target, template, asked, found)
-        if target.environment == PRODUCTION:
-            # Now, and not when it is there: a client that dies must not leave it unprotected.
-            self._operations.protect(made.stack_id, region, on=True)
-        heard = Heard()
-        yield from self._operations.carry_out(made, region, heard, new_token(Purpose.IMPORT))
-        require_imported(made.stack_id, heard)
+        asked, template, _ = self._read(plan.stack, words, found)
+        new = [one for one in asked if not one.there]
+        if new:
+            made = self._made(target, template, new, found)
+            if target.environment == PRODUCTION:
+                # Now, and not when it is there: a client that dies must not leave it unprotected.
+                self._operations.protect(made.stack_id, region, on=True)
+            heard = Heard()
+            yield from self._operations.carry_out(made, region, heard, new_token(Purpose.IMPORT))
+            require_imported(made.stack_id, heard)
+        with once_adopted("what it is could not be put into the template"):
+            there = self._there(target)
+            adopted = [one.id for one in asked]
+            yield from self._settler.settle(there, region, adopted)
+
+    def unlike(self, plan: ImportPlan) -> Unlike:
+        """Where what was imported is not as the spec says.
+
+        The next deploy mends what the template has as it is; what drifts from it, none does.
+        """
+        target = plan.stack.target
+        found = self._there(target)
+        adopted = {one.resource for one in plan.adoptions}
+        drifts = self._drifts.of(found, target.region or "")
+        return Unlike(
+            by_deploy=tuple(differences(found.template, plan)),
+            by_hand=tuple(one for one in drifts if one.resource in adopted),
+        )
+
+    def _there(self, target: Target) -> Found:
+        found = self._stacks.find(target)
+        if found is None:
+            raise answers.nothing_at(target)
+        return found
+
+    def _read(
+        self, stack: Stack, words: Sequence[str], found: Found | None
+    ) -> tuple[tuple[Asked, ...], dict[str, Any], Left]:
+        """What is asked, the template that imports it, and what that leaves out."""
+        ids: dict[str, str] = {}
+        running = None if found is None or found.unborn else found.template
+        if found is not None and running is not None:
+            there = self._stacks.resources(found, stack.target.region or "")
+            ids = {one["LogicalResourceId"]: one.get("PhysicalResourceId", "") for one in there}
+        asked = read(words, stack.template["Resources"], ids)
+        return asked, *adopting(stack.template, running, [one for one in asked if not one.there])
 
     def _made(
         self,
@@ -104,23 +154,14 @@ class Importer:
             ) from error
 
 
-def _read(
-    stack: Stack, words: Sequence[str], found: Found | None
-) -> tuple[tuple[Asked, ...], dict[str, Any], Left]:
-    running = None if found is None or found.unborn else found.template
-    there = {} if running is None else running["Resources"]
-    asked = read(words, stack.template["Resources"], there)
-    return asked, *adopting(stack.template, running, asked)
-
-
 def _in_the_way(found: Found) -> bool:
     """Whether a first deploy failed there: CloudFormation has that stack deleted first."""
     return found.unborn and found.status != "REVIEW_IN_PROGRESS"
 
 
 def _adoption(one: Asked, left: Mapping[str, Sequence[str]]) -> Adoption:
-    later = [f"{name} ({', '.join(of)} is not there yet)" for name, of in left.items()]
-    if "DeletionPolicy" not in one.document:
-        later.append("DeletionPolicy (until then no destroy deletes it)")
+    later = [(name, f"{', '.join(of)} is not there yet") for name, of in left.items()]
+    if "DeletionPolicy" not in one.document and not one.there:
+        later.append(("DeletionPolicy", "until then no destroy deletes it"))
     unread = sorted(one.kind.unread & one.document.get("Properties", {}).keys())
     return Adoption(one.id, one.type, one.physical, tuple(later), tuple(unread))
