@@ -20,6 +20,7 @@ from tabular.deploy.onprem.applying.helm_fields import as_applied
 from tabular.deploy.onprem.applying.helm_library import InProcess
 from tabular.deploy.onprem.applying.helm_seam import Helm
 from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.doctor import checks
 from tabular.deploy.onprem.names import CHART
 from tabular.deploy.onprem.rendered.rendering import is_hook, objects_of, placed, render
 from tabular.errors import (
@@ -55,6 +56,7 @@ import sys
 from pathlib import Path
 from tabular.deploy.onprem.applying.helm_binary import HelmBinary
 from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.doctor import checks
 
 helm = HelmBinary(sys.argv[1], Cluster(sys.argv[2]), "default", Path(sys.argv[3]))
 helm.install("demo", {}, 60)
@@ -144,12 +146,12 @@ def test_a_program_that_is_not_there_is_said(tmp_path: Path) -> None:
     [
         ("echo v3.7.2", "is helm v3.7.2, which is too old"),
         ("echo v2.17.0", "is helm v2.17.0, which is too old"),
-        ("echo hello", "is no helm 3.8: hello"),
+        ("echo hello", "is no helm: hello"),
         (
             "echo 'Error: could not find tiller' >&2; exit 1",
-            "is no helm 3.8: could not find tiller",
+            "is no helm: could not find tiller",
         ),
-        ("exit 1", "is no helm 3.8: no answer"),
+        ("exit 3", "is no helm: it ended with 3, and said nothing"),
     ],
 )
 def test_a_program_that_is_too_old_or_no_helm_is_refused(
@@ -237,6 +239,22 @@ def test_both_tell_of_the_same_releases_and_of_the_same_errors(
 
 
 @k8s
+def test_doctor_says_which_helm_it_is(
+    kube: Kube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> list[tuple[bool, str]]:
+        found = checks(Cluster(kube.kubeconfig))
+        return [(one.ok, one.detail) for one in found if one.name == "helm"]
+
+    assert said() == []  # it is within the command
+    monkeypatch.setenv("INFERLOOP_TABULAR_HELM", str(helm_program()))
+    assert said() == [(True, f"{helm_program()}: 3.17")]
+    old = script(tmp_path, "#!/bin/sh\necho v3.7.2\n")
+    monkeypatch.setenv("INFERLOOP_TABULAR_HELM", str(old))
+    assert said() == [(False, f"{old} is helm v3.7.2, which is too old")]
+
+
+@k8s
 def test_values_are_in_no_list_of_processes_and_variables_lead_nowhere(
     kube: Kube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,13 +276,16 @@ def test_values_are_in_no_list_of_processes_and_variables_lead_nowhere(
 
 
 @k8s
-def test_what_is_cancelled_or_takes_too_long_ends(kube: Kube, tmp_path: Path) -> None:
+def test_what_is_cancelled_ends(kube: Kube, tmp_path: Path) -> None:
     program = script(tmp_path, SLOW)
     helm = HelmBinary(str(program), Cluster(kube.kubeconfig), "default", CHART)
     end = in_background(lambda: helm.upgrade(NAME, {}, 60))
     pid = int(said_by(program, "pid"))
     helm.cancel()
-    assert isinstance(end(), EngineError)
+    error = end()
+    assert isinstance(error, EngineError)
+    assert error.where == f"helm upgrade {NAME}"
+    assert "signal 15" in error.message
     wait_gone(pid)
 
 

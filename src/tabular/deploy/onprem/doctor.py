@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 from tabular.deploy.provider import Check
 from tabular.errors import ForbiddenError, PreflightError, TabularError
 
+from .applying.helm_binary import VARIABLE, looked_up
 from .cluster.session import Cluster
 from .names import OLDEST_KUBE_VERSION
 from .preflight.amounts import amount, shown
@@ -17,7 +19,10 @@ _METRICS = "metrics.k8s.io/v1beta1"
 
 
 def checks(cluster: Cluster) -> Iterator[Check]:
-    """The cluster, its version, rights, classes, nodes, operators; nothing more if it is away."""
+    """A Helm that is named, the cluster, its version, classes, operators; no more if it is away."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        yield _tried("helm", lambda: _helm(named))
     there = _tried("cluster", lambda: f"{cluster.address}: Kubernetes {cluster.git_version}")
     yield there
     if not there.ok:
@@ -52,6 +57,12 @@ def _tried(name: str, look: Callable[[], str]) -> Check:
         return Check(name, True, "not to be seen with these credentials; a deploy finds out")
     except TabularError as error:
         return Check(name, False, error.message, error.hint or "")
+
+
+def _helm(named: str) -> str:
+    """The program that is used instead of Helm within this one."""
+    path, version = looked_up(named)
+    return f"{path}: {'.'.join(map(str, version))}"
 
 
 def _namespace(cluster: Cluster) -> str:

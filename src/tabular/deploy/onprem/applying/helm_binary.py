@@ -8,7 +8,6 @@ writer behind.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -28,7 +27,7 @@ from .helm_seam import NOT_FOUND, explained, whole
 from .releases import KEPT
 
 VARIABLE = "INFERLOOP_TABULAR_HELM"
-OLDEST = (3, 8)  # the first whose dry runs, OCI and JSON answers are as they are now
+OLDEST = (3, 8)  # of January 2022; what is older was not looked at
 _SERVER_SIDE = (4, 0)  # from here on it applies as servers do, and can be told to
 _ASKING = 60.0  # seconds for a question
 _GRACE = 10.0  # seconds to end by itself, after its own limit or when it was told to end
@@ -59,8 +58,7 @@ class HelmBinary:
     """
 
     def __init__(self, program: str, cluster: Cluster, namespace: str, chart: Path) -> None:
-        self._program = _found(program)
-        self._version = _version(self._program)
+        self._program, self._version = looked_up(program)
         # Helm would say what is wrong with a kubeconfig in words that say not what to do.
         cluster.require()
         self._way = ["--namespace", namespace]
@@ -69,8 +67,7 @@ class HelmBinary:
         if cluster.context is not None:
             self._way += ["--kube-context", cluster.context]
         self._chart = chart
-        self._running: subprocess.Popen[str] | None = None
-        self._cancelled: float | None = None
+        self._cancelled = False
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._records: dict[tuple[str, int], dict[str, Any]] = {}
 
@@ -134,10 +131,7 @@ class HelmBinary:
 
     def cancel(self) -> None:
         """End an install or upgrade that runs in another thread."""
-        self._cancelled = time.monotonic()
-        running = self._running
-        if running is not None:
-            running.terminate()
+        self._cancelled = True
 
     def _again(self) -> list[str]:
         """How a release is made that is not the first one."""
@@ -156,25 +150,23 @@ class HelmBinary:
             TabularError: it failed, and why.
         """
         where = f"helm {what} {said[0]}"
-        self._cancelled = None
+        self._cancelled = False
         self._records.clear()  # they may have been mended for it
         seconds = whole(limit)
         words = [what, *said, *self._way, "--timeout", f"{seconds}s"]
         with self._started(words) as process:
-            self._running = process
             try:
                 told, wrong = self._ended(process, values, seconds + _GRACE)
             except subprocess.TimeoutExpired as error:
                 raise WaitTimeoutError(f"not ready within {limit:.0f} s", where=where) from error
             finally:
-                self._running = None
                 process.kill()
         if process.returncode:
-            raise explained(_sentence(wrong or told), where)
+            raise explained(_sentence(wrong or told, process.returncode), where)
 
     def _ended(self, process: subprocess.Popen[str], values: str, limit: float) -> tuple[str, str]:
         """Wait for its end; what was told to end and does not is killed."""
-        deadline, given = time.monotonic() + limit, values or None
+        deadline, given, told = time.monotonic() + limit, values or None, False
         while True:
             try:
                 return process.communicate(given, timeout=_PAUSE)
@@ -182,8 +174,9 @@ class HelmBinary:
                 given, now = None, time.monotonic()
                 if now > deadline:
                     raise
-                if self._cancelled is not None and now > self._cancelled + _GRACE:
-                    process.kill()
+                if self._cancelled and not told:
+                    process.terminate()
+                    deadline, told = min(deadline, now + _GRACE), True
 
     def _ask(self, what: str, name: str, *more: str) -> Any:
         """Its answer to a question."""
@@ -196,7 +189,7 @@ class HelmBinary:
             finally:
                 process.kill()
         if process.returncode:
-            raise explained(_sentence(wrong or told), where)
+            raise explained(_sentence(wrong or told, process.returncode), where)
         try:
             return json.loads(told)
         except ValueError as error:
@@ -233,61 +226,61 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HELM_")}
 
 
-def _found(program: str) -> str:
-    path = shutil.which(program)
+def looked_up(named: str) -> tuple[str, tuple[int, int]]:
+    """Path and version, major and minor, of the Helm that is named.
+
+    Args:
+        named: its path, or its name on ``PATH``.
+
+    Raises:
+        ConfigError: there is no such program, it is no Helm, or it is too old.
+    """
+    path = shutil.which(named)
     if path is None:
-        raise ConfigError(
-            f"{VARIABLE} names no program: {program}",
-            where=VARIABLE,
-            hint=f"the path of a helm {_worded(OLDEST)} or newer, or its name on PATH; without "
-            f"{VARIABLE} Helm runs within this program",
-            code="config.helm",
-        )
-    return path
-
-
-def _version(program: str) -> tuple[int, int]:
-    said, why = "", ""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        try:
-            done = subprocess.run(
-                [program, "version", "--template", "{{.Version}}"],
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_ASKING,
-                check=False,
-            )
-            said, why = done.stdout.strip(), _sentence(done.stderr)
-        except OSError as error:
-            why = error.strerror or str(error)
+        raise _refused(f"{VARIABLE} names no program: {named}")
+    said = _said_version(path)
     found = _VERSION.match(said)
     if found is None:
-        raise ConfigError(
-            f"{program} is no helm {_worded(OLDEST)}: {(why or said or 'no answer')[:300]}",
-            where=VARIABLE,
-            hint=f"`{program} version` must answer with one",
-            code="config.helm",
-        )
+        raise _refused(f"{path} is no helm: {said[:300]}")
     version = int(found[1]), int(found[2])
     if version < OLDEST:
-        raise ConfigError(
-            f"{program} is helm {said}, which is too old",
-            where=VARIABLE,
-            hint=f"helm {_worded(OLDEST)} or newer; without {VARIABLE} Helm runs within this "
-            "program",
-            code="config.helm",
+        raise _refused(f"{path} is helm {said}, which is too old")
+    return path, version
+
+
+def _said_version(path: str) -> str:
+    words = [path, "version", "--template", "{{.Version}}"]
+    try:
+        done = subprocess.run(
+            words,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_ASKING,
+            check=False,
         )
-    return version
+    except subprocess.TimeoutExpired:
+        return f"no answer within {_ASKING:.0f} s"
+    except OSError as error:
+        return error.strerror or str(error)
+    return done.stdout.strip() or _sentence(done.stderr, done.returncode)
 
 
-def _worded(version: tuple[int, int]) -> str:
-    return ".".join(map(str, version))
+def _refused(message: str) -> ConfigError:
+    oldest = ".".join(map(str, OLDEST))
+    return ConfigError(
+        message,
+        where=VARIABLE,
+        hint=f"the path of a helm {oldest} or newer, or its name on PATH; without {VARIABLE} Helm "
+        "runs within this program",
+        code="config.helm",
+    )
 
 
-def _sentence(text: str) -> str:
+def _sentence(text: str, code: int) -> str:
     """What Helm says is wrong, without its warnings and the name of what it did."""
     lines = text.strip().splitlines()
     first = next((n for n, line in enumerate(lines) if line.startswith("Error: ")), 0)
-    return _PREFIX.sub("", "\n".join(lines[first:])).strip()
+    said = _PREFIX.sub("", "\n".join(lines[first:])).strip()
+    return said or f"it ended with {f'signal {-code}' if code < 0 else code}, and said nothing"
