@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tabular.deploy.aws.changeset import ChangeSets
+from tabular.deploy.aws.document import resource
 from tabular.deploy.aws.engine import CloudFormationEngine
 from tabular.deploy.aws.follow import Heard
 from tabular.deploy.aws.operations import Operations
@@ -125,6 +126,34 @@ def test_whoever_follows_a_clearing_away_is_told_of_no_failed_apply(cloud: Cloud
     assert list(cloud.engine().attach(AT)) == own
     deploy(cloud.engine(), ONE)
     assert cloud.delays() == ["1"]
+
+
+def test_what_replaces_something_cannot_be_kept_for_looking_at_it(cloud: Cloud) -> None:
+    """AWS finds that out in the middle, and leaves the update there."""
+    vpc = resource("AWS::EC2::VPC", {"CidrBlock": "10.0.0.0/16"})
+    other = resource("AWS::EC2::VPC", {"CidrBlock": "10.1.0.0/16"})
+    deploy(cloud.engine(), small(more={"Vpc": vpc}))
+    with pytest.raises(UnsupportedError, match="replaces Vpc") as caught:
+        cloud.engine(keep_failed=True).preview(small(more={"Vpc": other}))
+    assert (caught.value.where, bool(caught.value.hint)) == ("--disable-rollback", True)
+    assert cloud.stacks() == {NAME: "CREATE_COMPLETE"}
+    deploy(cloud.engine(), small(more={"Vpc": other}))
+    deploy(cloud.engine(keep_failed=True), small(2, more={"Vpc": other}))
+
+
+def test_another_key_for_a_vault_is_refused_with_the_way_to_it(cloud: Cloud) -> None:
+    """A vault has a name, and AWS replaces nothing that has one."""
+
+    def keyed(key: str) -> Stack:
+        named = {"BackupVaultName": "tabular-copies", "EncryptionKeyArn": key}
+        return small(more={"Vault": resource("AWS::Backup::BackupVault", named, kept=True)})
+
+    keys = [f"arn:aws:kms:{REGION}:111122223333:key/{n}" for n in (1, 2)]
+    deploy(cloud.engine(), keyed(keys[0]))
+    with pytest.raises(UnsupportedError, match="another vault") as caught:
+        cloud.engine().preview(keyed(keys[1]))
+    assert caught.value.where == "spec.security.kms_key"
+    assert "backup.enabled: false" in str(caught.value.hint)
 
 
 def test_an_update_that_is_kept_for_looking_at_it_says_the_way_back(cloud: Cloud) -> None:

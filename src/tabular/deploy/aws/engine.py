@@ -29,6 +29,7 @@ from tabular.deploy.aws.logs import Logs
 from tabular.deploy.aws.operations import Operations
 from tabular.deploy.aws.purposes import Purpose, new_token, purpose_of
 from tabular.deploy.aws.quotas import Documents, Quotas
+from tabular.deploy.aws.replacing import require_possible
 from tabular.deploy.aws.session import Session, explained
 from tabular.deploy.aws.stacks import Found, Stacks, basis_of, release_of, stack_name
 from tabular.deploy.aws.state import status_of
@@ -251,8 +252,9 @@ class CloudFormationEngine:
         plan = Plan(stack, changes, basis_of(found))
         if plan.is_empty:
             return plan
-        replaced = [one.resource for one in changes if one.action is Action.REPLACE]
         wanted = stack.template["Resources"]
+        require_possible(changes, there, wanted, keep_failed=self._keep_failed)
+        replaced = [one.resource for one in changes if one.action is Action.REPLACE]
         return replace(plan, findings=room(stack.target.region or "", wanted, there, replaced))
 
     def _changes(self, stack: Stack, found: Found | None) -> tuple[tuple[Change, ...], Documents]:
