@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.names import COMPONENT
+from tabular.deploy.onprem.preflight.apart import require_apart
 from tabular.deploy.onprem.preflight.primary import require_primary
 from tabular.deploy.onprem.rendered.rendering import Object, render
 from tabular.deploy.onprem.secrets.given import Given
@@ -92,15 +94,30 @@ def test_mysql_comes_up(kube: Kube, kube_namespace: str) -> None:
 
 
 def test_one_more_replica_leaves_the_others_running(kube: Kube, kube_namespace: str) -> None:
-    applied(kube, kube_namespace, VALUES)
+    def members(copies: int) -> dict[str, Any]:
+        said = {"enabled": True, "readReplicas": copies, "failover": {"separateNodes": False}}
+        return {**VALUES, "postgresql": {**VALUES["postgresql"], "replication": said}}
+
+    applied(kube, kube_namespace, members(2))
     wait_ready(kube, kube_namespace, "statefulsets", f"{NAME}-postgresql", 3)
     path = f"/api/v1/namespaces/{kube_namespace}/pods/demo-postgresql-0"
     before = kube.api("GET", path)["metadata"]["uid"]
-    replication = {"enabled": True, "readReplicas": 3}
-    more = {**VALUES, "postgresql": {**VALUES["postgresql"], "replication": replication}}
-    applied(kube, kube_namespace, more)
+    applied(kube, kube_namespace, members(3))
     wait_ready(kube, kube_namespace, "statefulsets", f"{NAME}-postgresql", 4)
     assert kube.api("GET", path)["metadata"]["uid"] == before
+
+
+def test_members_share_no_node(kube: Kube, kube_namespace: str) -> None:
+    replication = {"enabled": True, "readReplicas": 3}
+    four = {**VALUES, "postgresql": {**VALUES["postgresql"], "replication": replication}}
+    found = applied(kube, kube_namespace, four)
+    (told,) = require_apart(Cluster(kube.kubeconfig), found)
+    assert "wants each of its 4 pods on a node of its own, and 3 nodes take them" in told.message
+    wait_ready(kube, kube_namespace, "statefulsets", f"{NAME}-postgresql", 3)
+    pods = kube.list(f"/api/v1/namespaces/{kube_namespace}/pods", f"{COMPONENT}=postgresql")
+    assert len({pod["spec"].get("nodeName") for pod in pods}) == 4  # and one waits for one
+    three = render(VALUES, name=NAME, namespace=kube_namespace, kube_version="1.20")
+    assert not list(require_apart(Cluster(kube.kubeconfig), three))
 
 
 def test_a_tenants_configuration_is_made_of_its_keys(

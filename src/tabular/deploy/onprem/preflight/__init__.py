@@ -8,6 +8,7 @@ kinds    version, distribution, operators    volumes  classes, access modes, cap
 rights   what these credentials may          room     quotas, limit ranges, nodes
 secrets  those of others that are named   primary  that of PostgreSQL stays
 growing  disks of another size            minio    a set keeps its servers
+apart    nodes for pods that share none
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tabular.deploy.policy import Finding
 from tabular.deploy.stack import Stack
 from tabular.errors import ForbiddenError, PreflightError
 
+from .apart import require_apart
 from .growing import require_growable
 from .kinds import require_kinds
 from .minio import require_same_set
@@ -73,7 +75,7 @@ def require(
         require_growable(cluster, namespace, name, made)
     require_volumes(cluster, namespace, made)
     require_room(cluster, namespace, name, made)
-    return found
+    return (*found, *require_apart(cluster, made))
 
 
 def _require_namespace(cluster: Cluster, namespace: str) -> bool:

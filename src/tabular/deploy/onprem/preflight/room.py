@@ -181,7 +181,7 @@ def _measured(kind: str, one: Pods) -> Iterator[tuple[str, Amounts]]:
 
 def _require_node(cluster: Cluster, wanted: tuple[Pods, ...]) -> None:
     try:
-        nodes = [one for one in cluster.list("v1", "Node") if _takes_pods(one)]
+        nodes = [one for one in cluster.list("v1", "Node") if takes_pods(one)]
     except ForbiddenError:
         return
     if not nodes:
@@ -192,7 +192,7 @@ def _require_node(cluster: Cluster, wanted: tuple[Pods, ...]) -> None:
             code="preflight.nodes",
         )
     for one in wanted:
-        fitting = [node for node in nodes if _may_run(one.spec, node)]
+        fitting = [node for node in nodes if may_run(one.spec, node)]
         asked = one.each("requests")
         if not fitting:
             raise PreflightError(
@@ -215,13 +215,15 @@ def _require_node(cluster: Cluster, wanted: tuple[Pods, ...]) -> None:
             )
 
 
-def _takes_pods(node: Object) -> bool:
+def takes_pods(node: Object) -> bool:
+    """Whether a node is there and not cordoned."""
     conditions = (node.get("status") or {}).get("conditions") or ()
     ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
     return ready and not (node.get("spec") or {}).get("unschedulable")
 
 
-def _may_run(spec: Mapping[str, Any], node: Object) -> bool:
+def may_run(spec: Mapping[str, Any], node: Object) -> bool:
+    """Whether a pod's spec asks for this node's labels and puts up with its taints."""
     labels = node["metadata"].get("labels") or {}
     selector = spec.get("nodeSelector") or {}
     if any(labels.get(key) != str(value) for key, value in selector.items()):

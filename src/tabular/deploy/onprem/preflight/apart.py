@@ -1,0 +1,49 @@
+"""Pods that insist on nodes of their own, as the members of a PostgreSQL that fails over do.
+
+With fewer nodes than pods some wait for ever. An autoscaler may bring nodes, so it is told and not
+refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.rendered.rendering import Object
+from tabular.deploy.policy import Finding, Severity
+from tabular.errors import ForbiddenError
+
+from .amounts import pods
+from .room import may_run, takes_pods
+
+_NODE = "kubernetes.io/hostname"
+
+
+def require_apart(cluster: Cluster, objects: Iterable[Object]) -> Iterator[Finding]:
+    """Tell of pods that are more than the nodes which they may run on."""
+    wanted = [one for one in pods(objects) if one.count > 1 and _insists(one.spec)]
+    if not wanted:
+        return
+    try:
+        nodes = [one for one in cluster.list("v1", "Node") if takes_pods(one)]
+    except ForbiddenError:
+        return
+    for one in wanted:
+        fitting = sum(may_run(one.spec, node) for node in nodes)
+        if fitting < one.count:
+            yield Finding(
+                "nodes-apart",
+                Severity.WARNING,
+                "spec.database.read_replicas",
+                f"{one.owner} wants each of its {one.count} pods on a node of its own, and "
+                f"{fitting} nodes take them: the others wait",
+                "more nodes or fewer replicas; or, where a lost node may take commits with it, "
+                "overrides.onprem.values.postgresql.replication.failover.separateNodes: false",
+            )
+
+
+def _insists(spec: Object) -> bool:
+    rules = ((spec.get("affinity") or {}).get("podAntiAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    return any(rule["topologyKey"] == _NODE for rule in rules or ())
