@@ -14,14 +14,16 @@ from tabular.deploy.onprem.rendered.rendering import Object, render
 ROOT = Path(__file__).resolve().parents[4]
 NAME, NAMESPACE = "demo", "data"
 SECRET = "demo-secrets"
+# Made or not, none of them outlives the test.
+SECRETS = {"existingSecret": SECRET, "generate": True}
 
 BUILT_IN: dict[str, Any] = {
-    "secrets": {"existingSecret": SECRET},
+    "secrets": SECRETS,
     "postgresql": {"enabled": True},
     "minio": {"enabled": True},
 }
 EXTERNAL: dict[str, Any] = {
-    "secrets": {"existingSecret": SECRET},
+    "secrets": SECRETS,
     "database": {
         "url": "postgresql+psycopg://u:{file:/run/secrets/tabular/database-password}@db.example:6432/d"
     },
@@ -43,9 +45,9 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def seed() -> dict[str, Any]:
-    """The values file of the seed, as it is printed there."""
+    """The values file of the seed, as it is printed there, for a rendering without a cluster."""
     text = (ROOT / "examples" / "helm-values-prod.yaml").read_text(encoding="utf-8")
-    return dict(YAML(typ="safe").load(text))
+    return merged(YAML(typ="safe").load(text), {"secrets": {"generate": True}})
 
 
 SERVED = {"ingress": {"host": "tabular.example", "tls": {"issuer": "corp"}}}

@@ -86,7 +86,8 @@ def test_what_is_made_once_is_kept_by_upgrades_and_an_installation_after_the_end
 
 def test_the_seeds_file_comes_up_on_a_server_of_1_20(release: Release, kube: Kube) -> None:
     classes = {"storageClass": "fast"}  # the bed has no class of the seed's name
-    release.install(merged(seed(), {"environment": "dev", "persistence": classes}))
+    values = merged(seed(), {"environment": "dev", "persistence": classes})
+    release.install(merged(values, {"secrets": {"generate": False}}))
     release.test()
     claim = release.get("persistentvolumeclaims/demo-data")
     assert claim is not None
@@ -97,7 +98,8 @@ def test_the_seeds_file_comes_up_on_a_server_of_1_20(release: Release, kube: Kub
 @pytest.mark.parametrize("case", ["published", "scaled", "files", "whole"])
 def test_others_come_up_too(case: str, release: Release, kube: Kube, kube_namespace: str) -> None:
     classes = {"persistence": {"storageClass": "shared"}} if case == "files" else {}
-    by_hand = {"secrets": {"existingSecret": ""}, "tls": {"existingSecret": ""}}
+    none = {"existingSecret": "", "generate": False}
+    by_hand = {"secrets": none, "tls": {"existingSecret": ""}}
     # Helm waits until a claim is bound, and that of backups is when the first one is made.
     by_hand |= {"backup": {"enabled": False}}
     release.install(merged(CASES[case], by_hand, classes))

@@ -66,7 +66,8 @@ def test_labels_are_what_python_finds_things_by() -> None:
         assert labels_of(pod)[names.INSTANCE] == "demo"
         assert labels_of(pod)[names.NAME] == names.CHART_NAME
         assert labels_of(pod)[names.COMPONENT]
-        assert labels_of(pod)[names.MANAGED_BY]
+    for one in _named("demo"):
+        assert one["metadata"]["labels"][names.MANAGED_BY]
 
 
 def test_two_environments_have_two_namespaces() -> None:

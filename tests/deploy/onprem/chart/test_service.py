@@ -412,6 +412,19 @@ def test_an_account_of_ones_own_is_used_and_none_is_made() -> None:
     assert "demo" not in {o["metadata"]["name"] for o in found if o["kind"] == "ServiceAccount"}
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"secrets": {"existingSecret": "", "generate": False}},
+        {"secrets": {"generate": False}, "tls": {"enabled": True}},
+    ],
+    ids=["secrets", "certificate"],
+)
+def test_where_nothing_can_be_looked_up_nothing_is_made_anew(values: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match=r"Argo CD.*name secrets\.existingSecret"):
+        objects(merged(BUILT_IN, values))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_secret_made_by_hand_has_every_key_that_any_text_will_do_for(case: str) -> None:
     found = objects(merged(CASES[case], {"secrets": {"existingSecret": ""}}))

@@ -8,6 +8,21 @@ references in its environment, so the two cannot differ.
 {{- .Values.secrets.existingSecret | default (printf "%s-secrets" (include "tabular.fullname" .)) -}}
 {{- end -}}
 
+{{/*
+Refuses to make what is made once, where what there is cannot be looked at: at the next rendering
+there would be other passwords than the databases have, and another key than rows and backups. A
+namespace that is only just made has no account yet; a cluster always has that of its own system.
+*/}}
+{{- define "tabular.mustLook" -}}
+{{- if not .Values.secrets.generate -}}
+{{- if not (lookup "v1" "ServiceAccount" .Release.Namespace "default") -}}
+{{- if not (lookup "v1" "Namespace" "" "kube-system") -}}
+{{- fail "the chart would make secrets or a certificate, and is rendered without a cluster (helm template, Argo CD), so it would make others each time: name secrets.existingSecret, and tls.existingSecret with tls.enabled; `inferloop-tabular export --format gitops` does so. For a rendering that is thrown away set secrets.generate=true" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A reference to a secret, as a setting. "database-password" */}}
 {{- define "tabular.secretFile" -}}
 file:/run/secrets/tabular/{{ . }}
