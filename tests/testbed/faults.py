@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -228,14 +229,27 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def faults_before(endpoint: str) -> Iterator[FaultProxy]:
-    """A proxy before the server at `endpoint` for the time of the block."""
+def faults_before(endpoint: str, certificate: Path | None = None) -> Iterator[FaultProxy]:
+    """A proxy before the server at `endpoint` for the time of the block.
+
+    Args:
+        endpoint: URL of the server.
+        certificate: to speak TLS with; its key lies beside it, with the ending ``.key``.
+    """
     proxy = FaultProxy("")
     split = urlsplit(endpoint)
     place = {"target": split.netloc, "secure": split.scheme == "https"}
     handler = type("Handler", (_Handler,), {"proxy": proxy, **place})
     server = _Server(("127.0.0.1", 0), handler)
-    proxy.endpoint = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        # The handshake is for the thread of the connection, not for the one that accepts.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    scheme = "http" if certificate is None else "https"
+    proxy.endpoint = f"{scheme}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -11,10 +11,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tabular.deploy.onprem.cluster.refusals import OwnedElsewhereError, refused
-from tabular.errors import EngineError, NotFoundError, TabularError
+from tabular.errors import EngineError, NotFoundError, TabularError, UnavailableError
 
 NOT_FOUND = "release: not found"  # Helm's own words, in any of its versions
 _OWNER = re.compile(r'conflicts? with "([^"]+)"[^:]*:\s*([^&]+)')
+
+# A server that is busy, starts or is cut off, in the words of Go's clients of Kubernetes. Of what
+# could not be deleted Helm says no more than that; whoever gives the command again has it deleted
+# one by one by us, who say why it cannot be.
+_PASSING = re.compile(
+    r"\bEOF\b|connection (?:reset|refused)|broken pipe|timeout|http2: |try again later|etcdserver: "
+    r"|too many requests|currently unable to handle|has prevented the request from succeeding"
+    r"|unable to return a response in the time|failed to delete release",
+    re.IGNORECASE,
+)
 
 
 class Helm(Protocol):
@@ -63,6 +73,12 @@ def explained(said: str, where: str) -> TabularError:
         return NotFoundError(said, where=where)
     if " is forbidden: " in said:
         return refused(403, {"message": said}, where)
+    if _PASSING.search(said):
+        return UnavailableError(
+            f"the cluster did not answer Helm: {said}",
+            where=where,
+            hint="wait a minute and run the command again; it goes on where it was",
+        )
     return EngineError(said, where=where, hint="the words are Helm's own: mend what they name")
 
 

@@ -184,6 +184,8 @@ def explained(doing: str, link: Link) -> Iterator[None]:
         inner = _cause(error)
         if isinstance(inner, ssl.SSLError):
             raise _tls(inner, doing, link) from error
+        # Who was cut off had somebody at the other end.
+        link.answered = link.answered or isinstance(error, errors.ProtocolError)
         raise _unreachable(inner, doing, link) from error
 
 
@@ -202,13 +204,21 @@ def unauthenticated(doing: str, link: Link) -> PreflightError:
 
 
 def _unreachable(error: BaseException, doing: str, link: Link) -> UnavailableError:
-    lost = f"the cluster at {link.host} was lost" if link.answered else ""
+    words, code = _words(_cause(error)), "unavailable.cluster"
+    if link.answered:
+        return UnavailableError(
+            f"the cluster at {link.host} was lost: {words}",
+            where=doing,
+            hint="look at the network between (VPN, proxy), then run the command again; "
+            "it goes on where it was",
+            code=code,
+        )
     return UnavailableError(
-        f"{lost or f'there is no cluster at {link.host}'}: {_words(_cause(error))}",
+        f"there is no cluster at {link.host}: {words}",
         where=doing,
         hint="is it the right context (`kubectl config current-context`, --context)? Does it "
         "run, and is it reachable from here (VPN, proxy)?",
-        code="unavailable.cluster",
+        code=code,
     )
 
 
