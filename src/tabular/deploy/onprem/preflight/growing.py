@@ -27,6 +27,8 @@ _FIELDS = {
     "minio": "spec.storage.size",
     "data": "spec.storage.size",
     "prometheus": "spec.monitoring.size",
+    "grafana": "spec.monitoring.grafana.size",
+    "rabbitmq": "spec.queue.size",
 }
 _ANEW = (
     "`inferloop-tabular backup create`, `destroy --delete-data`, deploy with the other {what}, "
