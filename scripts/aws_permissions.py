@@ -58,13 +58,20 @@ def importable() -> dict[str, dict[str, list[str]]]:
     """Of each type that can be imported: what names one, and which properties are special.
 
     Those are the ones that only a new resource can have (``fixed``, also where merely something
-    within them is), those that have to be said, and those that no service tells (``unread``).
+    within them is, or under conditions), those that have to be said, and those that no service
+    tells (``unread``).
     A type whose handlers cannot read a resource that is there cannot be imported.
     """
     return {
         type_: {
             "identifier": [one.rpartition("/")[2] for one in schema["primaryIdentifier"]],
-            "fixed": sorted({one.split("/")[2] for one in schema.get("createOnlyProperties", ())}),
+            "fixed": sorted(
+                {
+                    one.split("/")[2]
+                    for key in ("createOnlyProperties", "conditionalCreateOnlyProperties")
+                    for one in schema.get(key, ())
+                }
+            ),
             "required": sorted(schema.get("required", ())),
             "unread": sorted(
                 one.split("/")[2]

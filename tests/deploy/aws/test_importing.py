@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tabular.deploy.aws.artifacts import Artifacts
+from tabular.deploy.aws.changeset import ChangeSet, ChangeSets
+from tabular.deploy.aws.document import KEPT
 from tabular.deploy.aws.follow import Heard
 from tabular.deploy.aws.importing.asked import importable
+from tabular.deploy.aws.importing.settling import settled
 from tabular.deploy.aws.judging import require_imported
-from tabular.deploy.aws.stacks import stack_name
+from tabular.deploy.aws.session import Access, Session
+from tabular.deploy.aws.stacks import Stacks, stack_name
 from tabular.deploy.events import Event
 from tabular.deploy.plan import Action
 from tabular.deploy.provider import State
@@ -28,6 +34,7 @@ from tests.deploy.aws.cloud import (
 )
 from tests.deploy.aws.harness import IMAGE
 from tests.deploy.aws.made import stack_of
+from tests.deploy.aws.scripted import Scripted
 from tests.testbed.ministack import REGION, MiniStack
 
 AT = target()
@@ -164,6 +171,26 @@ def test_a_database_and_a_log_are_adopted_into_what_runs(cloud: Cloud) -> None:
     assert cloud.client("logs").describe_log_groups()["logGroups"][0]["logGroupName"] == "/old"
 
 
+def test_a_database_of_a_spec_is_adopted_with_what_it_has_said_in_the_overrides(
+    cloud: Cloud,
+) -> None:
+    cloud.client("rds").create_db_instance(
+        DBInstanceIdentifier="old-db", DBInstanceClass="db.t4g.small", Engine="postgres",
+        EngineVersion="16", AllocatedStorage=20, MasterUsername="tabular",
+        MasterUserPassword="as-it-was-made",
+    )  # fmt: skip
+    has = {"DBSubnetGroupName": "old-net", "DBParameterGroupName": "old-parameters",
+           "MasterUsername": "tabular",
+           "KmsKeyId": "arn:aws:kms:eu-west-1:111122223333:key/k"}  # fmt: skip
+    stack = stack_of({"image": IMAGE, "overrides": {"aws": {"Database": has}}})
+    plan = cloud.engine().preview_import(stack, ["Database=old-db"])
+    (one,) = plan.adoptions
+    assert "VPCSecurityGroups" in dict(one.later)
+    list(cloud.engine().adopt(plan))
+    change = {one.resource: one for one in cloud.engine().preview(stack).changes}["Database"]
+    assert change.action is not Action.CREATE and not change.loses_data
+
+
 def test_what_is_otherwise_is_a_change_of_the_next_plan_and_the_deploy_makes_it(
     cloud: Cloud,
 ) -> None:
@@ -196,14 +223,15 @@ def test_what_only_a_new_one_could_have_is_left_as_drift(cloud: Cloud) -> None:
         AllocatedStorage=20, EngineVersion="16", MasterUsername="tabular",
         StorageEncrypted=False, MultiAZ=True,
     )  # fmt: skip
-    properties = {**DATABASE["Properties"], "StorageEncrypted": True}
-    stack = small(1, more={"Database": {**DATABASE, "Properties": properties}})
+    said = {**DATABASE["Properties"], "StorageEncrypted": True, "DeletionProtection": True}
+    stack = small(1, more={"Database": {**DATABASE, "Metadata": {KEPT: True}, "Properties": said}})
     plan = cloud.engine().preview_import(stack, ["Database=old-db"])
     list(cloud.engine().adopt(plan))
     unlike = cloud.engine().unlike(plan)
     (by_deploy,), (by_hand,) = unlike.by_deploy, unlike.by_hand
-    assert [one.path for one in by_deploy.properties] == ["MultiAZ"]
-    assert [one.path for one in by_hand.properties] == ["StorageEncrypted"]
+    assert [one.path for one in by_deploy.properties] == ["DeletionProtection"]
+    # Of a change of the second AWS says that it may replace an instance.
+    assert [one.path for one in by_hand.properties] == ["MultiAZ", "StorageEncrypted"]
     assert actions(cloud, stack)["Database"] is Action.UPDATE
 
 
@@ -281,8 +309,8 @@ def test_a_stack_left_in_review_is_taken_over(cloud: Cloud, bucket: str) -> None
         (["Queue=q", "DeadLetterQueue=q"], UsageError, "named twice: q"),
         (["ApiService=x"], UsageError, "ApiService=ServiceArn|Cluster"),
         (["QueuePolicy=x"], RefusedError, "imports no AWS::SQS::QueuePolicy"),
-        (["BucketPolicy=b"], RefusedError, "its Bucket comes from Bucket"),
-        (["Database=d"], RefusedError, "import DatabaseSubnetGroup as well"),
+        (["BucketPolicy=b"], RefusedError, "as Bucket, PolicyDocument comes from Bucket,"),
+        (["Database=d"], RefusedError, "import DatabaseParameterGroup, DatabaseSubnetGroup, Key"),
         (["Bucket=no-such-bucket-anywhere"], RefusedError, "Bucket not found"),
     ],
 )
@@ -365,6 +393,50 @@ def test_a_failed_import_is_told_with_its_cause(status: str, said: str) -> None:
         require_imported("arn:aws:cloudformation:eu-west-1:1:stack/s/0", heard)
     assert said in caught.value.message and caught.value.hint
     assert caught.value.rolled_back == status.endswith("ROLLBACK_COMPLETE")
+
+
+def test_an_import_is_carried_out_with_nothing_that_is_said_of_what_is_made() -> None:
+    """CloudFormation takes neither flag for an import; the emulator takes both."""
+    said = {"StackName": "s", "ChangeSetName": "c", "ClientRequestToken": "t"}
+    base = Scripted(cloudformation=[("execute_change_set", said, {})])
+    session = Session(Access(), base=base)
+    sets = ChangeSets(Stacks(session), Artifacts(session))
+    sets.execute(ChangeSet("c", "s", (), imports=True), REGION, "t")
+    base.require_all()
+
+
+def test_what_is_put_into_the_template_is_what_is_there() -> None:
+    """Without what would be replaced for it, and what has to be said and is not there."""
+    said = {
+        "ScalableDimension": "d",
+        "MinCapacity": 1,
+        "MaxCapacity": 2,
+        "SuspendedState": {"a": 1},
+    }
+    template = {
+        "Resources": {
+            "Scaling": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": said},
+            "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 1}},
+        }
+    }
+    paths = ("/ScalableDimension", "/MinCapacity", "/MaxCapacity", "/SuspendedState/a")
+    actual = {"ScalableDimension": "other", "MinCapacity": 4}
+    drifted = [
+        {
+            "LogicalResourceId": "Scaling",
+            "ActualProperties": json.dumps(actual),
+            "PropertyDifferences": [{"PropertyPath": path} for path in paths],
+        },
+        {"LogicalResourceId": "Queue", "ActualProperties": "{}", "PropertyDifferences": []},
+        {"LogicalResourceId": "Gone"},
+    ]
+    now = settled(template, drifted, {"Scaling"})
+    assert now["Resources"]["Scaling"]["Properties"] == {
+        "ScalableDimension": "d",
+        "MinCapacity": 4,
+        "MaxCapacity": 2,
+    }
+    assert now["Resources"]["Queue"] == template["Resources"]["Queue"]
 
 
 # --- What is known of the types

@@ -18,7 +18,7 @@ class Importable:
 
     Attributes:
         identifier: properties that together name one, in the order in which AWS joins them.
-        fixed: properties that only a new resource can have.
+        fixed: properties that only a new resource can have, always or under conditions.
         required: properties that have to be said.
         unread: properties that no service tells.
     """

@@ -46,9 +46,9 @@ def adopting(
     there = {*base["Resources"], *base.get("Parameters", {}), *(one.id for one in asked)}
     left = {one.id: dict(_missing(one, there)) for one in asked}
     for one in asked:
-        for name in sorted(left[one.id]):
-            if name in one.kind.fixed | one.kind.required:
-                raise _needs(one, name, left[one.id][name])
+        needed = left[one.id].keys() & (one.kind.fixed | one.kind.required)
+        if needed:
+            raise _needs(one, {name: left[one.id][name] for name in sorted(needed)})
     added = {one.id: _document(one, there, left[one.id]) for one in asked}
     return {**base, "Resources": {**base["Resources"], **added}}, left
 
@@ -78,17 +78,13 @@ def _document(one: Asked, there: Container[str], left: Container[str]) -> Docume
     return document | ({"DependsOn": first} if first else {})
 
 
-def _needs(one: Asked, name: str, absent: list[str]) -> RefusedError:
-    others = " and ".join(absent)
-    why = (
-        "only a new one can be given it later, so the next deploy would replace this one"
-        if name in one.kind.fixed
-        else "it has to be said"
-    )
+def _needs(one: Asked, missing: Mapping[str, list[str]]) -> RefusedError:
+    others = ", ".join(sorted({other for absent in missing.values() for other in absent}))
     return RefusedError(
-        f"{one.id} cannot be imported yet: its {name} comes from {others}, which this deployment "
-        f"does not have, and {why}",
+        f"{one.id} cannot be imported yet: what it is said to have as {', '.join(missing)} comes "
+        f"from {others}, which this deployment does not have. It has to be there from the "
+        f"beginning: set by the next deploy, it could have {one.id} replaced",
         where=one.id,
-        hint=f"import {others} as well, or deploy without {one.id} first",
+        hint=f"import {others} as well, or say under spec.overrides.aws.{one.id} what it has",
         code="refused.import",
     )
