@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--after", required=True, type=float, help="seconds without a primary")
     given = parser.parse_args()
     configure_logging("INFO")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request, in each round
     try:
         cluster = Cluster(
             Access.of_pod(os.environ),

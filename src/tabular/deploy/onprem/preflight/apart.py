@@ -6,7 +6,8 @@ refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.rendered.rendering import Object
@@ -42,7 +43,7 @@ def require_apart(cluster: Cluster, objects: Iterable[Object]) -> Iterator[Findi
             )
 
 
-def _insists(spec: Object) -> bool:
+def _insists(spec: Mapping[str, Any]) -> bool:
     rules = ((spec.get("affinity") or {}).get("podAntiAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"
     )
