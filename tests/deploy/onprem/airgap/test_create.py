@@ -80,7 +80,8 @@ def test_helm_takes_the_packed_chart(tmp_path: Path) -> None:
     path = tmp_path / chart.FILE
     path.write_bytes(content)
     loaded = helm.Chart.load(path)
-    rendered = loaded.render(dict(RELEASE.values), name="demo", namespace="demo-prod")
+    values = {**RELEASE.values, "secrets": {"generate": True}}
+    rendered = loaded.render(values, name="demo", namespace="demo-prod")
     assert any("kind: Deployment" in text for text in rendered.values())
 
 

@@ -109,6 +109,8 @@ def values_for(release: Release, digests: Mapping[str, str], root: str) -> dict[
 
 
 def _rendered(release: Release, changes: Mapping[str, Any]) -> tuple[rendering.Object, ...]:
+    # Values by hand may leave secrets to the chart; those of this rendering are thrown away.
+    changes = lay_over(changes, {"secrets": {"generate": True}})
     return rendering.render(
         lay_over(release.values, changes),
         name=release.name,
