@@ -23,6 +23,7 @@ from tabular.api.app import create_app
 from tabular.errors import PreflightError, UnavailableError
 from tabular.infra.config import Settings
 from tabular.infra.database import Database, check_schema
+from tabular.infra.listening import addresses
 from tabular.infra.logs import configure_logging, log_uncaught
 
 BACKLOG = 2048
@@ -68,9 +69,11 @@ def serve(settings: Settings, inherited: Sequence[int] = ()) -> None:
     with ExitStack() as stack:
         sockets = [stack.enter_context(_inherit(number)) for number in inherited]
         if not sockets:
-            sockets = [stack.enter_context(listen(settings.host, settings.port))]
+            where = addresses(settings.host)
+            sockets = [stack.enter_context(listen(one, settings.port)) for one in where]
         for one in sockets:
-            _LOG.info("listening on http://%s:%d", *one.getsockname()[:2])
+            host, port = one.getsockname()[:2]
+            _LOG.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
         _Server(config).run(sockets=sockets)
 
 
@@ -105,7 +108,10 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket of this process's own.
+    """A listening socket of this process's own, for one kind of addresses.
+
+    One that took both would show clients of IPv4 by other addresses than trusted proxies are named
+    by.
 
     Raises:
         PreflightError: somebody else listens there, or the address is not this machine's.
@@ -116,6 +122,8 @@ def listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:

@@ -131,7 +131,9 @@ class Settings(SignInSettings):
         secret=True,
         shown="`filesystem://<user data folder>/queue`",
     )
-    host: str = setting("127.0.0.1", "Address the API listens on.")
+    host: str = setting(
+        "127.0.0.1", "Address the API listens on; `*` is every one that the machine has."
+    )
     port: Annotated[int, Field(ge=1, le=65535)] = setting(8000, "Port the API listens on.")
     max_upload_bytes: Annotated[int, Field(ge=1024)] = setting(
         1024**3, "Largest upload in bytes; more is refused while it streams."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 
 from tabular.errors import PreflightError
 from tabular.infra.config import Settings
+from tabular.infra.listening import addresses
 from tabular.infra.monitoring import CONTENT_TYPE, Metrics
 
 _LOG = logging.getLogger(__name__)
@@ -50,23 +52,41 @@ class Exposed:
 
     def __init__(self, settings: Settings, metrics: Metrics, pulse: Pulse) -> None:
         handler = _handler(settings, metrics, pulse)
-        where = (settings.host, settings.metrics_port)
         try:
-            self._server = ThreadingHTTPServer(where, handler)
+            self._servers = [
+                _server(one, settings.metrics_port, handler) for one in addresses(settings.host)
+            ]
         except OSError as error:
             raise PreflightError(
                 f"cannot listen: {error.strerror or error}",
                 where=f"{settings.host}:{settings.metrics_port}",
                 hint="check TABULAR_METRICS_PORT; each worker of a machine needs its own, or 0",
             ) from error
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, name="exposed", daemon=True).start()
-        _LOG.info("metrics on http://%s:%d/metrics", *where)
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, name="exposed", daemon=True).start()
+        _LOG.info("metrics on http://%s:%d/metrics", settings.host, settings.metrics_port)
 
     def close(self) -> None:
         """Answer no more."""
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+
+def _server(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    """A server of one address, which no server of the other kind of addresses is in the way of."""
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        address_family = family
+
+        def server_bind(self) -> None:
+            if family == socket.AF_INET6:
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            super().server_bind()
+
+    return Server((host, port), handler)
 
 
 def _handler(settings: Settings, metrics: Metrics, pulse: Pulse) -> type[BaseHTTPRequestHandler]:

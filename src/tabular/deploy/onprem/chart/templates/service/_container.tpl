@@ -11,7 +11,7 @@ told the same. (dict "context" $ "component" "api"); "backup" is a component lik
   "region" .context.Release.Namespace
   "environment" $values.environment
   "release" ($values.deployment.release | default (.context.Release.Revision | toString))
-  "host" "0.0.0.0"
+  "host" "*"
   "database_url" (include "tabular.url.database" .context)
   "storage_url" (include "tabular.url.storage" .context)
   "cache_url" (include "tabular.url.cache" .context)
