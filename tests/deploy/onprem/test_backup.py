@@ -15,6 +15,7 @@ from tabular.deploy.onprem.backup import Inside, Patience
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.errors import EngineError, NotFoundError, UnsupportedError, WaitTimeoutError
 from tests.deploy.onprem.chart.cases import BUILT_IN, NAME, merged, one, render
+from tests.deploy.onprem.chart.rules import selects
 from tests.testbed.kube.cluster import Kube
 
 pytestmark = pytest.mark.k8s
@@ -136,6 +137,12 @@ def test_the_place_of_the_schedule_comes_with_its_volume_and_keys(place: Place) 
     volumes = {v["name"]: v for v in pods[0]["spec"]["volumes"]}
     assert volumes["backups"]["persistentVolumeClaim"]["claimName"] == "demo-backup"
     assert "/backups" in [m["mountPath"] for m in container["volumeMounts"]]
+    # A volume of one node: beside a backup that runs. There was none, and it ran.
+    (term,) = pods[0]["spec"]["affinity"]["podAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    assert selects(term["labelSelector"], pods[0]["metadata"]["labels"])
 
 
 def test_keys_that_are_said_win_over_those_of_the_schedule(place: Place) -> None:

@@ -197,9 +197,13 @@ def job_of(
     spec = pod["spec"]
     container = next(one for one in spec["containers"] if one["name"] == "api")
     said, volumes, mounts = _mounted(arguments, meta["namespace"])
+    affinity = spec.get("affinity")
     if schedule is not None:
         said, more, places = _as_scheduled(said, schedule)
         volumes, mounts = [*volumes, *more], [*mounts, *places]
+        if any("persistentVolumeClaim" in one for one in more):
+            # The volume may be in use by a backup that runs: then on its node, or nowhere.
+            affinity = _pod_of(schedule).get("affinity")
     own = {
         key: container[key]
         for key in ("image", "imagePullPolicy", "securityContext", "resources")
@@ -230,6 +234,8 @@ def job_of(
     }
     if first:
         spec["initContainers"] = first
+    if affinity:
+        spec["affinity"] = affinity
     labels = {
         **{key: value for key, value in pod["metadata"]["labels"].items() if "hash" not in key},
         COMPONENT: PART,
@@ -282,7 +288,7 @@ def _as_scheduled(
 
     Keys that were said win; so do credentials.
     """
-    pod = schedule["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod = _pod_of(schedule)
     (container,) = [one for one in pod["containers"] if one["name"] == CONTAINER]
     own = container["args"]
     place = own[own.index("--to") + 1]
@@ -297,6 +303,12 @@ def _as_scheduled(
     volumes = [copy.deepcopy(one) for one in pod["volumes"] if one["name"] in names]
     mounts = [copy.deepcopy(one) for one in container["volumeMounts"] if one["name"] in names]
     return [*said, *more], volumes, mounts
+
+
+def _pod_of(schedule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the pods of a CronJob are."""
+    found: Mapping[str, Any] = schedule["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return found
 
 
 def _values(arguments: Sequence[str], names: Sequence[str]) -> list[str]:

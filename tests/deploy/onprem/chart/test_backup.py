@@ -13,6 +13,7 @@ from tabular.deploy.spec import load_text
 from tabular.errors import EngineError, UnsupportedError
 from tests.deploy.onprem.chart.cases import (
     BUILT_IN,
+    CASES,
     EXTERNAL,
     NAME,
     NAMESPACE,
@@ -99,6 +100,22 @@ def test_without_a_destination_there_is_a_volume_that_outlives_the_release() -> 
     assert "file:///backups" in program(OWN)["args"]
     keys = {needed.key: needed.generated for needed in needed_secrets(found, SECRET)}
     assert keys["backup-passphrase"] is True
+
+
+def test_backups_of_one_volume_are_made_on_one_node() -> None:
+    def terms(values: dict[str, Any]) -> list[list[str]]:
+        pod_ = cron(values)["spec"]["jobTemplate"]["spec"]["template"]
+        found = pod_["spec"].get("affinity", {}).get("podAffinity", {})
+        must = found.get("requiredDuringSchedulingIgnoredDuringExecution", [])
+        return [term["labelSelector"]["matchExpressions"][0]["values"] for term in must]
+
+    assert terms(OWN) == [["backup"]]
+    assert terms(ELSEWHERE) == []
+    # The volume of tables may be one node's as well.
+    assert terms(merged(CASES["one-node"], OWN, {"minio": {"enabled": False}})) == [
+        ["api", "worker"],
+        ["backup"],
+    ]
 
 
 def test_a_destination_has_keys_of_its_own_beside_those_of_the_service() -> None:

@@ -150,6 +150,15 @@ def test_keys_are_read_from_files_and_are_in_no_variable() -> None:
     assert not {"MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"} & set(found)
 
 
+def test_the_next_server_of_a_set_waits_until_the_last_one_has_joined() -> None:
+    def pause(values: dict[str, Any], version: str) -> object:
+        return one(objects(values, version), "StatefulSet", PART)["spec"].get("minReadySeconds")
+
+    assert pause(distributed(4), "1.25") == 30
+    assert pause(distributed(4), "1.24") is None  # the field is not there yet
+    assert pause(merged(BUILT_IN), "1.25") is None
+
+
 def test_tls_is_where_minio_looks_for_it() -> None:
     found = objects(merged(distributed(4), {"tls": {"enabled": True}}))
     spec = one(found, "StatefulSet", PART)["spec"]["template"]["spec"]

@@ -12,6 +12,23 @@
 {{- .Values.backup.logical.destination | default "file:///backups" -}}
 {{- end -}}
 
+{{/*
+The affinity of pods that make backups, as JSON {"affinity"}. Their volume is one node's at a time,
+so one that is begun by hand goes to the node of one that runs; the first of them goes anywhere.
+*/}}
+{{- define "tabular.backup.affinity" -}}
+{{- $affinity := (include "tabular.data.affinity" (dict "context" . "component" "backup") | fromJson).affinity -}}
+{{- if include "tabular.backup.volume" . -}}
+{{- $peers := include "tabular.peers" (dict "context" . "components" (list "backup")) | fromYamlArray -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (first $peers).podSelector -}}
+{{- $pods := get $affinity "podAffinity" | default dict -}}
+{{- $must := get $pods "requiredDuringSchedulingIgnoredDuringExecution" | default list -}}
+{{- $_ := set $pods "requiredDuringSchedulingIgnoredDuringExecution" (append $must $term) -}}
+{{- $_ := set $affinity "podAffinity" $pods -}}
+{{- end -}}
+{{- toJson (dict "affinity" $affinity) -}}
+{{- end -}}
+
 {{/* "true" where Velero copies the volumes. */}}
 {{- define "tabular.backup.velero" -}}
 {{- if and .Values.backup.enabled .Values.backup.velero.enabled -}}true{{- end -}}
