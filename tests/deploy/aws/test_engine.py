@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -126,6 +128,34 @@ def test_whoever_follows_a_clearing_away_is_told_of_no_failed_apply(cloud: Cloud
     assert list(cloud.engine().attach(AT)) == own
     deploy(cloud.engine(), ONE)
     assert cloud.delays() == ["1"]
+
+
+def test_all_deployments_are_asked_about_at_the_same_time_and_told_in_order(cloud: Cloud) -> None:
+    names = [f"demo{number}" for number in range(4)]
+    for name in names:
+        deploy(cloud.engine(), small(at=target(name)))
+    open_, most, lock = 0, 0, threading.Lock()
+
+    def asked(**_: Any) -> None:
+        nonlocal open_, most
+        with lock:
+            open_ += 1
+            most = max(most, open_)
+        time.sleep(0.1)
+
+    def answered(**_: Any) -> None:
+        nonlocal open_
+        with lock:
+            open_ -= 1
+
+    session = cloud.session()
+    events = session.client("cloudformation", REGION).meta.events
+    events.register("before-send", asked)
+    events.register("after-call", answered)
+    found = cloud.engine(session).list()
+    assert [one.target.name for one in found] == names
+    assert {one.state for one in found} == {State.READY}
+    assert 2 <= most <= 8
 
 
 def test_what_replaces_something_cannot_be_kept_for_looking_at_it(cloud: Cloud) -> None:

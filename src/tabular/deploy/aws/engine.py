@@ -30,7 +30,7 @@ from tabular.deploy.aws.operations import Operations
 from tabular.deploy.aws.purposes import Purpose, new_token, purpose_of
 from tabular.deploy.aws.quotas import Documents, Quotas
 from tabular.deploy.aws.replacing import require_possible
-from tabular.deploy.aws.session import Session, explained
+from tabular.deploy.aws.session import Session, at_once, explained
 from tabular.deploy.aws.stacks import Found, Stacks, basis_of, release_of, stack_name
 from tabular.deploy.aws.state import status_of
 from tabular.deploy.aws.wanted import PRODUCTION
@@ -147,7 +147,7 @@ class CloudFormationEngine:
     def list(self) -> tuple[Status, ...]:
         """Every deployment in the region of these credentials, sorted by target."""
         region = self._session.require_region()
-        found = [self._status_of(one, region) for one in self._stacks.ours(region)]
+        found = at_once(lambda one: self._status_of(one, region), self._stacks.ours(region))
         return tuple(sorted(found, key=lambda status: status.target.id))
 
     def drift(self, target: Target) -> tuple[Drift, ...]:

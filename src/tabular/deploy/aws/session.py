@@ -11,9 +11,10 @@ import functools
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tabular.errors import (
     ForbiddenError,
@@ -26,7 +27,11 @@ from tabular.errors import (
 )
 from tabular.infra.optional import require
 
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+
 _NEEDS = "deployments on AWS"
+_AT_ONCE = 8  # questions; AWS throttles what asks many more
 _ERRORS = 300  # from this status on an answer is an error, which boto3 looks at itself
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _WRONG = frozenset(
@@ -192,6 +197,16 @@ class Session:
             method="assume-role", refresh_using=refresh
         )
         return boto3.Session(botocore_session=inner, region_name=region)
+
+
+def at_once(ask: Callable[[Asked], Answered], about: Iterable[Asked]) -> list[Answered]:
+    """Answers to several questions, in their order; a few are asked at the same time.
+
+    Raises:
+        TabularError: what the first one that failed raised.
+    """
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(ask, about))
 
 
 def code_of(error: Exception) -> str:

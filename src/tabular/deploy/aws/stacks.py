@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from tabular.deploy.aws.names import METADATA, RELEASE
-from tabular.deploy.aws.session import Session, code_of, explained, said
+from tabular.deploy.aws.session import Session, at_once, code_of, explained, said
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
 from tabular.errors import ConflictError
@@ -174,8 +174,7 @@ class Stacks:
                 for one in page["StackSummaries"]
                 if one["StackName"].startswith(PREFIX)
             ]
-        for name in sorted(names):
-            found = self.named(name, region)
+        for found in at_once(lambda name: self.named(name, region), sorted(names)):
             if found is not None and "target" in found.described:
                 yield found
 

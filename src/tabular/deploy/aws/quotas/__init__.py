@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tabular.deploy.aws.quotas import known
 from tabular.deploy.aws.quotas.account import UNRESERVED, Account
 from tabular.deploy.aws.quotas.known import Quota
 from tabular.deploy.aws.quotas.needs import Documents, Key, Need, added, instance_types
-from tabular.deploy.aws.session import Session
+from tabular.deploy.aws.session import Session, at_once
 from tabular.deploy.policy.finding import Finding, Severity
 from tabular.errors import PreflightError, TabularError
 
 __all__ = ["Documents", "Look", "Quotas"]
-
-_AT_ONCE = 8  # questions; AWS throttles more
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +154,7 @@ class Quotas:
             return Look(quota, zone, region, need, limit, used)
 
         asked = sorted(needs.items(), key=_order)
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return tuple(pool.map(look, asked))
+        return tuple(at_once(look, asked))
 
     def _warnings(self, looks: Iterable[Look], wanted: Documents) -> Iterator[Finding]:
         reasons: dict[tuple[str, str], list[Look]] = {}

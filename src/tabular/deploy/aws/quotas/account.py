@@ -99,9 +99,9 @@ class Account:
 
     def gateway_endpoints(self) -> float:
         """Endpoints that are routes: those of S3 and DynamoDB."""
-        kind = [{"Name": "vpc-endpoint-type", "Values": ["Gateway"]}]
         with explained("ec2:DescribeVpcEndpoints"):
-            return len(self._listed("ec2", "describe_vpc_endpoints", "VpcEndpoints", Filters=kind))
+            found = self._listed("ec2", "describe_vpc_endpoints", "VpcEndpoints")
+        return float(sum(one["VpcEndpointType"] == "Gateway" for one in found))
 
     def balancers(self) -> float:
         """Application Load Balancers."""
