@@ -97,20 +97,27 @@ class Place:
 
 
 @pytest.fixture
-def place(kube: Kube, kube_namespace: str, tmp_path: Path) -> Iterator[Place]:
+def quiet(kube: Kube, kube_namespace: str, tmp_path: Path) -> Iterator[Place]:
+    """A place with no member running."""
     rendered = render(VALUES, name=NAME, namespace=kube_namespace, kube_version="1.20")
     with members_of(rendered) as members:
+        yield Place(kube, kube_namespace, tmp_path, members)
+
+
+@pytest.fixture
+def place(quiet: Place) -> Iterator[Place]:
+    """A place with three members, and a kubelet for each."""
+    members = quiet.members
+    for number in range(3):
+        members.start(number)
+    try:
         for number in range(3):
-            members.start(number)
-        try:
-            for number in range(3):
-                members.wait_ready(number)
-            made = Place(kube, kube_namespace, tmp_path, members)
-            with members.tended(made.record):
-                yield made
-        finally:
-            for number in range(3):
-                print(f"--- member {number}\n{members.log(number)[-3000:]}")
+            members.wait_ready(number)
+        with members.tended(quiet.record):
+            yield quiet
+    finally:
+        for number in range(3):
+            print(f"--- member {number}\n{members.log(number)[-3000:]}")
 
 
 @contextlib.contextmanager
@@ -356,7 +363,7 @@ def test_where_there_was_a_database_no_empty_one_takes_its_place(
         assert numbers(members, place.primary or 0) == {1}
 
 
-def test_the_first_watchers_make_one_record(place: Place) -> None:
+def test_the_first_watchers_make_one_record(quiet: Place) -> None:
     both = threading.Barrier(2)
     held: list[bool] = []
 
@@ -365,41 +372,43 @@ def test_the_first_watchers_make_one_record(place: Place) -> None:
         held.append(cluster.hold())
 
     watchers = [
-        threading.Thread(target=hold, args=(place.cluster(name),)) for name in ("one", "other")
+        threading.Thread(target=hold, args=(quiet.cluster(name),)) for name in ("one", "other")
     ]
     for watcher in watchers:
         watcher.start()
     for watcher in watchers:
         watcher.join()
     assert sorted(held) == [False, True]
-    made = place.object("leases")["metadata"]
+    made = quiet.object("leases")["metadata"]
     assert made["name"] == WATCHER
     assert made["annotations"]["argocd.argoproj.io/compare-options"] == "IgnoreExtraneous"
 
 
-def test_a_record_that_somebody_deleted_still_knows_the_database(place: Place) -> None:
-    with watching(place.watch()):
-        eventually(lambda: place.primary == 0)
-    system = place.record()["system"]
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/{WATCHER}"
-    place.kube.api("DELETE", path)
-    cluster = place.cluster("other")
+def test_a_record_that_somebody_deleted_still_knows_the_database(quiet: Place) -> None:
+    before = quiet.cluster("one")
+    assert before.hold()
+    assert before.write(Record("demo-postgresql-0", 1, "7"))
+    before.remember()
+    assert quiet.record() == {"system": "7"}
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{quiet.namespace}/leases/{WATCHER}"
+    quiet.kube.api("DELETE", path)
+    cluster = quiet.cluster("other")
     assert cluster.hold()
-    assert cluster.record == Record(system=system)
+    assert cluster.record == Record(system="7")
 
 
-def test_one_watcher_acts_and_a_stale_one_writes_nothing(place: Place) -> None:
-    one, other = place.cluster("one"), place.cluster("other")
+def test_one_watcher_acts_and_a_stale_one_writes_nothing(quiet: Place) -> None:
+    one, other = quiet.cluster("one"), quiet.cluster("other")
     assert one.hold()
     assert one.write(Record("demo-postgresql-1", 4))
     assert not other.hold()
     assert other.record == Record("demo-postgresql-1", 4)
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/{WATCHER}"
-    taken = place.kube.api("GET", path)
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{quiet.namespace}/leases/{WATCHER}"
+    taken = quiet.kube.api("GET", path)
     taken["spec"]["holderIdentity"] = "third"
-    place.kube.api("PUT", path, taken)
+    quiet.kube.api("PUT", path, taken)
     assert not one.write(Record("demo-postgresql-2", 5))
-    assert place.kube.api("GET", path)["metadata"]["annotations"]["inferloop.io/timeline"] == "4"
+    assert quiet.kube.api("GET", path)["metadata"]["annotations"]["inferloop.io/timeline"] == "4"
 
 
 def test_a_watcher_that_is_silent_is_replaced(place: Place) -> None:
@@ -412,15 +421,14 @@ def test_a_watcher_that_is_silent_is_replaced(place: Place) -> None:
     assert 15 <= time.monotonic() - began < 45
 
 
-def test_the_selector_is_left_alone_by_who_applies_the_chart_again(place: Place) -> None:
-    with watching(place.watch()):
-        eventually(lambda: place.primary == 0)
-    place.kube.apply(place.rendered("Service", PART), place.namespace)
-    assert place.primary == 0
+def test_the_selector_is_left_alone_by_who_applies_the_chart_again(quiet: Place) -> None:
+    assert quiet.cluster("one").select("demo-postgresql-0")
+    quiet.kube.apply(quiet.rendered("Service", PART), quiet.namespace)
+    assert quiet.primary == 0
 
 
-def test_what_the_role_does_not_name_is_refused(place: Place) -> None:
-    cluster = place.cluster("one", service="another")
+def test_what_the_role_does_not_name_is_refused(quiet: Place) -> None:
+    cluster = quiet.cluster("one", service="another")
     assert cluster.hold()
     with pytest.raises(UnavailableError, match="403"):
         cluster.select("demo-postgresql-1")

@@ -16,8 +16,8 @@ primaries tell of commits. Neither rests on fencing, on clocks or on the Lease, 
 - Which member leads, and by which timeline, is recorded in the Lease before it is promoted. A
   member that leads by an earlier timeline is not followed; its own liveness finds out, and its
   start makes it a replica (``pg_rewind``, or a new copy).
-- Which database that is, is recorded as well, in a ConfigMap too that the members mount. A volume
-  that was lost is no reason to begin anew, and a member of another database neither leads nor votes.
+- Which database that is, is recorded as well, also in a ConfigMap that the members mount. A volume
+  that was lost is no reason to begin anew, and who has another database neither leads nor votes.
 
 Replicas never choose whom to follow: only the watcher writes that, and the start of a member
 whose data are laid anew. Members beyond three are copies that do not count.
