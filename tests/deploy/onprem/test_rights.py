@@ -11,6 +11,7 @@ from tabular.deploy.onprem.preflight.rights import rules
 from tabular.deploy.onprem.rendered.rendering import render
 from tabular.deploy.provider import State
 from tabular.errors import ForbiddenError, PreflightError
+from tests.deploy.onprem.made import objects_of, stack_of
 from tests.deploy.onprem.place import NAME, Place
 
 pytestmark = pytest.mark.k8s
@@ -37,6 +38,18 @@ def test_the_role_that_is_printed_suffices_for_everything(place: Place, tmp_path
     list(engine.destroy(place.target, delete_data=True))
     assert place.claims() == set()
     assert place.exists()  # it was not ours
+
+
+def test_a_route_that_says_its_host_needs_a_right_of_its_own() -> None:
+    spec = {"networking": {"domain": "data.corp"}, "onprem": {"distribution": "openshift"}}
+    found = {
+        (group, plural): rule["verbs"]
+        for rule in rules(objects_of(stack_of(spec)))
+        for group in rule["apiGroups"]
+        for plural in rule["resources"]
+    }
+    assert found["route.openshift.io", "routes/custom-host"] == ["create", "update"]
+    assert ("networking.k8s.io", "ingresses") not in found
 
 
 def test_what_lacks_is_said_before_anything_is_made(place: Place, tmp_path: Path) -> None:

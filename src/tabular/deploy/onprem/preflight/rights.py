@@ -29,6 +29,10 @@ _ENGINE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("batch", "cronjobs", _LOOK),
     ("batch", "jobs", ALL),
 )
+# What a kind needs beside itself: a Route says its host, and whose certificate it shows.
+_BESIDE: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "Route": ("route.openshift.io", "routes/custom-host", ("create", "update")),
+}
 # Plurals of kinds that no server need be asked for; what is not here is an `s` more.
 _PLURALS = {
     "Ingress": "ingresses",
@@ -60,7 +64,8 @@ def rules(objects: Iterable[Object], *, home: bool = True) -> list[Rule]:
     made = tuple(objects)
     found: dict[tuple[str, str], set[str]] = {}
     engine = _ENGINE if home else ()
-    for group, plural, verbs in (*engine, *((*one, ALL) for one in _kinds(made))):
+    beside = [_BESIDE[one["kind"]] for one in made if one["kind"] in _BESIDE]
+    for group, plural, verbs in (*engine, *beside, *((*one, ALL) for one in _kinds(made))):
         found.setdefault((group, plural), set()).update(verbs)
     by_verbs: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (group, plural), several in sorted(found.items()):
