@@ -31,9 +31,9 @@ def import_(
     what: Annotated[
         list[str],
         typer.Argument(
-            metavar="ID=EXISTING...",
+            metavar="WHAT...",
             help="On AWS LOGICAL_ID=PHYSICAL_ID, such as Bucket=our-old-bucket; parts of an id "
-            "that has several are joined by |.",
+            "that has several are joined by |. On Kubernetes PersistentVolumeClaim/NAME.",
         ),
     ],
     *,

@@ -14,6 +14,7 @@ from typing import Any
 
 from tabular.deploy import answers
 from tabular.deploy.events import Event, EventSequence, EventStatus
+from tabular.deploy.importing import ImportPlan, Unlike
 from tabular.deploy.plan import Action, Change, Plan, PropertyChange
 from tabular.deploy.provider import Drift, LogLine, Status
 from tabular.deploy.stack import Stack, fingerprint
@@ -40,6 +41,7 @@ from .cluster.session import Cluster, Object
 from .cluster.spaces import Spaces, labels_of
 from .comparing.diff import Comparison, compare
 from .comparing.drift import drifts
+from .importing import Importer
 from .logs import Logs
 from .names import CHART, secret_name, tls_secret_name
 from .rendered.objects import certificate_of, id_of, secret_of
@@ -204,6 +206,23 @@ class ClusterEngine:
         """Run ``python -m tabular.transfer`` beside the service; see `backup`."""
         return Inside(self._cluster, target.name, target.region or "").run(arguments)
 
+    def preview_import(self, stack: Stack, asked: Sequence[str]) -> ImportPlan:
+        """Look whether claims that are there, ``KIND/NAME`` each, can be the deployment's."""
+        found = self._found(stack.target)
+        require_plannable(stack.target, found.note, found.history)
+        require_same_method(stack.target, self._method(stack), found.method)
+        return self._importer(stack).plan(stack, asked, _moved(found))
+
+    def adopt(self, plan: ImportPlan) -> Iterator[Event]:
+        """Give them the deployment's marks."""
+        asked = [one.resource for one in plan.adoptions]
+        answers.require_fresh(plan, self.preview_import(plan.stack, asked).basis)
+        yield from self._importer(plan.stack).carry_out(plan)
+
+    def unlike(self, plan: ImportPlan) -> Unlike:
+        """Where they are not what the next deploy makes of them."""
+        return self._importer(plan.stack).unlike(plan)
+
     def running(self, target: Target) -> Stack:
         """The stack that runs there, as it was applied, with the uids of its objects.
 
@@ -366,6 +385,9 @@ class ClusterEngine:
             chart=self._chart,
         )
         return self._method(stack).dressed(stack.target, objects)
+
+    def _importer(self, stack: Stack) -> Importer:
+        return Importer(self._cluster, self._method(stack), self._rendered(stack))
 
     def _method(self, stack: Stack) -> Method:
         return next(one for one in self._methods if one.name == stack.template["method"])

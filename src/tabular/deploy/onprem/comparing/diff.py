@@ -89,7 +89,8 @@ class Comparison:
                 f"these are there already, and belong to somebody else: {', '.join(foreign)}",
                 where=f"namespace {target.region}",
                 hint="deploy under another --name or into another --namespace; or look at them "
-                "(`kubectl get -o yaml` shows their owner in metadata.annotations) and delete them",
+                "(`kubectl get -o yaml` shows the owner in metadata.annotations) and delete them; "
+                "a claim with data: `inferloop-tabular import`",
                 code="conflict.foreign",
             )
 
