@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,10 @@ SMALL: dict[str, Any] = {
     "minio": {"enabled": True},
     "redis": {"enabled": True},
 }
+EXTERNAL_BY_HAND: dict[str, Any] = {
+    "database": {"urlSecretKey": "database-url"},
+    "storage": {"url": "s3://tables/demo?endpoint=https://rgw.example"},
+}
 
 
 class Release:
@@ -37,6 +42,10 @@ class Release:
 
     def install(self, values: Mapping[str, Any]) -> None:
         self._helm.install(str(CHART), self._name, dict(values), timeout=LIMIT, wait="watcher")
+
+    def create(self, values: Mapping[str, Any]) -> None:
+        """Install into a namespace that is not there, and wait for nothing."""
+        self._helm.install(str(CHART), self._name, dict(values), create_namespace=True)
 
     def upgrade(self, values: Mapping[str, Any]) -> None:
         self._helm.upgrade(str(CHART), self._name, dict(values), timeout=LIMIT, wait="watcher")
@@ -121,3 +130,12 @@ def test_a_route_of_an_older_openshift_would_drop_its_certificate(release: Relea
     values = merged(CASES["openshift"], {"ingress": {"tls": {"secretName": "corp"}}})
     with pytest.raises(helm().HelmError, match=r"before OpenShift 4\.19 \(Kubernetes 1\.32"):
         release.install(values)
+
+
+def test_a_namespace_that_is_made_by_the_way_has_nothing_to_look_at_and_is_well(kube: Kube) -> None:
+    name = f"new-{secrets.token_hex(3)}"
+    try:
+        Release(kube, name).create(EXTERNAL_BY_HAND)
+        assert kube.api.get(f"/api/v1/namespaces/{name}/secrets/demo-secrets") is not None
+    finally:
+        kube.drop_namespace(name)
