@@ -55,6 +55,7 @@ def _policies(config: Path | None, flags: Overrides) -> list[dict[str, Any]]:
     from dataclasses import replace
 
     from tabular.deploy.aws.compile import PROVIDER, compile_stack
+    from tabular.deploy.aws.partitions import partition
     from tabular.deploy.aws.permissions import handlers, policies, resolved
 
     if flags.provider not in (None, PROVIDER):
@@ -65,4 +66,5 @@ def _policies(config: Path | None, flags: Overrides) -> list[dict[str, Any]]:
         return policies(handlers())
     loaded = read_spec(config, replace(flags, provider=PROVIDER))
     stack = compile_stack(loaded.deployment, "us-east-1")
-    return policies({one.type for one in stack.resources}, resolved(stack.template))
+    part = partition(stack.target.region or "")
+    return policies({one.type for one in stack.resources}, resolved(stack.template), part)

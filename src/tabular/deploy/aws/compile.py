@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from tabular.deploy.aws import overrides, sizes
+from tabular.deploy.aws.partitions import partition
 from tabular.deploy.aws.secrets import existing_parts
 from tabular.deploy.aws.support import CAPABILITIES, CHOICES, KINDS
 from tabular.deploy.aws.tags import require_labels
@@ -37,6 +38,7 @@ def target_of(deployment: Deployment, region: str | None) -> Target:
 
     Raises:
         UsageError: neither names one, or it is none.
+        UnsupportedError: it is in a part of AWS that nothing here was made for.
     """
     found = deployment.spec.region or region
     if found is None:
@@ -49,6 +51,7 @@ def target_of(deployment: Deployment, region: str | None) -> Target:
         raise UsageError(
             f"{found!r} is no region of AWS", where="spec.region", hint="such as eu-west-1"
         )
+    partition(found)
     spec = deployment.spec
     return Target(PROVIDER, deployment.metadata.name, spec.environment, found, spec.account)
 

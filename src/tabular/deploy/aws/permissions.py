@@ -16,6 +16,7 @@ from typing import Any
 
 from tabular.deploy.aws.compile import REPOSITORY
 from tabular.deploy.aws.document import policy
+from tabular.deploy.aws.partitions import PUBLIC
 from tabular.deploy.aws.stacks import PREFIX
 
 MAX_POLICY = 6144  # characters of a managed policy without white space, says the quota page of IAM
@@ -76,7 +77,9 @@ def handlers() -> Mapping[str, tuple[str, ...]]:
     return {type_: tuple(actions) for type_, actions in json.loads(text).items()}
 
 
-def policies(types: Collection[str], secrets: Iterable[str] = ()) -> list[dict[str, Any]]:
+def policies(
+    types: Collection[str], secrets: Iterable[str] = (), part: str = PUBLIC
+) -> list[dict[str, Any]]:
     """Policies that together let somebody deploy resources of these types, and nothing else.
 
     Each is small enough for a managed policy of IAM.
@@ -84,10 +87,11 @@ def policies(types: Collection[str], secrets: Iterable[str] = ()) -> list[dict[s
     Args:
         types: of the resources, e.g. ``AWS::S3::Bucket``.
         secrets: that exist and that a template refers to; see :func:`resolved`.
+        part: of AWS, see `partitions`: what is named in one is nothing in another.
     """
     actions = {action for type_ in types for action in handlers()[type_]}
     statements = [*_direct(types), *_on_behalf(actions), *_named(secrets)]
-    return [policy(*some) for some in _packed(statements)]
+    return [policy(*some) for some in _packed(_of_part(one, part) for one in statements)]
 
 
 def resolved(template: Mapping[str, Any]) -> frozenset[str]:
@@ -97,6 +101,13 @@ def resolved(template: Mapping[str, Any]) -> frozenset[str]:
     """
     found = _RESOLVED.findall(json.dumps(template["Resources"]))
     return frozenset(name for name in found if "${" not in name)
+
+
+def _of_part(statement: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """The statement with ARNs of another part of AWS than the public one."""
+    text = json.dumps(statement).replace(f'"arn:{PUBLIC}:', f'"arn:{part}:')
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _named(secrets: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tabular.deploy.aws.partitions import without_prices
 from tabular.deploy.aws.prices.table import Rate, Rates
 from tabular.deploy.aws.session import explained
 from tabular.deploy.files import write_bytes
@@ -162,8 +163,8 @@ class LiveRates:
         self._now = now
 
     def unknown(self, region: str) -> str | None:
-        """Nothing is unknown before it was asked for."""
-        return None
+        """Nothing is unknown before it was asked for, but for what the API never has."""
+        return without_prices(region)
 
     def find(self, group: str, name: str, region: str) -> Rate | None:
         """A unit price; None if AWS has none, or more than one that fits.

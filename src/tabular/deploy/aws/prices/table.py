@@ -15,6 +15,8 @@ from functools import cache
 from importlib import resources
 from typing import Protocol
 
+from tabular.deploy.aws.partitions import without_prices
+
 EDITION = "2026-11"
 EVERYWHERE = "*"
 _FILES = ("everywhere", "us", "eu", "ap")
@@ -78,6 +80,8 @@ class Table:
         """Why nothing is known of a region; None where something is."""
         if region in self._regions and region != EVERYWHERE:
             return None
+        if (why := without_prices(region)) is not None:
+            return why
         return f"the price list has no region {region!r}; it has {', '.join(self.regions)}"
 
 

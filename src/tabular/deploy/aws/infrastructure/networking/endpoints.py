@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from tabular.deploy.aws.document import Document, Part, ref, resource, sub
 from tabular.deploy.aws.infrastructure.networking.groups import endpoint_group
+from tabular.deploy.aws.partitions import CHINA, partition
 from tabular.deploy.aws.wanted import Wanted
 
 # Logical id to the name of the service, which is also that of its endpoint.
@@ -42,6 +43,12 @@ _BATCH: Mapping[str, str] = {
     "EcsEndpoint": "ecs",
     "EcsTelemetryEndpoint": "ecs-telemetry",
 }
+# Services whose interfaces have a name of their own in China, as `aws ec2
+# describe-vpc-endpoint-services` lists them there; AWS's CDK has the same list. The gateway to S3
+# has none.
+_CHINESE = frozenset(
+    {"autoscaling", "cloudformation", "ec2", "ecr.api", "ecr.dkr", "monitoring", "sqs", "sts"}
+)
 
 
 def endpoints(wanted: Wanted) -> Part:
@@ -52,7 +59,7 @@ def endpoints(wanted: Wanted) -> Part:
             {
                 "VpcId": ref("Vpc"),
                 "VpcEndpointType": "Gateway",
-                "ServiceName": _service_name("s3"),
+                "ServiceName": sub("com.amazonaws.${AWS::Region}.s3"),
                 "RouteTableIds": [ref(f"PrivateRouteTable{one}") for one in wanted.zone_numbers],
             },
         ),
@@ -84,7 +91,7 @@ def _interface(wanted: Wanted, service: str) -> Document:
         {
             "VpcId": ref("Vpc"),
             "VpcEndpointType": "Interface",
-            "ServiceName": _service_name(service),
+            "ServiceName": _service_name(wanted, service),
             "SubnetIds": wanted.private_subnets,
             "SecurityGroupIds": [ref("EndpointSecurityGroup")],
             "PrivateDnsEnabled": True,
@@ -92,5 +99,6 @@ def _interface(wanted: Wanted, service: str) -> Document:
     )
 
 
-def _service_name(service: str) -> Document:
-    return sub(f"com.amazonaws.${{AWS::Region}}.{service}")
+def _service_name(wanted: Wanted, service: str) -> Document:
+    chinese = service in _CHINESE and partition(wanted.region) == CHINA
+    return sub(f"{'cn.' if chinese else ''}com.amazonaws.${{AWS::Region}}.{service}")
