@@ -296,6 +296,18 @@ def test_a_stack_left_in_review_is_taken_over(cloud: Cloud, bucket: str) -> None
     assert cloud.stacks() == {NAME: "IMPORT_COMPLETE"}
 
 
+def test_a_look_takes_away_no_stack_but_its_own(cloud: Cloud) -> None:
+    """Somebody else's first deploy may begin while an import is looked at."""
+    sets = cloud.parts().change_sets
+    sets.make(NAME, REGION, small(1).to_bytes(), "r1", first=True)
+    sets.abandon(NAME, REGION)
+    assert cloud.stacks() == {NAME: "REVIEW_IN_PROGRESS"}
+    deploy(cloud.engine(), small(1))
+    sets.abandon(NAME, REGION)
+    assert cloud.stacks() == {NAME: "CREATE_COMPLETE"}
+    sets.abandon("no-such-stack", REGION)
+
+
 # --- What is refused
 
 

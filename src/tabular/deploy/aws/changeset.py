@@ -161,7 +161,7 @@ class ChangeSets:
         deadline = self._clock() + LIMIT
         while (found := self._stacks.named(stack, region)) is not None:
             if found.status == "REVIEW_IN_PROGRESS":
-                if self._listed(client, found.id):
+                if self._listed(client, found.name):
                     return
                 with explained("cloudformation:DeleteStack"):
                     client.delete_stack(StackName=found.id)
