@@ -28,8 +28,7 @@ def partition(region: str) -> str:
         raise UnsupportedError(
             f"{region} is in a part of AWS whose names of services this release does not know",
             where="spec.region",
-            hint="a region of aws, aws-cn or aws-us-gov, such as eu-west-1; or `export` for such "
-            "a one, and mend the names by hand",
+            hint="a region of aws, aws-cn or aws-us-gov, such as eu-west-1",
             code="refused.partition",
         )
     return next((found for start, found in _STARTS.items() if region.startswith(start)), PUBLIC)

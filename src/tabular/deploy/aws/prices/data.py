@@ -204,7 +204,13 @@ def backup_vault(resource: Resource, bill: Bill) -> Iterator[LineItem]:
                 found = True
                 size, why = planned_gb(bill)
                 basis = f"assumed: one copy of {store.id}, {whole(size)} GB ({why})"
-                yield bill.item(resource, size, basis, "s3", "backup_gb")
+                try:
+                    yield bill.item(resource, size, basis, "s3", "backup_gb")
+                except NoPriceError as error:
+                    raise NoPriceError(
+                        f"{error}, which AWS Backup asks for copies of {store.id}; --live-prices "
+                        "asks AWS for it, and https://aws.amazon.com/backup/pricing shows it"
+                    ) from error
     if not found:
         size = bill.usage.backup_gb
         basis = f"assumed: {whole(size)} GB of copies"
