@@ -25,7 +25,7 @@ from tabular.api.app import create_app
 from tabular.api.routes import session as session_routes
 from tabular.api.service import open_service
 from tabular.api.views import job_out
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.config import load_settings
 from tabular.infra.database import migrate
 from tabular.infra.logs import configure_logging

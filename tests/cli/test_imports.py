@@ -42,6 +42,12 @@ def test_no_cloud_sdk_and_no_table_library_at_start(code: str) -> None:
     assert loaded(code, HEAVY) == "LOADED []"
 
 
+@pytest.mark.parametrize("provider", ["aws", "onprem"])
+def test_a_provider_far_away_needs_no_database_here(provider: str) -> None:
+    code = f"import tabular.deploy.{provider}.provider"
+    assert loaded(code, (*HEAVY, "alembic", "kombu", "sqlalchemy")) == "LOADED []"
+
+
 @pytest.mark.parametrize(
     "arguments", [("--version",), ("--help",), ("fit", "--help"), ("deploy", "--help")]
 )

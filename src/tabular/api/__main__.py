@@ -103,7 +103,7 @@ def _migrate_now(settings: Settings) -> None:
 
 
 def _create_key(settings: Settings, options: argparse.Namespace) -> None:
-    from tabular.infra.auth import ApiKeys
+    from tabular.infra.auth.keys import ApiKeys
     from tabular.infra.database import Database, check_schema
 
     database = Database(settings.database_url)
@@ -127,8 +127,7 @@ def _create_key(settings: Settings, options: argparse.Namespace) -> None:
 
 def _record(database: Database, settings: Settings, key_id: str) -> None:
     """Keep that a key was made by who can run commands here, and so holds the secret key."""
-    from tabular.infra.auth import AuditTrail
-    from tabular.infra.auth.audit import KEY_CREATED, Asked
+    from tabular.infra.auth.audit import KEY_CREATED, Asked, AuditTrail
 
     asked = Asked("create-key", key_id, "console", secrets.token_hex(12))
     trail = AuditTrail(database, retention=settings.audit_retention())

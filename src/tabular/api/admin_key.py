@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime
 
-from tabular.infra.auth import AuditTrail
-from tabular.infra.auth.audit import KEY_CREATED, KEY_REVOKED, Asked
+from tabular.infra.auth.audit import KEY_CREATED, KEY_REVOKED, Asked, AuditTrail
 from tabular.infra.auth.bootstrap import NAME, bring
 from tabular.infra.config import Settings
 from tabular.infra.database import Database

@@ -28,9 +28,9 @@ from tabular.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from tabular.infra.auth import Principal
 from tabular.infra.auth.audit import DATASET_DELETED, MODEL_DELETED, Asked, log_decision
 from tabular.infra.auth.authenticator import is_ours
+from tabular.infra.auth.principal import Principal
 from tabular.infra.client_address import counted_as
 from tabular.infra.ratelimit import Decision
 

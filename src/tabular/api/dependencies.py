@@ -11,7 +11,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from tabular.api.service import Service
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 
 
 async def service_of(request: Request) -> Service:

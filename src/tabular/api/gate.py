@@ -28,7 +28,7 @@ from tabular.api.admission import PROBES, Admission, note_refusal
 from tabular.api.metering import count_download, open_websocket
 from tabular.api.service import Service
 from tabular.errors import TabularError, TooLargeError
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.monitoring import log_context
 from tabular.infra.telemetry import SERVER, Span
 

@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from tabular.api.service import Service
 from tabular.errors import QuotaSpentError, UnavailableError
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.places import RENEW_EVERY
 from tabular.worker import accounting
 

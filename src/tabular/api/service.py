@@ -11,9 +11,13 @@ from anyio import CapacityLimiter
 from tabular.api.pacing import Pace, Slots
 from tabular.api.signin import SignIn, open_sign_in
 from tabular.errors import UnavailableError
-from tabular.infra.auth import ApiKeys, Attempts, AuditTrail, Authenticator, Sessions
+from tabular.infra.auth.attempts import Attempts
+from tabular.infra.auth.audit import AuditTrail
+from tabular.infra.auth.authenticator import Authenticator
+from tabular.infra.auth.keys import ApiKeys
 from tabular.infra.auth.oidc import OidcTokens
 from tabular.infra.auth.recent import Recent
+from tabular.infra.auth.sessions import Sessions
 from tabular.infra.breaker import Breaker
 from tabular.infra.cache import Cache, open_cache
 from tabular.infra.config import Settings

@@ -15,10 +15,12 @@ from tabular.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from tabular.infra.auth import ApiKeys, Attempts, AuditTrail, IssuedSession, Principal, Sessions
-from tabular.infra.auth.attempts import entry_of
-from tabular.infra.auth.audit import SESSIONS_ENDED, SIGNED_IN, SIGNED_OUT, Asked
+from tabular.infra.auth.attempts import Attempts, entry_of
+from tabular.infra.auth.audit import SESSIONS_ENDED, SIGNED_IN, SIGNED_OUT, Asked, AuditTrail
 from tabular.infra.auth.directory import MAX_USERNAME, Directory
+from tabular.infra.auth.keys import ApiKeys
+from tabular.infra.auth.principal import Principal
+from tabular.infra.auth.sessions import IssuedSession, Sessions
 from tabular.infra.config import Settings
 from tabular.infra.secrets import Rotating
 

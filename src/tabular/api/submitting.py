@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from tabular.api.dependencies import Parts
 from tabular.errors import ConflictError, NotFoundError
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.database.models import IdempotencyKey, Job
 from tabular.worker.jobs import find
 

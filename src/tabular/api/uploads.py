@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect
 from tabular.api.pacing import Pace, paced
 from tabular.api.service import Service
 from tabular.errors import InputError, TableError, TabularError
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.database.models import Dataset, new_id
 from tabular.infra.storage import ObjectInfo
 from tabular.worker import accounting

@@ -8,8 +8,7 @@ import time
 import pytest
 
 from tabular.errors import RateLimitedError, UnavailableError
-from tabular.infra.auth import Attempts
-from tabular.infra.auth.attempts import entry_of
+from tabular.infra.auth.attempts import Attempts, entry_of
 from tabular.infra.cache import open_cache
 from tests.testbed.ports import free_port
 

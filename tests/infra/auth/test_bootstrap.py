@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from tabular.errors import ConfigError, UnauthenticatedError
-from tabular.infra.auth import ADMIN, ApiKeys
 from tabular.infra.auth.authenticator import is_ours
 from tabular.infra.auth.bootstrap import Brought, bring
+from tabular.infra.auth.keys import ApiKeys
+from tabular.infra.auth.scopes import ADMIN
 from tabular.infra.config import load_settings
 from tabular.infra.database import Database
 from tabular.infra.database.models import ApiKey

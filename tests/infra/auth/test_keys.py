@@ -14,7 +14,9 @@ from tabular.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from tabular.infra.auth import SCOPES, ApiKeys, Principal
+from tabular.infra.auth.keys import ApiKeys
+from tabular.infra.auth.principal import Principal
+from tabular.infra.auth.scopes import SCOPES
 from tabular.infra.database import Database, migrate
 from tabular.infra.database.models import ApiKey
 

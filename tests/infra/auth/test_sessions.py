@@ -17,10 +17,12 @@ from tabular.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
-from tabular.infra.auth import ROLES, SCOPES, ApiKeys, AuditTrail, Authenticator, Sessions
-from tabular.infra.auth.audit import SIGNED_IN, Asked
+from tabular.infra.auth.audit import SIGNED_IN, Asked, AuditTrail
+from tabular.infra.auth.authenticator import Authenticator
+from tabular.infra.auth.keys import ApiKeys
 from tabular.infra.auth.principal import person
-from tabular.infra.auth.scopes import parse_role_map, scopes_of
+from tabular.infra.auth.scopes import ROLES, SCOPES, parse_role_map, scopes_of
+from tabular.infra.auth.sessions import Sessions
 from tabular.infra.database import Database, migrate
 from tabular.infra.database.models import AuditEvent, SignInSession
 

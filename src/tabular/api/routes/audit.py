@@ -10,7 +10,8 @@ from sqlalchemy import select
 from tabular.api.access_schemas import AuditEventOut, AuditPage
 from tabular.api.dependencies import Parts, Requires
 from tabular.api.paging import Paged
-from tabular.infra.auth import ADMIN, Principal
+from tabular.infra.auth.principal import Principal
+from tabular.infra.auth.scopes import ADMIN
 from tabular.infra.database.models import AuditEvent
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])

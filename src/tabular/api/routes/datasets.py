@@ -15,7 +15,7 @@ from tabular.api.removal import delete_evaluations
 from tabular.api.schemas import DatasetOut, DatasetPage, PreviewOut
 from tabular.api.uploads import incoming, store_dataset
 from tabular.api.views import dataset_out
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.database.models import Dataset, Evaluation, Job
 from tabular.worker.objects import dataset_folder
 

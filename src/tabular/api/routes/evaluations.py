@@ -25,7 +25,7 @@ from tabular.api.schemas import (
 from tabular.api.submitting import Submitted
 from tabular.api.views import evaluation_jobs, evaluation_out, job_out
 from tabular.errors import ConflictError
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.database.models import Evaluation, Job, new_id
 from tabular.worker.jobs import EVALUATE, GENERATE, SUCCEEDED, find
 from tabular.worker.quotas import admit

@@ -23,7 +23,7 @@ from tabular.api.service import Service
 from tabular.api.submitting import Submission, Submitted
 from tabular.api.views import job_out
 from tabular.errors import InputError, TabularError, TooLargeError, UnavailableError
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.database.models import Job, Model
 from tabular.worker import accounting, scratch
 from tabular.worker.jobs import GENERATE

@@ -20,7 +20,7 @@ from tabular.api.schemas import JobOut, JobPage, JobStatus
 from tabular.api.service import Service
 from tabular.api.views import error_out, job_out
 from tabular.errors import ConflictError
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.database.models import Job
 from tabular.infra.websocket import event_id, follow
 from tabular.worker.jobs import ENDED, GENERATE, SUCCEEDED

@@ -19,8 +19,9 @@ from tabular.api.admission import asked_of
 from tabular.api.dependencies import Parts, Requires
 from tabular.api.paging import Paged
 from tabular.errors import ConflictError
-from tabular.infra.auth import ADMIN, Principal
 from tabular.infra.auth.audit import KEY_CREATED, KEY_REVOKED, KEY_ROTATED
+from tabular.infra.auth.principal import Principal
+from tabular.infra.auth.scopes import ADMIN
 from tabular.infra.database.models import ApiKey
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])

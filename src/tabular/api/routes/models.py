@@ -16,7 +16,7 @@ from tabular.api.schemas import FitAccepted, FitRequest, ModelOut, ModelPage
 from tabular.api.submitting import Submitted
 from tabular.api.views import fit_jobs, job_out, model_out
 from tabular.errors import InputError
-from tabular.infra.auth import Principal
+from tabular.infra.auth.principal import Principal
 from tabular.infra.database.models import Dataset, Job, Model, new_id
 from tabular.worker.jobs import FIT
 from tabular.worker.objects import job_folder

@@ -26,7 +26,8 @@ from tabular.api.credentials import cookie_name, set_cookie
 from tabular.api.dependencies import Parts, Requires
 from tabular.api.paging import Paged
 from tabular.errors import ConflictError, UnauthenticatedError, UnavailableError
-from tabular.infra.auth import ADMIN, Principal
+from tabular.infra.auth.principal import Principal
+from tabular.infra.auth.scopes import ADMIN
 from tabular.infra.database.models import SignInSession
 
 router = APIRouter(prefix="/v1", tags=["session"])

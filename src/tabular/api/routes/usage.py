@@ -22,7 +22,8 @@ from tabular.api.usage_schemas import (
     UsageOut,
 )
 from tabular.errors import InputError, NotFoundError
-from tabular.infra.auth import ADMIN, Principal
+from tabular.infra.auth.principal import Principal
+from tabular.infra.auth.scopes import ADMIN
 from tabular.infra.database.models import ApiKey, SignInSession
 from tabular.infra.database.usage_models import UsageDay
 from tabular.infra.plans import Plans
