@@ -174,7 +174,7 @@ class Orchestrator:
             # It brings the code that reads its spec: that ours does not must not hold it up.
             said = f"the rules were not asked: {error.message}"
             unread = Finding("unread-spec", Severity.WARNING, "spec", said, "look at it yourself")
-            return replace(made, findings=(unread,))
+            return replace(made, findings=(*made.findings, unread))
 
     def _judged(self, made: Plan, deployment: Deployment) -> Plan:
         prices = self.prices

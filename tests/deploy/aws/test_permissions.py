@@ -301,6 +301,21 @@ def test_without_one_of_them_the_call_is_refused_by_name(
 
 
 @pytest.mark.slow
+def test_with_the_policies_quotas_are_read_and_without_it_is_told(
+    deployed: AWSProvider, allowing: Allowing
+) -> None:
+    def told(provider: AWSProvider) -> set[str]:
+        findings = _preview(provider).findings
+        assert {one.rule for one in findings} <= {"quota-unread"}
+        return {one.where for one in findings}
+
+    # Tasks that run here are counted by CloudWatch, which the emulator does not.
+    assert told(deployed) <= {"cloudwatch:GetMetricStatistics"}
+    refused = told(allowing("without-use", without("Use")))
+    assert {"ec2:DescribeVpcs", "ec2:DescribeAddresses"} <= refused
+
+
+@pytest.mark.slow
 def test_the_policies_are_enough_from_the_first_plan_to_the_last_byte(
     strict: MiniStack, deployed: AWSProvider
 ) -> None:
