@@ -28,6 +28,11 @@ def test_every_module_of_aws_is_named_once() -> None:
     assert sorted(named) == sorted(_there("deploy/aws") - {"__init__"})
 
 
+def test_every_room_of_kubernetes_is_named_once() -> None:
+    named = _named("The way of a deployment on Kubernetes")
+    assert sorted(named) == sorted(_there("deploy/onprem") - {"__init__"})
+
+
 @pytest.mark.parametrize("name", _named("The science, module by module"))
 def test_modules_of_the_science_are_there(name: str) -> None:
     assert name in _there("synth")

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.onprem.applying.helm_binary import HelmBinary
-from tabular.deploy.onprem.applying.helm_fields import as_applied
-from tabular.deploy.onprem.applying.helm_library import InProcess
-from tabular.deploy.onprem.applying.helm_seam import Helm
+from tabular.deploy.onprem.applying.helm.binary import HelmBinary
+from tabular.deploy.onprem.applying.helm.fields import as_applied
+from tabular.deploy.onprem.applying.helm.library import InProcess
+from tabular.deploy.onprem.applying.helm.seam import Helm
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.doctor import checks
 from tabular.deploy.onprem.names import CHART
@@ -54,7 +54,7 @@ exec sleep 60
 INSTALL = """
 import sys
 from pathlib import Path
-from tabular.deploy.onprem.applying.helm_binary import HelmBinary
+from tabular.deploy.onprem.applying.helm.binary import HelmBinary
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.doctor import checks
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tabular.deploy.onprem.applying.releases import Phase, Release, before
+from tabular.deploy.onprem.releases import Phase, Release, before
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 

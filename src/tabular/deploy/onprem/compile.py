@@ -28,10 +28,10 @@ from .names import (
     PROVIDER,
     default_namespace,
 )
-from .rendered.objects import index
 from .rendered.openings import openings
 from .rendered.rendering import Object, objects_of, render
 from .secrets.given import GivenSecret
+from .secrets.owned import index
 from .support import CAPABILITIES, CHOICES, REASONS
 from .values import given, lay_over, overrides, values
 from .values.faults import explained

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from tabular.deploy.provider import Check
 from tabular.errors import ForbiddenError, PreflightError, TabularError
 
-from .applying.helm_binary import VARIABLE, looked_up
+from .applying.helm.binary import VARIABLE, looked_up
 from .cluster.session import Cluster
 from .names import OLDEST_KUBE_VERSION
 from .preflight.amounts import amount, shown

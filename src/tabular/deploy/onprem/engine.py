@@ -26,13 +26,12 @@ from .applying.background import in_background
 from .applying.destroy import Destroyer
 from .applying.fitting import fitting
 from .applying.follow import Follower
-from .applying.helm import HelmMethod
+from .applying.helm.method import HelmMethod
 from .applying.judging import method_of, require_plannable, require_same_method
 from .applying.lease import Leases
 from .applying.listing import targets
 from .applying.manifests import ManifestsMethod
 from .applying.operations import READY_TIMEOUT, Operations, Step
-from .applying.releases import Content, Method, before, last, present
 from .applying.restarting import restart_users_of
 from .applying.state import Found, States
 from .applying.takeover import Takeover
@@ -44,10 +43,12 @@ from .comparing.drift import drifts
 from .importing import Importer
 from .logs import Logs
 from .names import CHART, secret_name, tls_secret_name
-from .rendered.objects import certificate_of, id_of, secret_of
+from .releases import Content, Method, before, last, present
+from .rendered.objects import id_of
 from .rendered.rendering import render
 from .secrets import certificates
 from .secrets.given import Given
+from .secrets.owned import certificate_of, secret_of
 from .secrets.vault import Vault
 
 

@@ -18,11 +18,11 @@ from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
 from tabular.errors import RefusedError, UsageError, nearest
 
-from .applying.releases import Method
 from .cluster import marks
 from .cluster.refusals import UnprocessableError
 from .cluster.session import Cluster, Object
 from .comparing.differences import between
+from .releases import Method
 from .rendered.objects import id_of, resource_of, stays, type_of
 
 

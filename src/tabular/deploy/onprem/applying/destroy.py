@@ -21,15 +21,9 @@ from tabular.deploy.onprem.names import (
     secret_name,
     tls_secret_name,
 )
-from tabular.deploy.onprem.rendered.objects import (
-    CLUSTERS,
-    certificate_of,
-    claims_of,
-    id_of,
-    resource_of,
-    secret_of,
-    stays,
-)
+from tabular.deploy.onprem.releases import Content, Phase, present
+from tabular.deploy.onprem.rendered.objects import CLUSTERS, claims_of, id_of, resource_of, stays
+from tabular.deploy.onprem.secrets.owned import certificate_of, secret_of
 from tabular.deploy.onprem.secrets.vault import Vault
 from tabular.deploy.stack import Resource
 from tabular.deploy.target import Target
@@ -38,7 +32,6 @@ from tabular.errors import EngineError
 from .lease import Held, Leases, busy
 from .operations import Operations
 from .primary_record import drop_record
-from .releases import Content, Phase, present
 from .state import Found
 
 LIMIT = 300.0  # seconds for pods to end; the longest grace of ours is two minutes

@@ -10,9 +10,8 @@ from dataclasses import replace
 
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.preflight.growing import as_large_as, volumes_of
+from tabular.deploy.onprem.releases import Content
 from tabular.deploy.target import Target
-
-from .releases import Content
 
 
 def fitting(cluster: Cluster, target: Target, content: Content) -> Content:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tabular.deploy.onprem.releases import Method, Phase, Release, last
 from tabular.deploy.target import Target
 from tabular.errors import BusyError, ConflictError
 
 from .lease import Note, busy
-from .releases import Method, Phase, Release, last
 
 
 def require_plannable(target: Target, note: Note | None, history: Sequence[Release]) -> None:

@@ -18,14 +18,14 @@ from tabular.deploy.onprem.cluster import marks
 from tabular.deploy.onprem.cluster.served import served
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.names import CHART, FIELD_MANAGER, MANAGED_BY
+from tabular.deploy.onprem.releases import KEPT, Content, Phase, Release
 from tabular.deploy.onprem.rendered.objects import id_of, stays
-from tabular.deploy.onprem.rendered.stored import stack_of
+from tabular.deploy.onprem.stored import stack_of
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
 from tabular.errors import NotFoundError, TooLargeError
 
 from .fitting import fitting
-from .releases import KEPT, Content, Phase, Release
 
 _TYPE = f"{FIELD_MANAGER}/release.v1"
 _OWNER = f"{FIELD_MANAGER}-release"

@@ -14,6 +14,7 @@ from typing import Any
 from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.comparing import diff
+from tabular.deploy.onprem.releases import Method, Phase
 from tabular.deploy.onprem.rendered.objects import id_of, stays
 from tabular.deploy.target import Target
 from tabular.errors import ApplyError, TabularError, WaitTimeoutError
@@ -23,7 +24,6 @@ from .fitting import fitting
 from .follow import Before, Follower, Heard, Watched
 from .growing import Growing
 from .lease import Held
-from .releases import Method, Phase
 
 READY_TIMEOUT = 15 * 60.0  # seconds that a release may take until it is ready
 _LEAVING = 120.0  # seconds that an object may take to be gone

@@ -10,6 +10,7 @@ from typing import Any
 from tabular.deploy import answers
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.names import secret_name
+from tabular.deploy.onprem.releases import Content, Method, Phase, Release, last, present
 from tabular.deploy.onprem.rendered.objects import id_of, type_of
 from tabular.deploy.provider import ResourceStatus, State, Status
 from tabular.deploy.target import Target
@@ -17,7 +18,6 @@ from tabular.deploy.target import Target
 from .follow import Follower
 from .lease import Note
 from .readiness import waiting
-from .releases import Content, Method, Phase, Release, last, present
 
 
 @dataclass(frozen=True, slots=True)

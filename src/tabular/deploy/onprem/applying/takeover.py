@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tabular.deploy.events import Event, EventSequence, EventStatus
+from tabular.deploy.onprem.releases import Content, Method, Phase, Release, last, present
 from tabular.errors import BusyError, ConflictError, WaitTimeoutError
 
 from .destroy import Destroyer
 from .follow import Heard, Watched
 from .lease import Held, Leases, busy
 from .operations import Operations, Step, failed
-from .releases import Content, Method, Phase, Release, last, present
 from .state import Found
 
 Look = Callable[[], Found]

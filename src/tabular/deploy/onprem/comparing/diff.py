@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from tabular.deploy.onprem.applying.releases import Method
 from tabular.deploy.onprem.cluster import marks
 from tabular.deploy.onprem.cluster.refusals import OwnedElsewhereError, UnprocessableError
 from tabular.deploy.onprem.cluster.session import Cluster, Object
@@ -24,6 +23,7 @@ from tabular.deploy.onprem.preflight.growing import (
     sized_as,
     volumes_of,
 )
+from tabular.deploy.onprem.releases import Method
 from tabular.deploy.onprem.rendered import library
 from tabular.deploy.onprem.rendered.objects import holds_data, id_of, stays, type_of
 from tabular.deploy.plan import Action, Change, PropertyChange, diff_properties

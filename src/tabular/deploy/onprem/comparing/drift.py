@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tabular.deploy.onprem.applying.releases import Content, Method
 from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.releases import Content, Method
 from tabular.deploy.onprem.rendered.objects import id_of, type_of
 from tabular.deploy.onprem.secrets.vault import Vault
 from tabular.deploy.plan import Action

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.onprem.names import secret_name, tls_secret_name
-from tabular.deploy.onprem.secrets import certificates
-from tabular.deploy.onprem.secrets.secret_keys import needed_secrets
 from tabular.deploy.stack import Resource
 
 Object = Mapping[str, Any]
@@ -30,31 +27,6 @@ def resource_of(one: Object) -> Resource:
     """An object as a plan lists it."""
     properties = {key: value for key, value in one.items() if key not in _NOISE}
     return Resource(id_of(one), type_of(one), properties, stateful=holds_data(one))
-
-
-def secret_of(objects: Iterable[Object], secret: str) -> Resource:
-    """The Secret of a deployment, which is rendered nowhere, as a plan lists it."""
-    keys = [one.key for one in needed_secrets(objects, secret)]
-    return Resource(f"Secret/{secret}", "v1 Secret", {"keys": keys}, stateful=True)
-
-
-def index(objects: Iterable[Object], name: str) -> tuple[Resource, ...]:
-    """All that a deployment owns by its stack: its Secrets, then what is rendered.
-
-    Args:
-        objects: as rendered.
-        name: of the deployment.
-    """
-    rendered = tuple(objects)
-    own = [secret_of(rendered, secret_name(name))]
-    if certificates.is_wanted(name, rendered):
-        own.append(certificate_of(name))
-    return (*own, *(resource_of(one) for one in rendered))
-
-
-def certificate_of(name: str) -> Resource:
-    """The Secret with the certificate of TLS between pods; a new one does as well."""
-    return Resource(f"Secret/{tls_secret_name(name)}", "v1 Secret", {"keys": ["tls.crt"]})
 
 
 def holds_data(one: Object) -> bool:

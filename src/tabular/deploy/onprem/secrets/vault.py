@@ -17,12 +17,12 @@ from tabular.deploy.onprem.cluster import marks
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.names import secret_name
 from tabular.deploy.onprem.operators.minio import CONFIGURATION, configuration
-from tabular.deploy.onprem.rendered.objects import secret_of
 from tabular.deploy.plan import Action, Change, PropertyChange
 from tabular.deploy.target import Target
 from tabular.errors import PreflightError, UnsupportedError
 
 from .given import Given, GivenSecret
+from .owned import secret_of
 from .secret_keys import Needed, needed_secrets
 
 _LETTERS = string.ascii_letters + string.digits

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tabular.deploy.onprem.secrets import existing as secrets
 from tabular.deploy.onprem.secrets.given import GivenSecret
 from tabular.deploy.spec.quantities import BINARY
 
+from . import existing as secrets
 from .wanted import Values, Wanted, said, size
 
 CACHE_KEY, QUEUE_KEY = "cache-password", "queue-password"

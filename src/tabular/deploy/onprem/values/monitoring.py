@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from tabular.deploy.monitoring import alerts, grafana, scrape
-from tabular.deploy.onprem.secrets import existing as secrets
 from tabular.deploy.onprem.secrets.given import GivenSecret
 from tabular.errors import UnsupportedError
 
+from . import existing as secrets
 from .wanted import Values, Wanted, said, size
 
 OPERATOR = "prometheus"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tabular.deploy.onprem.names import tls_secret_name
-from tabular.deploy.onprem.secrets.existing import SCHEME
 from tabular.errors import UsageError
 from tabular.infra.certificates import read
 
+from .existing import SCHEME
 from .wanted import Values, Wanted
 
 CERT_MANAGER = "cert-manager"

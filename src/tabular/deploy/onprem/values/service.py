@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from tabular.deploy.onprem.names import secret_name
-from tabular.deploy.onprem.secrets.existing import existing
 from tabular.errors import UnsupportedError, UsageError
 
+from .existing import existing
 from .overrides import placement
 from .wanted import Values, Wanted, cores, said, size
 

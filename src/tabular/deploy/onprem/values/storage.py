@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from tabular.deploy.onprem.secrets import existing as secrets
 from tabular.deploy.onprem.secrets.given import GivenSecret
 from tabular.deploy.spec.quantities import BINARY
 from tabular.deploy.spec.secret import Secret
 from tabular.errors import UnsupportedError, UsageError
 
+from . import existing as secrets
 from .wanted import MINIO_SERVERS, Values, Wanted, said, size
 
 ACCESS_KEY, SECRET_KEY = "storage-access-key", "storage-secret-key"

@@ -8,9 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from tabular.deploy.onprem.cluster.session import Object
 from tabular.deploy.stack import Stack
 from tabular.deploy.target import Target
+
+from .cluster.session import Object
 
 KEPT = 10  # releases in a history, as Helm's binary keeps
 

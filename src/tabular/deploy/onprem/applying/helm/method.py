@@ -17,18 +17,18 @@ from tabular.deploy.onprem.cluster import marks
 from tabular.deploy.onprem.cluster.served import served
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.names import CHART, namespace_of
+from tabular.deploy.onprem.releases import Content, Phase, Release, last
 from tabular.deploy.onprem.rendered import library
 from tabular.deploy.onprem.rendered.rendering import is_hook, objects_of, placed
-from tabular.deploy.onprem.rendered.stored import stack_of
+from tabular.deploy.onprem.stored import stack_of
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
 
-from .helm_binary import VARIABLE, HelmBinary
-from .helm_fields import take_on
-from .helm_library import InProcess
-from .helm_record import FAILED, fit, mark_failed
-from .helm_seam import Helm
-from .releases import Content, Phase, Release, last
+from .binary import VARIABLE, HelmBinary
+from .fields import take_on
+from .library import InProcess
+from .record import FAILED, fit, mark_failed
+from .seam import Helm
 
 _PHASES: Mapping[str, Phase] = {
     "deployed": Phase.DEPLOYED,

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.releases import KEPT
 from tabular.deploy.onprem.rendered import library
 from tabular.deploy.onprem.rendered.rendering import loaded
 from tabular.errors import NotFoundError, TabularError, WaitTimeoutError
 
-from .helm_seam import explained, whole
-from .releases import KEPT
+from .seam import explained, whole
 
 # Helm returns when all objects are brought. Its own waiting takes a claim for unready that no pod
 # uses yet (WaitForFirstConsumer), and cannot be ended early; `follow` waits.

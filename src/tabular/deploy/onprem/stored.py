@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tabular.deploy.onprem.compile import API_VERSION
-from tabular.deploy.onprem.names import CHART_NAME
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Reduction, Stack
 from tabular.deploy.target import Target
 from tabular.errors import ConflictError, SpecError
 
-from .objects import index
-from .openings import openings
-from .rendering import Object
+from .compile import API_VERSION
+from .names import CHART_NAME
+from .rendered.openings import openings
+from .rendered.rendering import Object
+from .secrets.owned import index
 
 
 def stack_of(

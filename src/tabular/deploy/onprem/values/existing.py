@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tabular.deploy.onprem.values.wanted import Values
+from tabular.deploy.onprem.secrets.given import HERE, GivenSecret
 from tabular.deploy.spec.secret import Secret
 from tabular.errors import UnsupportedError, UsageError
 
-from .given import HERE, GivenSecret
+from .wanted import Values
 
 SCHEME = "k8s:"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")

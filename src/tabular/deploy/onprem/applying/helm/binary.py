@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.releases import KEPT
 from tabular.deploy.onprem.rendered.library import NAME
 from tabular.errors import ConfigError, EngineError, TabularError, WaitTimeoutError
 
-from .helm_seam import NOT_FOUND, explained, whole
-from .releases import KEPT
+from .seam import NOT_FOUND, explained, whole
 
 VARIABLE = "INFERLOOP_TABULAR_HELM"
 OLDEST = (3, 8)  # of January 2022; what is older was not looked at
