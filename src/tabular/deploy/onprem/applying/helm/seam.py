@@ -1,6 +1,6 @@
 """What is asked of Helm, wherever it runs, and what its words mean.
 
-Helm runs in this process (`helm_library`) or is a program of the user's (`helm_binary`). Both tell
+Helm runs in this process (`library`) or is a program of the user's (`binary`). Both tell
 of the same release in the same way, and both say what is wrong in sentences alone.
 """
 
