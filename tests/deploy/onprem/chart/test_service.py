@@ -130,7 +130,7 @@ def test_the_service_understands_every_setting_that_it_is_told(
     settings = load_settings(told)
     assert settings.secret_key.get_secret_value() == "x1y2z3a4b5c6d7e8" * 3
     assert "{" not in settings.database_url + settings.cache_url + settings.queue_url
-    assert (settings.host, settings.provider, settings.region) == ("0.0.0.0", "onprem", "data")
+    assert (settings.host, settings.provider, settings.region) == ("*", "onprem", "data")
     assert settings.metrics_port == (9464 if component == "worker" else 0)
     assert (settings.admin_key is not None) == (component == "api")
 
