@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tabular.deploy.aws.doctor import checks
 from tabular.deploy.aws.document import att, ref, resource, zone
+from tabular.deploy.aws.permissions import policies
 from tabular.deploy.aws.provider import AWSProvider
 from tabular.deploy.aws.quotas import Documents, Look, Quotas, known
 from tabular.deploy.aws.quotas.needs import Need, added, instance_types
@@ -22,12 +24,13 @@ from tabular.deploy.aws.session import Access, Session
 from tabular.deploy.plan import Action
 from tabular.deploy.policy import Severity
 from tabular.deploy.provider import ProviderOptions
-from tabular.errors import PreflightError, UsageError
+from tabular.errors import ForbiddenError, PreflightError, TabularError, UnavailableError
 from tests.deploy.aws import matrix
 from tests.deploy.aws.cloud import Cloud, deploy, roll_back, small, target
+from tests.deploy.aws.harness import credentials
 from tests.deploy.aws.made import stack_of
 from tests.deploy.aws.scripted import Script, Scripted
-from tests.testbed.ministack import REGION, MiniStack
+from tests.testbed.ministack import ACCOUNT, REGION, MiniStack
 
 VPC = resource("AWS::EC2::VPC", {"CidrBlock": "10.0.0.0/16"})
 OTHER_VPC = resource("AWS::EC2::VPC", {"CidrBlock": "10.1.0.0/16"})
@@ -144,8 +147,18 @@ def test_only_what_is_added_counts() -> None:
     before = resources({"compute": {"instances": 2}, "database": {"size": "100Gi"}})
     after = resources({"compute": {"instances": 5}, "database": {"size": "150Gi"}})
     found = counted(after, before)
-    assert found == {"L-3032A538": (3, 3), "L-7ADDB58A": (50, 100)}
+    # The disk may have grown to 200 GB by itself, and then it has the 150 already.
+    assert found == {"L-3032A538": (3, 3), "L-7ADDB58A": (0, 100)}
     assert counted(before, after) == {}
+
+
+def test_a_service_that_scaled_out_has_what_it_grew_to_already() -> None:
+    def scaled(least: int, most: int) -> Documents:
+        compute = {"cpu": 1, "min_instances": least, "max_instances": most, "workers": 0}
+        return resources({"compute": compute})
+
+    assert counted(scaled(6, 8), scaled(2, 8)) == {"L-3032A538": (0, 4)}
+    assert counted(scaled(10, 12), scaled(2, 8)) == {"L-3032A538": (2, 8)}
 
 
 def test_what_is_made_anew_stands_beside_the_old_one_for_a_while() -> None:
@@ -156,10 +169,26 @@ def test_what_is_made_anew_stands_beside_the_old_one_for_a_while() -> None:
 def test_an_override_counts_as_it_will_be_made() -> None:
     overrides = {"aws": {"Database": {"AllocatedStorage": "500"}}}
     assert counted(resources({"overrides": overrides}))["L-7ADDB58A"][0] == 500
-    odd = {"aws": {"Database": {"AllocatedStorage": {"Fn::Sub": "500"}}}}
-    with pytest.raises(UsageError, match=r"AllocatedStorage is .*, and quotas") as caught:
-        counted(resources({"overrides": odd}))
-    assert caught.value.where == "spec.overrides.aws"
+
+
+@pytest.mark.parametrize("odd", [{"Fn::Sub": "500"}, "500 GB"])
+def test_what_cannot_be_counted_is_told_and_the_rest_is_counted(odd: Any) -> None:
+    """Not refused: the plan may be the one that takes it away again."""
+    database = resource("AWS::RDS::DBInstance", {"AllocatedStorage": odd, "Engine": "postgres"})
+    wanted = {"Database": database, "Vpc": VPC}
+    assert counted(wanted) == {"L-F678F1CE": (1, 1)}
+    base = Scripted(**{"service-quotas": [granted(9)]}, ec2=[vpcs(1)], sts=[ME])
+    (finding,) = Quotas(Session(Access(), base=base)).require(REGION, wanted, {})
+    assert (finding.rule, finding.where) == ("quota-unread", "spec.overrides.aws")
+    assert "room for Database: AllocatedStorage is" in finding.message
+    assert "without a unit" in finding.hint
+
+
+def test_where_it_is_not_known_what_was_there_nothing_is_surely_more() -> None:
+    disk = {"Engine": "postgres", "AllocatedStorage": "500"}
+    wanted = {"Database": resource("AWS::RDS::DBInstance", disk)}
+    odd = {"Database": resource("AWS::RDS::DBInstance", {**disk, "AllocatedStorage": "500 GB"})}
+    assert counted(wanted, odd)["L-7ADDB58A"] == (0, 500)
 
 
 # What an account has, and uses
@@ -173,6 +202,15 @@ def look(wanted: Documents, **scripts: Script) -> Look:
 
 def granted(value: float) -> tuple[str, None, dict[str, Any]]:
     return ("get_service_quota", None, {"Quota": {"Value": value}})
+
+
+ME = ("get_caller_identity", None, {"Account": ACCOUNT})
+
+
+def vpcs(count: int) -> tuple[str, None, dict[str, Any]]:
+    """So many of our own, and one that another account shares."""
+    own = [{"VpcId": f"vpc-{n}", "OwnerId": ACCOUNT} for n in range(count)]
+    return ("describe_vpcs", None, {"Vpcs": [*own, {"VpcId": "vpc-s", "OwnerId": "999999999999"}]})
 
 
 def service(cores: str = "1024", tasks: int = 2) -> Documents:
@@ -194,11 +232,52 @@ def test_where_nothing_was_granted_the_default_of_aws_counts() -> None:
             {"Quota": {"Value": 5.0}},
         ),
     ]
-    vpcs = [{"VpcId": f"vpc-{n}"} for n in range(5)]
-    found = look({"Vpc": VPC}, ec2=[("describe_vpcs", None, {"Vpcs": vpcs})], **{
-        "service-quotas": quotas
-    })  # fmt: skip
+    found = look({"Vpc": VPC}, ec2=[vpcs(5)], sts=[ME], **{"service-quotas": quotas})
     assert (found.limit, found.used, found.short) == (5, 5, True)
+
+
+def test_security_groups_that_another_account_shares_count_there() -> None:
+    groups = [{"GroupId": f"sg-{n}", "OwnerId": n} for n in (ACCOUNT, ACCOUNT, "999999999999")]
+    group = resource("AWS::EC2::SecurityGroup", {"GroupDescription": "d"})
+    asked = [("describe_security_groups", None, {"SecurityGroups": groups})]
+    found = look({"Group": group}, ec2=asked, sts=[ME], **{"service-quotas": [granted(3)]})
+    assert (found.used, found.short) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "hint"),
+    [
+        ("DEPENDENCY_ACCESS_DENIED_ERROR", ForbiddenError, "aws iam-policy"),
+        ("SERVICE_QUOTA_NOT_AVAILABLE_ERROR", UnavailableError, "servicequotas"),
+    ],
+)
+def test_an_answer_without_a_figure_is_told_with_its_reason(
+    code: str, error: type[TabularError], hint: str
+) -> None:
+    reason = {"ErrorCode": code, "ErrorMessage": "as the service says"}
+    answer = ("get_service_quota", None, {"Quota": {"ErrorReason": reason}})
+    balancer = resource("AWS::ElasticLoadBalancingV2::LoadBalancer", {})
+    found = look({"Balancer": balancer}, **{"service-quotas": [answer]})
+    assert type(found.unknown) is error and not found.short
+    assert "as the service says" in str(found.unknown)
+    assert hint in str(found.unknown.hint)
+
+
+@pytest.mark.parametrize(
+    ("type_", "action"),
+    [
+        ("AWS::ElasticLoadBalancingV2::LoadBalancer", "elasticloadbalancing:DescribeAccountLimits"),
+        ("AWS::RDS::DBInstance", "rds:DescribeAccountAttributes"),
+    ],
+)
+def test_a_deployer_may_have_service_quotas_ask_the_service(type_: str, action: str) -> None:
+    (one,) = [
+        statement
+        for document in policies({type_})
+        for statement in document["Statement"]
+        if statement["Sid"] == "Use"
+    ]
+    assert action in one["Action"]
 
 
 def metric(*values: float) -> tuple[str, None, dict[str, Any]]:
@@ -218,13 +297,18 @@ def test_of_fargate_the_newest_figure_of_cloudwatch_counts() -> None:
 
 
 def test_fargate_without_a_figure_is_unused_only_if_ecs_runs_nothing() -> None:
-    clusters = ("list_clusters", None, {"clusterArns": ["arn:aws:ecs:eu-west-1:1:cluster/a"]})
+    arns = ["arn:aws:ecs:eu-west-1:1:cluster/a"]
+    clusters = ("list_clusters", None, {"clusterArns": arns})
+    statistics = {"clusters": arns, "include": ["STATISTICS"]}
     for running, known_ in ((0, True), (3, False)):
-        cluster = {"runningTasksCount": running, "pendingTasksCount": 0}
+        figure = {"name": "RunningFargateTasksCount", "value": str(running)}
+        cluster = {"runningTasksCount": 5, "pendingTasksCount": 0, "statistics": [
+            figure, {"name": "runningEC2TasksCount", "value": str(5 - running)},
+        ]}  # fmt: skip
         found = look(
             service(),
             cloudwatch=[metric(), metric()],
-            ecs=[clusters, ("describe_clusters", None, {"clusters": [cluster]})],
+            ecs=[clusters, ("describe_clusters", statistics, {"clusters": [cluster]})],
             **{"service-quotas": [granted(6)]},
         )
         assert (found.used == 0, found.unknown is None) == (known_, known_)
@@ -318,6 +402,22 @@ def test_a_gateway_counts_in_its_own_zone() -> None:
     )
     assert (found.used, found.short) == (2, True)
     assert "eu-west-1, zone 1" in str(found)
+
+
+def test_a_zone_without_a_default_subnet_is_told_with_those_that_have_one() -> None:
+    subnets = [{"SubnetId": "s-b", "AvailabilityZone": "eu-west-1b", "DefaultForAz": True}]
+    wanted = {
+        "Subnet": resource("AWS::EC2::Subnet", {"AvailabilityZone": zone(1)}),
+        "Gateway": resource("AWS::EC2::NatGateway", {"SubnetId": ref("Subnet")}),
+    }
+    asked = [
+        ("describe_subnets", None, {"Subnets": subnets}),
+        ("describe_nat_gateways", None, {"NatGateways": []}),
+    ]
+    found = look(wanted, ec2=asked, **{"service-quotas": [granted(2)]})
+    assert found.unknown is not None
+    assert "no zone 2" in found.unknown.message and "eu-west-1b" in found.unknown.message
+    assert "create-default-subnet" in str(found.unknown.hint)
 
 
 # What the engine says of it
@@ -427,6 +527,39 @@ def test_an_instance_type_of_no_known_quota_is_told() -> None:
     (finding,) = Quotas(Session(Access(), base=base)).require(REGION, wanted, {})
     assert (finding.rule, finding.where) == ("quota-unread", "spec.compute.instance_type")
     assert "trn1.2xlarge" in finding.message
+
+
+def test_a_batch_environment_of_an_unknown_family_is_told() -> None:
+    environment = {"ComputeResources": {"Type": "EC2", "MaxvCpus": 8, "InstanceTypes": ["trn1"]}}
+    wanted = {"Env": resource("AWS::Batch::ComputeEnvironment", environment)}
+    (finding,) = Quotas(Session(Access(), base=Scripted())).require(REGION, wanted, {})
+    assert (finding.rule, finding.where) == ("quota-unread", "spec.compute.instance_type")
+    assert "trn1" in finding.message
+
+
+@pytest.mark.parametrize(("age", "used"), [(5, 3), (30, 0)])
+def test_a_figure_of_fargate_that_is_old_is_of_what_is_gone(
+    cloud: Cloud, age: int, used: float
+) -> None:
+    """CloudWatch has no figure of a use of nothing."""
+    metered = {"Service": "Fargate", "Type": "Resource", "Resource": "vCPU",
+               "Class": "Standard/OnDemand"}  # fmt: skip
+    point = {
+        "MetricName": "ResourceCount",
+        "Dimensions": [{"Name": name, "Value": value} for name, value in metered.items()],
+        "Timestamp": datetime.now(UTC) - timedelta(minutes=age),
+        "Value": 3.0,
+    }
+    cloud.client("cloudwatch").put_metric_data(Namespace="AWS/Usage", MetricData=[point])
+    (found,) = Quotas(cloud.session()).looks(REGION, service(), {})
+    assert (found.used, found.unknown) == (used, None)
+
+
+def test_doctor_tells_of_a_region_that_is_none_instead_of_stopping(cloud: Cloud) -> None:
+    access = Access(endpoint_url=cloud.url, region="Nowhere")
+    found = {one.name: one for one in checks(Session(access, base=credentials(cloud.account)))}
+    assert not found["quotas"].ok
+    assert "'Nowhere' is no region of AWS" in found["quotas"].detail
 
 
 def test_doctor_looks_at_what_the_smallest_deployment_takes(cloud: Cloud) -> None:

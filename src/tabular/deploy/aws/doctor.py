@@ -49,8 +49,13 @@ def checks(session: Session) -> Iterator[Check]:
 def _room(session: Session, region: str) -> Iterator[Check]:
     """Quotas that the smallest deployment touches."""
     described = {"metadata": {"name": "doctor"}, "spec": {"provider": PROVIDER, "region": region}}
-    wanted = compile_stack(Deployment.from_canonical(described), region).template["Resources"]
-    for look in Quotas(session).looks(region, wanted, {}):
+    try:
+        wanted = compile_stack(Deployment.from_canonical(described), region).template["Resources"]
+        looks = Quotas(session).looks(region, wanted, {})
+    except TabularError as error:
+        yield Check("quotas", False, error.message, error.hint or "")
+        return
+    for look in looks:
         yield Check(f"quota {look.quota.code}", not look.short, _said(look), look.remedy)
 
 

@@ -57,8 +57,13 @@ _USE: Mapping[str, tuple[str, ...]] = {
     "AWS::EC2::VPC": ("ec2:DescribeVpcs",),
     "AWS::EC2::VPCEndpoint": ("ec2:DescribeVpcEndpoints",),
     "AWS::ECS::Service": _FARGATE,
-    "AWS::ElasticLoadBalancingV2::LoadBalancer": ("elasticloadbalancing:DescribeLoadBalancers",),
+    # Service Quotas asks these two for what they grant, with the rights of whoever asks it.
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": (
+        "elasticloadbalancing:DescribeAccountLimits",
+        "elasticloadbalancing:DescribeLoadBalancers",
+    ),
     "AWS::Lambda::Function": ("lambda:GetAccountSettings",),
+    "AWS::RDS::DBInstance": ("rds:DescribeAccountAttributes",),
 }
 # Reading and pushing the image; a function of Lambda has its repository opened to Lambda.
 _IMAGE = (

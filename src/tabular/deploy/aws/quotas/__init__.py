@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from tabular.deploy.aws.quotas import known
 from tabular.deploy.aws.quotas.account import UNRESERVED, Account
 from tabular.deploy.aws.quotas.known import Quota
-from tabular.deploy.aws.quotas.needs import Documents, Key, Need, added, instance_types
+from tabular.deploy.aws.quotas.needs import (
+    Documents,
+    Key,
+    Need,
+    added,
+    instance_types,
+    unknown_types,
+    unreadable,
+)
 from tabular.deploy.aws.session import Session, at_once
 from tabular.deploy.policy.finding import Finding, Severity
 from tabular.errors import PreflightError, TabularError
@@ -184,12 +192,19 @@ def _order(each: tuple[Key, Need]) -> tuple[str, str, str]:
 
 
 def _uncounted(wanted: Documents) -> Iterator[Finding]:
-    for type_ in sorted(instance_types(wanted)):
-        if known.of_instances(type_, spot=False) is None:
-            yield Finding(
-                "quota-unread",
-                Severity.WARNING,
-                "spec.compute.instance_type",
-                f"no quota is known to us that counts {type_}",
-                "look at it yourself: https://console.aws.amazon.com/servicequotas",
-            )
+    for type_ in unknown_types(wanted):
+        yield Finding(
+            "quota-unread",
+            Severity.WARNING,
+            "spec.compute.instance_type",
+            f"no quota is known to us that counts {type_}",
+            "look at it yourself: https://console.aws.amazon.com/servicequotas",
+        )
+    for id_, error in unreadable(wanted):
+        yield Finding(
+            "quota-unread",
+            Severity.WARNING,
+            error.where or id_,
+            f"not known whether there is room for {id_}: {error.message}",
+            error.hint or "",
+        )

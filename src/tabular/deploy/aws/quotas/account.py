@@ -16,11 +16,13 @@ from typing import Any
 from tabular.deploy.aws.quotas import known
 from tabular.deploy.aws.quotas.known import Quota
 from tabular.deploy.aws.session import Session, code_of, explained
-from tabular.errors import UnavailableError
+from tabular.errors import ForbiddenError, UnavailableError
 
 # AWS Lambda developer guide, "Reserving concurrency": so many of an account cannot be reserved.
 UNRESERVED = 100
-_LATELY = timedelta(hours=1)  # in which CloudWatch has a figure of whatever is in use
+# In which CloudWatch has a figure of whatever is in use. There is none of what is not, so an older
+# one is of what is gone.
+_LATELY = timedelta(minutes=15)
 _FILTERED = 200  # values that a filter of EC2 takes
 
 
@@ -43,12 +45,12 @@ class Account:
         asked = {"ServiceCode": quota.service, "QuotaCode": quota.code}
         with explained("servicequotas:GetServiceQuota"):
             try:
-                return float(client.get_service_quota(**asked)["Quota"]["Value"])
+                return _value(client.get_service_quota(**asked)["Quota"])
             except client.exceptions.ClientError as error:
                 if code_of(error) != "NoSuchResourceException":
                     raise
         with explained("servicequotas:GetAWSDefaultServiceQuota"):
-            return float(client.get_aws_default_service_quota(**asked)["Quota"]["Value"])
+            return _value(client.get_aws_default_service_quota(**asked)["Quota"])
 
     def used(self, quota: Quota, zone: str) -> float:
         """What is in use of it.
@@ -84,7 +86,7 @@ class Account:
     def vpcs(self) -> float:
         """VPCs, the default one too."""
         with explained("ec2:DescribeVpcs"):
-            return len(self._listed("ec2", "describe_vpcs", "Vpcs"))
+            return len(self._own("describe_vpcs", "Vpcs"))
 
     def addresses(self) -> float:
         """Elastic IPs, used or idle. The answer has no pages."""
@@ -95,7 +97,7 @@ class Account:
     def security_groups(self) -> float:
         """Security groups of all VPCs."""
         with explained("ec2:DescribeSecurityGroups"):
-            return len(self._listed("ec2", "describe_security_groups", "SecurityGroups"))
+            return len(self._own("describe_security_groups", "SecurityGroups"))
 
     def gateway_endpoints(self) -> float:
         """Endpoints that are routes: those of S3 and DynamoDB."""
@@ -132,7 +134,17 @@ class Account:
     def _nat_gateways(self, zone: str) -> float:
         """Those of one zone."""
         named, counted = self._gateways
-        return float(counted[named[int(zone)] if zone.isdecimal() else zone])
+        if not zone.isdecimal():
+            return float(counted[zone])
+        if int(zone) >= len(named):
+            raise UnavailableError(
+                f"there is no zone {int(zone) + 1} here: CloudFormation counts only zones with a "
+                f"default subnet where there is any, which are {', '.join(named) or 'none'}",
+                where="ec2:DescribeSubnets",
+                hint="`aws ec2 create-default-subnet --availability-zone ZONE` adds one; or fewer "
+                "spec.compute.availability_zones, or a network of your own",
+            )
+        return float(counted[named[int(zone)]])
 
     @functools.cached_property
     def _gateways(self) -> tuple[list[str], Counter[str]]:
@@ -173,7 +185,7 @@ class Account:
             return counted[0]
         if counted[1] is None and self._tasks_run():
             raise UnavailableError(
-                "CloudWatch has no figure of it, though tasks run",
+                "CloudWatch has no figure of it, though tasks of Fargate run",
                 where="cloudwatch:GetMetricStatistics",
                 hint="a few minutes later there is one",
             )
@@ -202,16 +214,15 @@ class Account:
         return float(points[-1]["Maximum"]) if points else None
 
     def _tasks_run(self) -> bool:
-        """Whether ECS runs anything in this region."""
+        """Whether ECS runs anything on Fargate in this region."""
         client = self._client("ecs")
         with explained("ecs:ListClusters"):
             clusters = self._listed("ecs", "list_clusters", "clusterArns")
         for start in range(0, len(clusters), 100):
+            some = clusters[start : start + 100]
             with explained("ecs:DescribeClusters"):
-                answer = client.describe_clusters(clusters=clusters[start : start + 100])
-            if any(
-                one["runningTasksCount"] + one["pendingTasksCount"] for one in answer["clusters"]
-            ):
+                answer = client.describe_clusters(clusters=some, include=["STATISTICS"])
+            if any(_on_fargate(one) for one in answer["clusters"]):
                 return True
         return False
 
@@ -246,6 +257,11 @@ class Account:
             found: Mapping[str, Any] = self._client("lambda").get_account_settings()["AccountLimit"]
         return found
 
+    def _own(self, call: str, key: str) -> list[Any]:
+        """What EC2 lists without what another account shares, which counts there."""
+        mine = self._session.account
+        return [one for one in self._listed("ec2", call, key) if one["OwnerId"] == mine]
+
     def _listed(self, service: str, call: str, key: str, **asked: Any) -> list[Any]:
         """Everything that a call lists, on all of its pages."""
         pages = self._client(service).get_paginator(call).paginate(**asked)
@@ -253,6 +269,41 @@ class Account:
 
     def _client(self, service: str) -> Any:
         return self._session.client(service, self._region)
+
+
+def _value(quota: Mapping[str, Any]) -> float:
+    """The figure in an answer of Service Quotas, which asks the service itself for some of them.
+
+    Raises:
+        ForbiddenError: the service denied it.
+        UnavailableError: the service did not say it.
+    """
+    if "Value" in quota:
+        return float(quota["Value"])
+    reason = quota.get("ErrorReason", {})
+    code = str(reason.get("ErrorCode", ""))
+    text = reason.get("ErrorMessage") or code or "no reason is given"
+    if code == "DEPENDENCY_ACCESS_DENIED_ERROR":
+        raise ForbiddenError(
+            f"Service Quotas may not ask the service with these credentials: {text}",
+            where="servicequotas:GetServiceQuota",
+            hint="`inferloop-tabular aws iam-policy` prints what a deployer needs",
+        )
+    raise UnavailableError(
+        f"Service Quotas has no figure: {text}",
+        where="servicequotas:GetServiceQuota",
+        hint="run the command again a few minutes later, or look at it yourself: "
+        "https://console.aws.amazon.com/servicequotas",
+    )
+
+
+def _on_fargate(cluster: Mapping[str, Any]) -> bool:
+    """Whether tasks of Fargate run in a cluster, or are about to: where that is not told, any."""
+    figures = {str(one["name"]).lower(): int(one["value"]) for one in cluster.get("statistics", ())}
+    return any(
+        figures.get(f"{state}fargatetaskscount", cluster[f"{state}TasksCount"]) > 0
+        for state in ("running", "pending")
+    )
 
 
 def _cores(type_: str, cores: Mapping[str, int]) -> int:

@@ -40,8 +40,14 @@ class Need:
     at_most: float
 
     def beyond(self, other: Need) -> Need:
-        """What is added to what there is already; nothing where it becomes less."""
-        return Need(max(0, self.at_once - other.at_once), max(0, self.at_most - other.at_most))
+        """What is added to what there is already; nothing where it becomes less.
+
+        That may have grown by itself, and then it is in use already: at once only what is more
+        than it could have grown to.
+        """
+        sure = max(0, self.at_once - other.at_most)
+        likely = max(self.at_once - other.at_once, self.at_most - other.at_most)
+        return Need(sure, max(sure, likely))
 
     def with_(self, other: Need) -> Need:
         """Both together."""
@@ -66,16 +72,44 @@ def added(
         vcpus: of instance types.
 
     Returns:
-        By quota and zone, "" for quotas of a region; those of which nothing is taken are left out.
+        By quota and zone, "" for quotas of a region; those of which nothing is taken are left out,
+        and so is what is :func:`unreadable`.
     """
     sums: dict[Key, Need] = {}
     anew = frozenset(replaced)
-    before = {id_: dict(_of(id_, there, vcpus)) for id_ in there if id_ not in anew}
+    before = {id_: _read(id_, there, vcpus) for id_ in there if id_ not in anew}
     for id_ in wanted:
-        for key, need in _of(id_, wanted, vcpus):
-            more = need.beyond(before.get(id_, {}).get(key, NOTHING))
+        now, then = _read(id_, wanted, vcpus), before.get(id_, {})
+        if isinstance(now, UsageError):
+            continue
+        for key, need in now.items():
+            if isinstance(then, UsageError):  # so nothing is sure to be more
+                more = Need(0, need.at_most)
+            else:
+                more = need.beyond(then.get(key, NOTHING))
             sums[key] = sums.get(key, NOTHING).with_(more)
     return {key: need for key, need in sums.items() if need.at_most}
+
+
+def unreadable(documents: Documents) -> Iterator[tuple[str, UsageError]]:
+    """Ids of resources of which nobody can say what they take, and why."""
+    vcpus = dict.fromkeys(instance_types(documents), 1)
+    for id_ in documents:
+        found = _read(id_, documents, vcpus)
+        if isinstance(found, UsageError):
+            yield id_, found
+
+
+def unknown_types(documents: Documents) -> list[str]:
+    """Instance types and families, of Batch too, whose quota is not known to us; sorted."""
+    of_batch = {
+        str(type_)
+        for one in documents.values()
+        if one["Type"] == "AWS::Batch::ComputeEnvironment"
+        for type_ in one["Properties"]["ComputeResources"].get("InstanceTypes", ())
+    }
+    named = instance_types(documents) | of_batch
+    return sorted(one for one in named if known.of_instances(one, spot=False) is None)
 
 
 def instance_types(documents: Documents) -> frozenset[str]:
@@ -83,6 +117,14 @@ def instance_types(documents: Documents) -> frozenset[str]:
     return frozenset(
         type_ for one in documents.values() for type_ in _types(one, documents) if type_
     )
+
+
+def _read(id_: str, documents: Documents, vcpus: Mapping[str, int]) -> dict[Key, Need] | UsageError:
+    """What one resource takes, or why nobody can say that."""
+    try:
+        return dict(_of(id_, documents, vcpus))
+    except UsageError as error:
+        return error
 
 
 def _of(id_: str, documents: Documents, vcpus: Mapping[str, int]) -> Iterator[tuple[Key, Need]]:
@@ -226,16 +268,17 @@ def _number(properties: Mapping[str, Any], name: str, default: float) -> float:
     """A property that counts something.
 
     Raises:
-        UsageError: an override made a function of CloudFormation of it.
+        UsageError: an override made a function of CloudFormation of it, or put a unit to it.
     """
     value = properties.get(name, default)
-    if not isinstance(value, int | float | str):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
         raise UsageError(
             f"{name} is {value}, and quotas are asked for a number",
             where="spec.overrides.aws",
-            hint="write the number itself",
-        )
-    return float(value)
+            hint="write the number itself, without a unit",
+        ) from None
 
 
 def _referred(value: Any) -> str:
