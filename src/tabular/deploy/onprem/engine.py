@@ -43,6 +43,7 @@ from .comparing.drift import drifts
 from .importing import Importer
 from .logs import Logs
 from .names import CHART, secret_name, tls_secret_name
+from .preflight.primary import require_primary
 from .releases import Content, Method, before, last, present
 from .rendered.objects import id_of
 from .rendered.rendering import render
@@ -417,6 +418,7 @@ class ClusterEngine:
         if to is None:
             raise answers.no_release_before(found.target)
         content = method.content(found.target, to.revision)
+        require_primary(self._cluster, found.target.region or "", content.objects)
         return fitting(self._cluster, found.target, content)
 
 

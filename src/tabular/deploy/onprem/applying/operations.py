@@ -14,6 +14,7 @@ from typing import Any
 from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.comparing import diff
+from tabular.deploy.onprem.preflight.primary import require_primary
 from tabular.deploy.onprem.releases import Method, Phase
 from tabular.deploy.onprem.rendered.objects import id_of, stays
 from tabular.deploy.target import Target
@@ -200,6 +201,8 @@ class Operations:
         Raises:
             TabularError: it is not, and why.
         """
+        # A primary may have gone, and another one lead, since the plan was made.
+        require_primary(self.cluster, step.target.region or "", step.objects)
         before = Before()
         if not step.resumed:
             before = self.follower.before(step.target, step.objects)

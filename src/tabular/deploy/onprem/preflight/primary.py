@@ -1,19 +1,22 @@
 """The primary of the chart's own PostgreSQL stays a member, and stays the one that is written to.
 
 It may be any member since a failover. Fewer replicas take the last members away, and without
-failover the Service selects the first one, whoever leads.
+failover the Service selects the first one, whoever leads. Who led is on record when the Service is
+gone, as after a destroy that kept the data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tabular.deploy.onprem.cluster import marks
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.names import COMPONENT
 from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import PreflightError
 
 _POD = "statefulset.kubernetes.io/pod-name"
+_RECORDED = "inferloop.io/primary"
 
 
 def require_primary(cluster: Cluster, namespace: str, objects: Iterable[Object]) -> None:
@@ -31,7 +34,11 @@ def require_primary(cluster: Cluster, namespace: str, objects: Iterable[Object])
 
 def _require(cluster: Cluster, namespace: str, members: Object, parts: list[Object]) -> None:
     name = members["metadata"]["name"]
-    primary = _selected(cluster.get("v1", "Service", name, namespace))
+    found = cluster.get("v1", "Service", name, namespace)
+    primary = _selected(found)
+    if primary is None:
+        record = cluster.get("coordination.k8s.io/v1", "Lease", f"{name}-failover", namespace)
+        primary = _member(marks.annotation(record, _RECORDED)) if record else None
     if primary is None:
         return
     count = members["spec"]["replicas"]
@@ -45,10 +52,12 @@ def _require(cluster: Cluster, namespace: str, members: Object, parts: list[Obje
         if removed
         else f"without a failover the writes go to {fixed}, which is a replica"
     )
+    # Where nothing runs no watcher reads the wish.
+    first = "" if found else "deploy with spec.database.ha and as many members as there were; then "
     raise PreflightError(
         f"the primary of PostgreSQL is {primary} now, and {why}",
         where="spec.database.read_replicas",
-        hint=f"have the first one lead before: kubectl annotate lease {name}-failover -n "
+        hint=f"{first}have the first one lead before: kubectl annotate lease {name}-failover -n "
         f"{namespace} inferloop.io/switch-to={name}-0, and wait a minute",
         code="preflight.primary",
     )
@@ -56,6 +65,9 @@ def _require(cluster: Cluster, namespace: str, members: Object, parts: list[Obje
 
 def _selected(service: Object | None) -> str | None:
     selector = ((service or {}).get("spec") or {}).get("selector") or {}
-    found = str(selector.get(_POD, ""))
+    return _member(str(selector.get(_POD, "")))
+
+
+def _member(name: str) -> str | None:
     # The failover selects a pod that cannot be where the primary's data are another database's.
-    return found if found.rpartition("-")[2].isdecimal() else None
+    return name if name.rpartition("-")[2].isdecimal() else None
