@@ -34,7 +34,7 @@ STUCK = {
     "UPDATE_ROLLBACK_FAILED": "continue-update-rollback --stack-name tabular-",
     "DELETE_FAILED": "inferloop-tabular destroy --delete-data",
     "UPDATE_FAILED": "rollback-stack",
-    "IMPORT_ROLLBACK_FAILED": "continue-update-rollback",
+    "IMPORT_ROLLBACK_FAILED": "AWS's support",
 }
 GONE = ("DELETE_COMPLETE",)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,19 +12,29 @@ import pytest
 from tabular.deploy.aws.artifacts import Artifacts
 from tabular.deploy.aws.changeset import ChangeSet, ChangeSets
 from tabular.deploy.aws.document import KEPT
+from tabular.deploy.aws.drift import Drifts
 from tabular.deploy.aws.follow import Heard
-from tabular.deploy.aws.importing.asked import importable
-from tabular.deploy.aws.importing.settling import settled
-from tabular.deploy.aws.judging import require_imported
+from tabular.deploy.aws.importing.asked import importable, read
+from tabular.deploy.aws.importing.settling import Settler, settled
+from tabular.deploy.aws.judging import require_imported, settling_undone
+from tabular.deploy.aws.operations import Operations
 from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.stacks import Stacks, stack_name
+from tabular.deploy.aws.stacks import Found, Stacks, stack_name
 from tabular.deploy.events import Event
 from tabular.deploy.plan import Action
 from tabular.deploy.provider import State
 from tabular.deploy.stack import Stack
-from tabular.errors import ApplyError, RefusedError, StalePlanError, TabularError, UsageError
+from tabular.errors import (
+    ApplyError,
+    BusyError,
+    RefusedError,
+    StalePlanError,
+    TabularError,
+    UsageError,
+)
 from tests.deploy.aws.cloud import (
     IMPOSSIBLE,
+    Clock,
     Cloud,
     deploy,
     destroy,
@@ -289,6 +300,17 @@ def test_a_failed_first_deploy_is_removed_first(cloud: Cloud, bucket: str) -> No
     assert cloud.stacks() == {NAME: "IMPORT_COMPLETE"}
 
 
+def test_a_failed_first_deploy_that_was_kept_is_not_removed(cloud: Cloud, bucket: str) -> None:
+    with pytest.raises(ApplyError):
+        deploy(cloud.engine(keep_failed=True), small(1, **IMPOSSIBLE))
+    assert cloud.stacks() == {NAME: "CREATE_FAILED"}
+    said = refused(
+        RefusedError, lambda: cloud.engine().preview_import(small(1), [f"Bucket={bucket}"])
+    )
+    assert "CREATE_FAILED" in said and "have it deleted" in said
+    assert cloud.stacks() == {NAME: "CREATE_FAILED"}
+
+
 def test_a_stack_left_in_review_is_taken_over(cloud: Cloud, bucket: str) -> None:
     one = small(1)
     cloud.parts().change_sets.make(NAME, REGION, one.to_bytes(), "r1", first=True)
@@ -306,6 +328,123 @@ def test_a_look_takes_away_no_stack_but_its_own(cloud: Cloud) -> None:
     sets.abandon(NAME, REGION)
     assert cloud.stacks() == {NAME: "CREATE_COMPLETE"}
     sets.abandon("no-such-stack", REGION)
+
+
+def test_a_look_does_not_wait_for_what_somebody_else_does(cloud: Cloud) -> None:
+    engine = cloud.engine()
+    for event in engine.apply(engine.preview(small(1, more=waiting()))):
+        if event.resource == "Wait":
+            break
+    clock, parts = Clock(), cloud.parts()
+    sets = ChangeSets(parts.stacks, parts.artifacts, sleep=clock.sleep, clock=clock.now)
+    sets.abandon(NAME, REGION)
+    assert clock.slept == [] and cloud.stacks() == {NAME: "CREATE_IN_PROGRESS"}
+    cloud.signal(AT)
+    cloud.settled(NAME)
+
+
+# --- What goes wrong when the template is made true
+
+
+FIRST = {"First": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 3}}}
+
+
+class Misread(Drifts):
+    """AWS may tell a value that it does not take back: here of the resource `Queue`."""
+
+    def detected(self, found: Found, region: str) -> list[dict[str, Any]]:
+        drifted = super().detected(found, region)
+        for one in drifted:
+            if one["LogicalResourceId"] == "Queue":
+                actual = json.loads(one["ActualProperties"]) | IMPOSSIBLE
+                one["ActualProperties"] = json.dumps(actual)
+                one["PropertyDifferences"].append({"PropertyPath": "/VisibilityTimeout"})
+        return drifted
+
+
+class Meanwhile(Drifts):
+    """Drift takes minutes to detect, in which something happens."""
+
+    def __init__(self, stacks: Stacks, happens: Callable[[], object]) -> None:
+        super().__init__(stacks)
+        self._happens = happens
+
+    def detected(self, found: Found, region: str) -> list[dict[str, Any]]:
+        drifted = super().detected(found, region)
+        self._happens()
+        return drifted
+
+
+def settler(cloud: Cloud, drifts: Callable[[Stacks], Drifts]) -> Settler:
+    parts = cloud.parts()
+    operations = Operations(parts.stacks, parts.change_sets, parts.follower)
+    return Settler(parts.stacks, drifts(parts.stacks), parts.change_sets, operations)
+
+
+def imported_alone(cloud: Cloud, *names: str) -> Stack:
+    """Queues of another delay than the spec's, imported, and not yet in the template."""
+    more = {name: {**FIRST["First"]} for name in names if name != "Queue"}
+    stack, words = small(3, more=more), []
+    for name in names:
+        made = cloud.client("sqs").create_queue(QueueName=name, Attributes={"DelaySeconds": "9"})
+        words.append(f"{name}={made['QueueUrl']}")
+    engine = cloud.engine()
+    for event in engine.adopt(engine.preview_import(stack, words)):
+        if event.reason == "IMPORT_COMPLETE":
+            break
+    assert cloud.stacks() == {NAME: "IMPORT_COMPLETE"}
+    return stack
+
+
+def said_delays(cloud: Cloud) -> dict[str, int]:
+    """What the template says."""
+    body = cloud.api.get_template(StackName=NAME, TemplateStage="Original")["TemplateBody"]
+    return {
+        name: int(one["Properties"]["DelaySeconds"])
+        for name, one in body["Resources"].items()
+        if one["Type"] == "AWS::SQS::Queue"
+    }
+
+
+def test_what_one_update_undoes_is_one_resource_and_it_is_told(cloud: Cloud) -> None:
+    """Undone together, the others would be taken back to what they never were."""
+    imported_alone(cloud, "First", "Queue", "Second")
+    with pytest.raises(ApplyError) as caught:
+        list(settler(cloud, Misread).settle(AT, {"First", "Queue", "Second"}))
+    assert "an update was undone of Queue (Queue: " in caught.value.message
+    assert "First" not in caught.value.message and caught.value.hint
+    assert said_delays(cloud) == {"First": 9, "Queue": 3, "Second": 9}
+    delays = dict(zip((url.rsplit("/", 1)[1] for url in cloud.queues()), cloud.delays(),
+                      strict=True))  # fmt: skip
+    assert (delays["First"], delays["Second"]) == ("9", "9")
+
+
+def test_what_was_deployed_while_drift_was_detected_is_not_undone(cloud: Cloud) -> None:
+    stack = imported_alone(cloud, "First", "Queue")
+    late = settler(cloud, lambda stacks: Meanwhile(stacks, lambda: deploy(cloud.engine(), other)))
+    other = small(5, more=FIRST)
+    with pytest.raises(BusyError, match="somebody deployed meanwhile") as caught:
+        list(late.settle(AT, {"First", "Queue"}))
+    assert "same import again" in str(caught.value.hint)
+    assert said_delays(cloud) == {"First": 3, "Queue": 5}
+    assert cloud.open_change_sets() == [] and stack.target == AT
+
+
+def test_what_was_deployed_between_two_updates_is_not_undone(cloud: Cloud) -> None:
+    imported_alone(cloud, "First", "Queue")
+    with pytest.raises(BusyError, match="somebody deployed meanwhile"):
+        for event in settler(cloud, Drifts).settle(AT, {"First", "Queue"}):
+            if event.reason == "UPDATE_COMPLETE":
+                deploy(cloud.engine(), small(5, more=FIRST))
+    assert said_delays(cloud) == {"First": 3, "Queue": 5}
+
+
+def test_an_update_that_is_not_undone_is_told_with_the_state_it_leaves() -> None:
+    heard = Heard(failures=[("Queue", "gone")], status="UPDATE_ROLLBACK_FAILED")
+    with pytest.raises(ApplyError) as caught:
+        settling_undone("arn:aws:cloudformation:eu-west-1:1:stack/s/0", "Queue", heard)
+    assert "the stack is left as UPDATE_ROLLBACK_FAILED: Queue: gone" in caught.value.message
+    assert "continue-update-rollback --stack-name s`" in str(caught.value.hint)
 
 
 # --- What is refused
@@ -332,6 +471,47 @@ def test_what_cannot_be_imported_is_refused_and_leaves_nothing(
     stack = stack_of({"image": IMAGE})
     assert said in refused(error, lambda: cloud.engine().preview_import(stack, words))
     assert cloud.stacks() == {}
+
+
+@pytest.mark.parametrize(
+    "type_",
+    ["AWS::Batch::JobDefinition", "AWS::EC2::LaunchTemplate", "AWS::ECS::TaskDefinition",
+     "AWS::Lambda::Function"],
+)  # fmt: skip
+def test_what_may_hold_secrets_is_not_imported(type_: str) -> None:
+    wanted = {"It": {"Type": type_, "Properties": {}}, **LOG}
+    said = refused(RefusedError, lambda: read(["It=there"], wanted, {}))
+    assert f"{type_} is not imported" in said and "secrets" in said
+    with pytest.raises(UsageError) as caught:
+        read(["Unlike=there"], wanted, {})
+    assert caught.value.hint == "it has Log"
+
+
+@pytest.mark.parametrize("shown", ["203.0.113.7", "203.0.113.7|eipalloc-1"])
+def test_an_id_of_several_parts_is_the_one_that_the_stack_shows_a_part_of(shown: str) -> None:
+    wanted = {"Address": {"Type": "AWS::EC2::EIP", "Properties": {}}}
+    word = "Address=203.0.113.7|eipalloc-1"
+    (one,) = read([word], wanted, {"Address": shown})
+    assert one.there
+    said = refused(RefusedError, lambda: read([word], wanted, {"Address": "203.0.113.8"}))
+    assert "in the stack already" in said
+
+
+def test_what_an_import_took_back_is_not_the_stacks() -> None:
+    """Else a later destroy would delete what somebody uses."""
+    listed = [
+        {"LogicalResourceId": name, "ResourceType": "AWS::S3::Bucket", "ResourceStatus": status,
+         "LastUpdatedTimestamp": datetime(2026, 11, 1, tzinfo=UTC)}
+        for name, status in (
+            ("Ours", "IMPORT_COMPLETE"),
+            ("Gone", "DELETE_COMPLETE"),
+            ("Theirs", "IMPORT_ROLLBACK_COMPLETE"),
+        )
+    ]  # fmt: skip
+    answer = ("list_stack_resources", None, {"StackResourceSummaries": listed})
+    stacks = Stacks(Session(Access(), base=Scripted(cloudformation=[answer])))
+    found = Found(NAME, "id", "IMPORT_ROLLBACK_COMPLETE", "", datetime.now(UTC), {})
+    assert [one["LogicalResourceId"] for one in stacks.resources(found, REGION)] == ["Ours"]
 
 
 def test_what_another_stack_owns_is_refused_by_its_name(cloud: Cloud) -> None:

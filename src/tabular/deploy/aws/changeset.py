@@ -165,7 +165,7 @@ class ChangeSets:
                     return
                 with explained("cloudformation:DeleteStack"):
                     client.delete_stack(StackName=found.id)
-            elif not found.busy:
+            elif found.status != "DELETE_IN_PROGRESS":
                 return  # somebody else's first deploy
             if self._clock() + self._pause > deadline:
                 raise WaitTimeoutError(

@@ -128,7 +128,7 @@ class CloudFormationEngine:
                 has looked at that.
             ApplyError: it failed.
         """
-        found, region = self._existing(target), target.region or ""
+        found, region = self._stacks.existing(target), target.region or ""
         purpose = purpose_of(self._follower.beginning(found.id, region))
         if found.busy:
             _require_no_destroy(found, purpose)
@@ -152,7 +152,7 @@ class CloudFormationEngine:
 
     def drift(self, target: Target) -> tuple[Drift, ...]:
         """Differences between what was applied and what is there, as CloudFormation finds them."""
-        return self._drifts.of(self._existing(target), target.region or "")
+        return self._drifts.of(self._stacks.existing(target), target.region or "")
 
     def preview_rollback(self, target: Target) -> Plan:
         """Compare the release before the present one with what runs; touches nothing.
@@ -160,7 +160,7 @@ class CloudFormationEngine:
         Where the last thing that happened is a rollback whose client died, it is that one: the
         same command again must not go back one more.
         """
-        found = self._existing(target)
+        found = self._stacks.existing(target)
         require_plannable(found)
         return self._previewed(self._before(found, target), self._quotas.told)
 
@@ -168,7 +168,7 @@ class CloudFormationEngine:
         """Put the release before back, as it was planned."""
         target = plan.stack.target
         found = self._current(plan)
-        before = self._before(self._existing(target), target)
+        before = self._before(self._stacks.existing(target), target)
         answers.require_same(plan, Plan(before, (), plan.basis))
         if not plan.is_empty:
             token = new_token(Purpose.ROLLBACK)
@@ -200,7 +200,7 @@ class CloudFormationEngine:
 
     def running(self, target: Target) -> Stack:
         """The stack that runs there, as it was applied."""
-        found = self._existing(target)
+        found = self._stacks.existing(target)
         described = found.described
         return Stack(
             target=target,
@@ -214,19 +214,21 @@ class CloudFormationEngine:
 
     def logs(self, target: Target, *, follow: bool, tail: int) -> Iterator[LogLine]:
         """The last lines of each log group, then new ones if ``follow``."""
-        return self._logs.read(self._existing(target), target, follow=follow, tail=tail)
+        return self._logs.read(self._stacks.existing(target), target, follow=follow, tail=tail)
 
     def batches(self, target: Target) -> BatchService:
         """Generations by AWS Batch, where the deployment has a queue of it."""
-        return BatchService(self._session, self._stacks, self._existing(target), target)
+        return BatchService(self._session, self._stacks, self._stacks.existing(target), target)
 
     def run_inside(self, target: Target, arguments: Sequence[str]) -> Iterator[str]:
         """Run a program of the service as a task of its own, beside the workers."""
-        return Inside(self._session, self._stacks, self._existing(target), target).run(arguments)
+        return Inside(self._session, self._stacks, self._stacks.existing(target), target).run(
+            arguments
+        )
 
     def issue_api_key(self, target: Target, name: str, *, only_first: bool) -> str | None:
         """The administrator's key that was made with the stack; others are made over REST."""
-        found = self._existing(target)
+        found = self._stacks.existing(target)
         secret = found.outputs.get("adminKey")
         if not only_first:
             raise UnsupportedError(
@@ -304,12 +306,6 @@ class CloudFormationEngine:
     def _status_of(self, found: Found, region: str) -> Status:
         resources = self._stacks.resources(found, region)
         return status_of(found, resources, self._health.of(found, resources, region))
-
-    def _existing(self, target: Target) -> Found:
-        found = self._stacks.find(target)
-        if found is None:
-            raise answers.nothing_at(target)
-        return found
 
     def _current(self, plan: Plan | ImportPlan) -> Found | None:
         """What runs, which must be what the plan was made against."""

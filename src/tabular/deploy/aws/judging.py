@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from tabular.deploy.aws.follow import Heard
@@ -17,9 +17,11 @@ _WAYS_OUT: Mapping[str, str] = {
     "--delete-data` again; it goes on",
     "UPDATE_FAILED": "it was kept for looking at it: `aws cloudformation rollback-stack "
     "--retain-except-on-create --stack-name {name}`, wait, and deploy again; or destroy it",
+    # AWS continues the undoing of updates alone, says the reference of ContinueUpdateRollback.
     "IMPORT_ROLLBACK_FAILED": "somebody's import into the stack failed, and so did taking it back: "
-    "mend what the reason names, then `aws cloudformation continue-update-rollback --stack-name "
-    "{name}`, and run the command again",
+    "mend what the reason names and ask AWS's support to go on; or, where `aws cloudformation "
+    "get-template --stack-name {name}` has DeletionPolicy Retain of every resource that is to "
+    "stay, delete the stack, deploy and import again",
 }
 
 
@@ -125,6 +127,46 @@ def require_imported(stack_id: str, heard: Heard) -> None:
             hint="mend that, and import again"
             if heard.undone
             else _WAYS_OUT.get(heard.status, way_out).format(name=stack_id.split("/")[1]),
+        )
+
+
+def settling_undone(stack_id: str, resource: str, heard: Heard) -> str:
+    """Why what an imported resource is could not be put into the template, which was undone.
+
+    Raises:
+        ApplyError: it was not undone.
+    """
+    cause = heard.reason or "CloudFormation gives no reason"
+    if not heard.undone:
+        way_out = "`inferloop-tabular status` shows what is there"
+        raise ApplyError(
+            f"its template could not be made true, and the stack is left as {heard.status}: "
+            f"{cause}",
+            rolled_back=False,
+            where=stack_id,
+            hint=_WAYS_OUT.get(heard.status, way_out).format(name=stack_id.split("/")[1]),
+        )
+    return f"of {resource} ({cause})"
+
+
+def require_settled(stack_id: str, undone: Sequence[str]) -> None:
+    """Tell of what was undone.
+
+    Args:
+        stack_id: ARN of the stack.
+        undone: as :func:`settling_undone` says it.
+
+    Raises:
+        ApplyError: something was.
+    """
+    if undone:
+        raise ApplyError(
+            f"an update was undone {', '.join(undone)}; by that CloudFormation may have made it "
+            "what the spec says",
+            rolled_back=False,
+            where=stack_id,
+            hint="`inferloop-tabular drift` tells where it differs; mend what the reason names, "
+            "and run the same import again",
         )
 
 

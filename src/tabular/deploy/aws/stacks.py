@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tabular.deploy import answers
 from tabular.deploy.aws.names import METADATA, RELEASE
 from tabular.deploy.aws.session import Session, at_once, code_of, explained, said
 from tabular.deploy.stack import Stack, fingerprint
@@ -17,6 +18,8 @@ from tabular.errors import ConflictError
 PREFIX = "tabular-"
 RETAINED = "retained"  # a mark in the metadata: what is left is data
 DELETING = "deleting"  # another: and that is to go as well
+# Of resources that a stack only remembers. Those of an import that was taken back are not its own.
+_NOT_THERE = frozenset({"DELETE_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"})
 
 # Statuses in which a stack has nothing that was ever finished.
 UNBORN = frozenset({"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"})
@@ -133,6 +136,17 @@ class Stacks:
             )
         return found
 
+    def existing(self, target: Target) -> Found:
+        """The stack of a target; raises as :meth:`find`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        found = self.find(target)
+        if found is None:
+            raise answers.nothing_at(target)
+        return found
+
     def named(self, name: str, region: str) -> Found | None:
         """The stack of a name or ARN; None where there is none, or it is deleted."""
         client = self.client(region)
@@ -186,7 +200,7 @@ class Stacks:
                 one
                 for page in pages.paginate(StackName=found.id)
                 for one in page["StackResourceSummaries"]
-                if one["ResourceStatus"] != "DELETE_COMPLETE"
+                if one["ResourceStatus"] not in _NOT_THERE
             )
 
     @staticmethod

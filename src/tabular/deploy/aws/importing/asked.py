@@ -11,6 +11,14 @@ from typing import Any
 
 from tabular.errors import RefusedError, UsageError, nearest
 
+# What is imported is written into the template and shown, and these may have secrets in them.
+_MAY_TELL: Mapping[str, str] = {
+    "AWS::Batch::JobDefinition": "environment",
+    "AWS::EC2::LaunchTemplate": "user data",
+    "AWS::ECS::TaskDefinition": "environment",
+    "AWS::Lambda::Function": "environment",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Importable:
@@ -90,7 +98,8 @@ def read(
 
     Raises:
         UsageError: a word has another form, or names no resource of the template.
-        RefusedError: CloudFormation cannot import it, or it is in the stack already.
+        RefusedError: CloudFormation cannot import it, its secrets would be shown, or another one is
+            in the stack already.
     """
     pairs = [_pair(word) for word in words]
     for number, known in enumerate(zip(*pairs, strict=True)):
@@ -117,7 +126,8 @@ def _pair(word: str) -> tuple[str, str]:
 def _asked(
     name: str, physical: str, wanted: Mapping[str, Any], running: Mapping[str, str]
 ) -> Asked:
-    if running.get(name, physical) != physical:
+    # Of an id of several parts CloudFormation shows one, or all.
+    if name in running and running[name] not in (physical, *physical.split("|")):
         raise RefusedError(
             f"{name} is in the stack already: {running[name]}",
             where=name,
@@ -132,6 +142,14 @@ def _asked(
             code="usage.import",
         )
     document = wanted[name]
+    if document["Type"] in _MAY_TELL:
+        raise RefusedError(
+            f"{document['Type']} is not imported: its {_MAY_TELL[document['Type']]} may hold "
+            "secrets, which would be written into the template and onto the screen",
+            where=name,
+            hint="leave it out: the next deploy makes one",
+            code="refused.import-type",
+        )
     kind = importable().get(document["Type"])
     if kind is None:
         raise RefusedError(
@@ -150,7 +168,7 @@ def _names(wanted: Mapping[str, Any]) -> str:
 
 
 def _can(document: Mapping[str, Any]) -> bool:
-    return document["Type"] in importable()
+    return document["Type"] in importable() and document["Type"] not in _MAY_TELL
 
 
 def _require_identity(asked: Asked) -> None:

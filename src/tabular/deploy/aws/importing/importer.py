@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tabular.deploy import answers
 from tabular.deploy.aws.changeset import REFUSED, ChangeSet, ChangeSets
 from tabular.deploy.aws.destroy import Destroyer
 from tabular.deploy.aws.drift import Drifts
@@ -20,13 +19,15 @@ from tabular.deploy.aws.importing.template import Left, adopting
 from tabular.deploy.aws.judging import require_imported
 from tabular.deploy.aws.operations import Operations
 from tabular.deploy.aws.purposes import Purpose, new_token
-from tabular.deploy.aws.stacks import Found, Stacks, basis_of, stack_name
+from tabular.deploy.aws.stacks import UNBORN, Found, Stacks, basis_of, stack_name
 from tabular.deploy.aws.wanted import PRODUCTION
 from tabular.deploy.events import Event
 from tabular.deploy.importing import Adoption, ImportPlan, Unlike, once_adopted
 from tabular.deploy.stack import Stack, canonical_json
 from tabular.deploy.target import Target
 from tabular.errors import EngineError, RefusedError
+
+_KEPT = UNBORN - {"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"}  # with what was made, to be looked at
 
 
 class Importer:
@@ -45,18 +46,27 @@ class Importer:
         self._operations = operations
         self._destroyer = destroyer
         self._drifts = drifts
-        self._settler = Settler(drifts, change_sets, operations)
+        self._settler = Settler(stacks, drifts, change_sets, operations)
 
     def plan(self, stack: Stack, words: Sequence[str], found: Found | None) -> ImportPlan:
-        """What would be imported. Asks CloudFormation, unless a failed first deploy is in the way.
+        """What would be imported. Asks CloudFormation, unless it has an undone first deploy there.
 
         Raises:
             UsageError: a word means nothing.
-            RefusedError: something cannot be imported, with CloudFormation's reason.
+            RefusedError: something cannot be imported, with CloudFormation's reason; or resources
+                of a failed first deploy are there.
         """
         asked, template, left = self._read(stack, words, found)
         new = [one for one in asked if not one.there]
-        if new and (found is None or not _in_the_way(found)):
+        if found is not None and found.status in _KEPT:
+            raise RefusedError(
+                f"a first deploy failed here and is still there ({found.status}): "
+                f"{found.reason or 'no reason is given'}. An import would have it deleted first",
+                where=found.id,
+                hint="look at it, then `inferloop-tabular destroy`, then import",
+                code="refused.import",
+            )
+        if new and (found is None or not _undone(found)):
             made = self._made(stack.target, template, new, found)
             region = stack.target.region or ""
             self._change_sets.drop(made.stack_id, made.id, region)
@@ -70,10 +80,12 @@ class Importer:
 
         Raises:
             RefusedError: something cannot be imported any more, with CloudFormation's reason.
-            ApplyError: the import failed; what was there is as it was.
+            ApplyError: the import failed, and what was there is as it was; or it was imported, and
+                what it is could not be put into the template.
+            BusyError: somebody deployed meanwhile.
         """
         target, region = plan.stack.target, plan.stack.target.region or ""
-        if found is not None and _in_the_way(found):
+        if found is not None and _undone(found):
             yield from self._destroyer.clear(found, region, Purpose.CLEAR)
             found = None
         words = [f"{one.resource}={one.physical}" for one in plan.adoptions]
@@ -88,9 +100,7 @@ class Importer:
             yield from self._operations.carry_out(made, region, heard, new_token(Purpose.IMPORT))
             require_imported(made.stack_id, heard)
         with once_adopted("what it is could not be put into the template"):
-            there = self._there(target)
-            adopted = [one.id for one in asked]
-            yield from self._settler.settle(there, region, adopted)
+            yield from self._settler.settle(target, {one.id for one in asked})
 
     def unlike(self, plan: ImportPlan) -> Unlike:
         """Where what was imported is not as the spec says.
@@ -98,19 +108,13 @@ class Importer:
         The next deploy mends what the template has as it is; what drifts from it, none does.
         """
         target = plan.stack.target
-        found = self._there(target)
+        found = self._stacks.existing(target)
         adopted = {one.resource for one in plan.adoptions}
         drifts = self._drifts.of(found, target.region or "")
         return Unlike(
             by_deploy=tuple(differences(found.template, plan)),
             by_hand=tuple(one for one in drifts if one.resource in adopted),
         )
-
-    def _there(self, target: Target) -> Found:
-        found = self._stacks.find(target)
-        if found is None:
-            raise answers.nothing_at(target)
-        return found
 
     def _read(
         self, stack: Stack, words: Sequence[str], found: Found | None
@@ -154,9 +158,9 @@ class Importer:
             ) from error
 
 
-def _in_the_way(found: Found) -> bool:
-    """Whether a first deploy failed there: CloudFormation has that stack deleted first."""
-    return found.unborn and found.status != "REVIEW_IN_PROGRESS"
+def _undone(found: Found) -> bool:
+    """Whether a first deploy failed there and was undone: CloudFormation has that deleted first."""
+    return found.status == "ROLLBACK_COMPLETE"
 
 
 def _adoption(one: Asked, left: Mapping[str, Sequence[str]]) -> Adoption:

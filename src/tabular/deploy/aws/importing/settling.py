@@ -17,49 +17,82 @@ from tabular.deploy.aws.document import index
 from tabular.deploy.aws.drift import Drifts
 from tabular.deploy.aws.follow import Heard
 from tabular.deploy.aws.importing.asked import importable
-from tabular.deploy.aws.judging import require_imported
+from tabular.deploy.aws.judging import require_settled, settling_undone
 from tabular.deploy.aws.operations import Operations
 from tabular.deploy.aws.purposes import Purpose, new_token
-from tabular.deploy.aws.stacks import Found
+from tabular.deploy.aws.stacks import Found, Stacks, basis_of
 from tabular.deploy.events import Event
 from tabular.deploy.importing import ImportPlan
 from tabular.deploy.plan import Action, diff_properties
 from tabular.deploy.provider import Drift
 from tabular.deploy.stack import canonical_json
+from tabular.deploy.target import Target
+from tabular.errors import BusyError
 
 
 class Settler:
     """Puts what imported resources are into the template."""
 
-    def __init__(self, drifts: Drifts, change_sets: ChangeSets, operations: Operations) -> None:
+    def __init__(
+        self, stacks: Stacks, drifts: Drifts, change_sets: ChangeSets, operations: Operations
+    ) -> None:
+        self._stacks = stacks
         self._drifts = drifts
         self._change_sets = change_sets
         self._operations = operations
 
-    def settle(self, found: Found, region: str, adopted: Collection[str]) -> Iterator[Event]:
-        """Update the stack to what its imported resources are.
+    def settle(self, target: Target, adopted: Collection[str]) -> Iterator[Event]:
+        """Update the stack to what its imported resources are, each by an update of its own.
 
-        Left out is what CloudFormation would replace anything for. An update that fails is undone;
-        then drift tells what this could not.
+        Undoing an update takes all that is in it to what the template said before, which an
+        imported resource never was. Left out is what CloudFormation would replace anything for.
 
         Raises:
-            ApplyError: undoing it failed.
+            ApplyError: an update failed; says what that came to.
+            BusyError: somebody deployed meanwhile.
         """
-        template = settled(found.template, self._drifts.detected(found, region), adopted)
-        if template == found.template:
-            return
+        found = self._stacks.existing(target)
+        drifted = self._drifts.detected(found, target.region or "")
+        undone: list[str] = []
+        for id_ in sorted(adopted):
+            template = settled(found.template, drifted, {id_})
+            made = None if template == found.template else self._made(found, template, target)
+            if made is None:
+                continue
+            heard = Heard()
+            yield from self._operations.carry_out(
+                made, target.region or "", heard, new_token(Purpose.IMPORT)
+            )
+            if not heard.well:
+                undone.append(settling_undone(made.stack_id, id_, heard))
+                template = dict(found.template)
+            found = self._stacks.existing(target)
+            if found.template != template:
+                raise _overtaken(found)
+        require_settled(found.id, undone)
+
+    def _made(self, found: Found, template: Mapping[str, Any], target: Target) -> ChangeSet | None:
+        """A change set towards the template that does nothing else; None where there is none."""
+        region = target.region or ""
         made = self._change_sets.make(
             found.name, region, canonical_json(template), None, first=False
         )
         if made is None:
-            return
-        if not _harmless(found.template, template, made):
-            self._change_sets.drop(made.stack_id, made.id, region)
-            return
-        heard = Heard()
-        yield from self._operations.carry_out(made, region, heard, new_token(Purpose.IMPORT))
-        if not heard.undone:
-            require_imported(made.stack_id, heard)
+            return None
+        # Drift takes minutes to detect, and this would undo what was deployed meanwhile.
+        same = basis_of(self._stacks.find(target)) == basis_of(found)
+        if same and _harmless(found.template, template, made):
+            return made
+        self._change_sets.drop(made.stack_id, made.id, region)
+        if not same:
+            raise _overtaken(found)
+        return None
+
+
+def _overtaken(found: Found) -> BusyError:
+    return BusyError(
+        "somebody deployed meanwhile", where=found.id, hint="run the same import again"
+    )
 
 
 def settled(
