@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,37 @@ def run_client(place: Place, command: dict[str, Any], *, status: str, resource: 
     Returns:
         Its exit code: `KILLED`, or 0 when the command ended before that.
     """
-    said = [str(place.kube.kubeconfig), place.namespace, json.dumps(command), status, resource]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.deploy.onprem.killing", *said],
-        cwd=ROOT,
-        check=False,
-        timeout=LONGEST,
+        _words(place, command, status, resource), cwd=ROOT, check=False, timeout=LONGEST
     )
     return done.returncode
+
+
+def kill_client(place: Place, command: dict[str, Any], met: Callable[[], bool]) -> None:
+    """Run a command in a process that is killed as soon as something is met.
+
+    It has to be something that the command waits at: between two looks a client goes on.
+    """
+    client = subprocess.Popen(_words(place, command, "never", "-"), cwd=ROOT)
+    try:
+        wait_for(lambda: met() or client.poll() is not None)
+        assert client.poll() is None, "the command ended before that"
+    finally:
+        client.kill()
+        client.wait()
+
+
+def wait_for(met: Callable[[], bool]) -> None:
+    """Wait until something is met."""
+    deadline = time.monotonic() + LONGEST
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _words(place: Place, command: dict[str, Any], status: str, resource: str) -> list[str]:
+    said = [str(place.kube.kubeconfig), place.namespace, json.dumps(command), status, resource]
+    return [sys.executable, "-m", "tests.deploy.onprem.killing", *said]
 
 
 def to_deploy(place: Place, **spec: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tabular.deploy.events import EventStatus
 from tabular.deploy.plan import Action
 from tabular.errors import ApplyError, PreflightError, RefusedError
-from tests.deploy.onprem.killing import KILLED, run_client, to_deploy
+from tests.deploy.onprem.killing import KILLED, kill_client, run_client, to_deploy, wait_for
 from tests.deploy.onprem.place import NAME, Place, touched
 from tests.testbed.kube.cluster import Kube
 
@@ -122,6 +123,32 @@ def test_a_client_that_is_killed_between_two_disks_leaves_the_rest_to_the_next(
     sizes = [asked(claim(helm_place, f"data-{NAME}-postgresql-{number}")) for number in range(2)]
     assert (sizes, template(helm_place)) == (["77Gi", "77Gi"], "77Gi")
     assert helm_place.plan(**wanted).is_empty
+
+
+def test_a_client_that_is_killed_when_a_set_was_made_way_for_leaves_none_without_it(
+    place: Place,
+) -> None:
+    place.deploy()
+    release, pods, name = place.release(), members(place), f"{NAME}-postgresql"
+    # It is gone only when nothing holds it: the client waits for that, and dies.
+    holding = ["example.com/held"]
+    place.edit("statefulsets", name, {"metadata": {"finalizers": holding}})
+
+    def going() -> bool:
+        meta = (place.get("statefulsets", name, "apps/v1") or {}).get("metadata", {})
+        return "deletionTimestamp" in meta and meta["finalizers"] == holding
+
+    kill_client(place, to_deploy(place, **LARGER), going)
+    place.edit("statefulsets", name, {"metadata": {"finalizers": None}})
+    wait_for(lambda: place.get("statefulsets", name, "apps/v1") is None)
+    time.sleep(5)  # seconds until the lease of the dead client has run out
+    with pytest.raises(ApplyError, match="the client died on the way") as told:
+        list(place.engine().attach(place.target))
+    assert told.value.rolled_back
+    assert place.get("statefulsets", name, "apps/v1") is not None
+    assert (place.release(), members(place)) == (release, pods)
+    place.deploy(**LARGER)
+    assert (asked(claim(place)), template(place), members(place)) == ("77Gi", "77Gi", pods)
 
 
 OFFLINE: dict[str, Any] = {"type": "postgresql", "size": "5Gi", "storage_class": "offline"}

@@ -9,10 +9,18 @@ import time
 import pytest
 
 from tabular.deploy.events import EventStatus
-from tabular.deploy.onprem.names import CHART
+from tabular.deploy.onprem.names import CHART, INSTANCE
 from tabular.deploy.provider import State
 from tabular.errors import ApplyError, BusyError, ConflictError, NotFoundError
-from tests.deploy.onprem.killing import KILLED, run_client, to_deploy, to_destroy, to_roll_back
+from tests.deploy.onprem.killing import (
+    KILLED,
+    kill_client,
+    run_client,
+    to_deploy,
+    to_destroy,
+    to_roll_back,
+    wait_for,
+)
 from tests.deploy.onprem.place import NAME, Place, image
 
 pytestmark = pytest.mark.k8s
@@ -90,6 +98,42 @@ def test_killed_while_it_took_a_first_deploy_away(place: Place) -> None:
         list(place.engine().attach(place.target))
     assert told.value.rolled_back
     assert not place.exists()
+
+
+def test_killed_while_pods_of_a_first_deploy_ended(place: Place) -> None:
+    place.make()
+    account = place.get("serviceaccounts", "default")
+    assert account is not None
+    owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "default"}
+    meta = {
+        "labels": {INSTANCE: NAME},
+        "ownerReferences": [{**owner, "uid": account["metadata"]["uid"]}],
+    }
+    spec = {"containers": [{"name": "one", "image": "registry.example.com/one"}]}
+    place.put("Pod", "ends-late", metadata=meta, spec=spec)
+    # A volume of each sort: of a set, and by itself.
+    command = to_deploy(
+        place,
+        image=image("missing"),
+        storage={"type": "local", "size": "1Gi"},
+        onprem={"persistence": {"storage_class": "standard"}},
+    )
+    kill_client(place, command, lambda: bool(place.claims()) and not releases(place))
+    assert place.claims()
+    place.kube.api("DELETE", place.path("pods", "ends-late"))
+    time.sleep(5)  # seconds until the lease of the dead client has run out
+    with pytest.raises(ApplyError, match="image cannot be pulled") as told:
+        list(place.engine().attach(place.target))
+    assert told.value.rolled_back
+    wait_for(lambda: not place.claims())
+    assert place.secret() == {}
+    assert place.get("leases", f"{NAME}-deploy", "coordination.k8s.io/v1") is None
+
+
+def releases(place: Place) -> list[str]:
+    """Names of what either method remembers of its releases."""
+    found = place.kube.list(place.path("secrets"), f"name={NAME},owner")
+    return [one["metadata"]["name"] for one in found]
 
 
 def test_killed_when_all_was_done(place: Place) -> None:

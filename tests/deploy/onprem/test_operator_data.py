@@ -54,6 +54,11 @@ def test_what_an_operator_runs_stays_is_taken_up_again_and_goes_with_the_data(
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     labels = {"app.kubernetes.io/instance": NAME, "app.kubernetes.io/component": "minio"}
     first.put("PersistentVolumeClaim", disk, metadata={"labels": labels}, spec=claim)
+    runs: dict[str, Any] = {"labels": {**labels, "v1.min.io/tenant": f"{NAME}-minio"}}
+    owner = {"apiVersion": "minio.min.io/v2", "kind": "Tenant", "name": f"{NAME}-minio"}
+    runs["ownerReferences"] = [{**owner, "uid": running["Tenant"]}]
+    server = {"containers": [{"name": "minio", "image": "registry.example.com/minio"}]}
+    first.put("Pod", f"{NAME}-minio-pool-0-0", metadata=runs, spec=server)
     for place, other in ((first, second), (second, first)):
         assert place.plan(**SPEC).is_empty
         events = list(place.engine().destroy(place.target, delete_data=False))

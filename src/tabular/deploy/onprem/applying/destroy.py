@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tabular.deploy.events import Event, EventSequence, EventStatus
@@ -35,6 +36,9 @@ from .primary_record import drop_record
 from .state import Found
 
 LIMIT = 300.0  # seconds for pods to end; the longest grace of ours is two minutes
+_TENANT = (
+    "v1.min.io/tenant"  # label of the pods that MinIO's operator makes, besides a Tenant's own
+)
 
 
 class Destroyer:
@@ -97,16 +101,19 @@ class Destroyer:
         """
         target, made = found.target, tuple(objects)
         _require_first(found, held)
-        record = self._record(found, self._contents(found))
+        kept = held.retained or self._record(found, self._contents(found))
+        left = held.operation.get("left") or _data_of(made)
+        # The releases go first, and with them what says what was made: who goes on reads it here.
+        held.note(left=left)
+        held.keep({**kept, **_data_of(made, kept)})
         if found.method is not None:
             found.method.remove(target, LIMIT)
         self._wait_for_pods(target)
         before = set(fresh.get("claims", ()))
-        for one in self._clusters(target, {"clusters": _clusters_in(made)}):
+        for one in self._clusters(target, left):
             if id_of(one) not in fresh.get("clusters", ()):
                 self._drop_cluster(target, one)
-        new = {"claims": sorted({name for one in made for name in claims_of(one)})}
-        for claim in self._claims(target, new):
+        for claim in self._claims(target, left):
             if claim["metadata"]["name"] not in before:
                 self._drop_claim(target, claim)
         drop_record(self._cluster, target)
@@ -114,9 +121,8 @@ class Destroyer:
             self._vault.drop(target)
         if fresh.get("certificate"):
             self._drop_certificate(target)
-        if before or fresh.get("clusters") or not fresh.get("secret"):
-            held.keep(held.retained or record)  # by which a destroy finds what was there before
-        else:
+        # What was there before, a destroy finds by what the lease keeps.
+        if not (before or fresh.get("clusters")) and fresh.get("secret"):
             held.drop()
         if fresh.get("namespace"):
             self._drop_space(target)
@@ -142,10 +148,6 @@ class Destroyer:
         """What is to be known when the releases are gone."""
         before = {} if found.note is None else found.note.retained
         objects = [one for content in contents for one in content.objects]
-        claims = {name for one in objects for name in claims_of(one)}
-        volumes = {
-            one["metadata"]["name"] for one in objects if one["kind"] == "PersistentVolumeClaim"
-        }
         serving = present(found.history) or (found.history[-1] if found.history else None)
         spec = before.get("spec", {})
         stateful = set(before.get("resources", ()))
@@ -154,9 +156,7 @@ class Destroyer:
             spec = stack.spec
             stateful |= {one.id for one in stack.resources if one.stateful}
         return {
-            "claims": sorted(claims | set(before.get("claims", ()))),
-            "clusters": _clusters_in([*before.get("clusters", ()), *objects]),
-            "volumes": sorted(volumes | set(before.get("volumes", ()))),
+            **_data_of(objects, before),
             "resources": sorted(stateful),
             "spec": spec,
             "updated": self._cluster.now().isoformat(timespec="seconds"),
@@ -270,10 +270,11 @@ class Destroyer:
         )
 
     def _wait_for_pods(self, target: Target) -> None:
-        """Wait until pods are gone that belong to what was removed."""
+        """Wait until pods are gone that belong to what was removed; a Tenant's go on with it."""
+        removed = f"{marks.selector(target)},!{_TENANT}"
 
         def left() -> list[str]:
-            pods = self._cluster.list("v1", "Pod", target.region, labels=marks.selector(target))
+            pods = self._cluster.list("v1", "Pod", target.region, labels=removed)
             return [
                 one["metadata"]["name"] for one in pods if one["metadata"].get("ownerReferences")
             ]
@@ -304,6 +305,20 @@ def _of(one: Object, volumes: Iterable[str]) -> list[str]:
     if one["kind"] == "PersistentVolumeClaim":
         return [one["metadata"]["name"]]
     return sorted(v for v in volumes if v.rpartition("-")[0] in names)
+
+
+def _data_of(
+    objects: Iterable[Mapping[str, Any]], before: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, list[Any]]:
+    """The names of what holds data among objects, and of what an earlier record has."""
+    made = tuple(objects)
+    claims = {name for one in made for name in claims_of(one)}
+    volumes = {one["metadata"]["name"] for one in made if one["kind"] == "PersistentVolumeClaim"}
+    return {
+        "claims": sorted(claims | set(before.get("claims", ()))),
+        "clusters": _clusters_in([*before.get("clusters", ()), *made]),
+        "volumes": sorted(volumes | set(before.get("volumes", ()))),
+    }
 
 
 def _clusters_in(objects: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 
 from tabular.deploy.events import Event, EventSequence, EventStatus
+from tabular.deploy.onprem.cluster.session import Object
 from tabular.deploy.onprem.releases import Content, Method, Phase, Release, last, present
 from tabular.errors import BusyError, ConflictError, WaitTimeoutError
 
@@ -144,16 +146,40 @@ class Takeover:
             reason = str(held.operation.get("reason", "it did not come up"))
             yield from self.operations.back(step, to, held, tell, reason)
         else:
-            reason = str(held.operation.get("reason", "it did not come up"))
-            fresh = held.operation.get("fresh", {})
-            yield from self.destroyer.first_failed(look(), held, fresh, content.objects)
-            raise failed(found.target, reason, undone=True)
+            yield from self._take_away(look(), held, content.objects)
+
+    def _take_away(
+        self, found: Found, held: Held, objects: Iterable[Object]
+    ) -> Generator[Event, None, NoReturn]:
+        """Take away a first release that failed.
+
+        Raises:
+            ApplyError: always; it is gone.
+        """
+        reason = str(held.operation.get("reason", "it did not come up"))
+        fresh = held.operation.get("fresh", {})
+        yield from self.destroyer.first_failed(found, held, fresh, objects)
+        held.note(outcome={"ok": False, "reason": reason, "undone": True})
+        raise failed(found.target, reason, undone=True)
 
     def _not_begun(self, found: Found, held: Held, tell: EventSequence) -> Iterator[Event]:
-        """The client died before it brought anything: nothing is left of it."""
+        """The client died before it brought anything: nothing is left of it.
+
+        Raises:
+            ApplyError: something was made way for already, and what served was brought back.
+        """
+        if held.operation.get("phase") == "undoing" and not found.history:
+            yield from self._take_away(found, held, ())
         if not found.history:
             fresh = held.operation.get("fresh", {})
             yield from self.destroyer.first_failed(found, held, fresh, ())
+        to = int(held.operation["serving"])
+        if found.method is not None and to:
+            content = found.method.content(found.target, to)
+            if None in self.operations.follower.live(content.objects).values():
+                step = _again(found.method, found, found.history[-1], content)
+                reason = "the client died on the way"
+                yield from self.operations.back(step, to, held, tell, reason)
         held.note(outcome={"ok": True})
         yield tell.next(
             EventStatus.ROLLED_BACK, reason="the client died before it brought anything"
