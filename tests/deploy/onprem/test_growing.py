@@ -99,6 +99,19 @@ def test_a_larger_volume_of_its_own_grows_and_stays_so_in_a_rollback(place: Plac
     assert "leave it at 9Gi" in str(told.value.hint)
 
 
+def test_a_volume_that_a_release_has_no_more_stays_and_goes_with_the_data(place: Place) -> None:
+    place.deploy(**own_volume("5Gi"))
+    name = f"{NAME}-data"
+    plan = place.plan()
+    assert f"PersistentVolumeClaim/{name}" not in touched(plan)
+    assert not any(one.loses_data for one in plan.changes)
+    list(place.engine().destroy(place.target, delete_data=False))
+    place.deploy()  # which knows of no such volume
+    assert name in place.claims()
+    list(place.engine().destroy(place.target, delete_data=True))
+    assert place.claims() == set()
+
+
 def test_a_volume_is_never_made_anew(place: Place) -> None:
     place.deploy(**own_volume("5Gi"))
     name = f"{NAME}-data"

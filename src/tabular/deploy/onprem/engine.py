@@ -251,7 +251,7 @@ class ClusterEngine:
                 "claims": self._destroyer.claims(target),
                 "clusters": self._destroyer.clusters(target, objects),
             }
-            held.note(fresh=fresh)
+            held.note(fresh=fresh, outlives=self._destroyer.outlived(found, objects))
 
             def clean() -> Iterator[Event]:
                 now = self._found(target)
@@ -271,7 +271,6 @@ class ClusterEngine:
                 _quiet(plan),
             )
             yield from self._operations.first_and_last(step, held, tell, clean)
-            held.keep({})
 
     def _roll_back(self, plan: Plan, content: Content, found: Found) -> Iterator[Event]:
         target, method, tell = plan.stack.target, self._owner(found), EventSequence()
@@ -279,6 +278,7 @@ class ClusterEngine:
         to = before(found.history)
         with self._leases.hold(target, operation) as held:
             self._require_unmoved(plan, found)
+            held.note(outlives=self._destroyer.outlived(found, content.objects))
             yield from self._secrets(target, content.objects, tell)
             revision = 0 if to is None else to.revision
             step = Step(

@@ -139,6 +139,24 @@ class Destroyer:
         """Ids of those operators' clusters among the objects that are there."""
         return [id_of(one) for one in self._clusters(target, {"clusters": _clusters_in(objects)})]
 
+    def outlived(self, found: Found, objects: Iterable[Object]) -> dict[str, Any]:
+        """A record of data that is deployed or kept and that a release has no more; it stays.
+
+        Args:
+            found: what is there before the release.
+            objects: of the release.
+
+        Returns:
+            By which a destroy finds it, when the history has forgotten it; empty if there is none.
+        """
+        serving, objects_before = present(found.history), tuple[Object, ...]()
+        if found.method is not None and serving is not None:
+            objects_before = found.method.content(found.target, serving.revision).objects
+        there = _data_of(objects_before, {} if found.note is None else found.note.retained)
+        now = _data_of(objects)
+        left = {key: [one for one in kept if one not in now[key]] for key, kept in there.items()}
+        return left if any(left.values()) else {}
+
     def _contents(self, found: Found) -> list[Content]:
         if found.method is None:
             return []

@@ -97,6 +97,7 @@ class Operations:
         else:
             yield from self.sweep(step, held, tell)
             yield from self._grown(step, grown, held, tell)
+            held.keep(held.operation.get("outlives", held.retained))
             held.note(outcome={"ok": True})
             yield tell.next(EventStatus.COMPLETE, reason="all is ready")
             return

@@ -269,7 +269,7 @@ def _would(
 def _leaving(cluster: Cluster, method: Method, target: Target, one: Object) -> Compared | None:
     meta = one["metadata"]
     live = cluster.get(one["apiVersion"], one["kind"], meta["name"], meta["namespace"])
-    if live is None or not method.owns(target, live):
+    if live is None or not method.owns(target, live) or stays(one):
         return None
     properties = diff_properties(_shown(one), {})
     return Compared(_change(Action.DELETE, one, properties), live["metadata"]["uid"])
