@@ -62,6 +62,8 @@ def test_a_claim_is_adopted_and_deployed_upon(place: Place) -> None:
     assert actions[one] is Action.NOOP
     list(engine.adopt(engine.preview_import(stack, [one])))  # again is no error
     place.deploy(**SPEC)
+    (again,) = engine.adopt(place.engine().preview_import(stack, [one]))
+    assert again.status.value == "complete"
     assert live(place, one)["metadata"]["uid"] == uid
     assert place.plan(**SPEC).is_empty
 

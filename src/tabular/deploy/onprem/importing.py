@@ -67,6 +67,11 @@ class Importer:
         tell = EventSequence()
         for adoption in plan.adoptions:
             one = self._wanted(adoption.resource)
+            live = self._live(one, plan.stack.target)
+            if self.method.owns(plan.stack.target, live):
+                # It was deployed, too, perhaps: who has set a specification may not leave it out.
+                yield tell.next(EventStatus.COMPLETE, resource_of(one), "it was the deployment's")
+                continue
             said = ("name", "namespace", "labels", "annotations")
             meta = {key: one["metadata"][key] for key in said if key in one["metadata"]}
             marked = {"apiVersion": one["apiVersion"], "kind": one["kind"], "metadata": meta}
