@@ -2,8 +2,8 @@
 
 It does what Helm in this process does, to the same records, so either can go on where the other
 was. Values go to its input and the way to the cluster into its environment's files, so nothing
-secret is in a list of processes; it ends with us, so a client that is killed leaves no second
-writer behind.
+secret is in a list of processes. On Linux it ends with us, so a client that is killed leaves no
+second writer behind; elsewhere it may outlive us, which the documentation says.
 """
 
 from __future__ import annotations
