@@ -33,6 +33,7 @@ from tabular.errors import (
 )
 from tests.deploy.onprem.chart.cases import CASES
 from tests.deploy.onprem.harness import ROOT
+from tests.deploy.onprem.killing import kill_client, to_deploy
 from tests.deploy.onprem.place import NAME, Place
 from tests.testbed.helm import helm_program
 from tests.testbed.kube.cluster import Kube
@@ -309,6 +310,29 @@ def test_a_client_that_is_killed_leaves_no_helm_behind(kube: Kube, tmp_path: Pat
     os.kill(client.pid, signal.SIGKILL)
     client.wait()
     wait_gone(pid)
+
+
+# Helm itself, and then nothing: a client that looks at that moment finds all of it brought.
+LATE = """\
+#!/bin/sh
+{helm} "$@" || exit
+[ "$1" != install ] || {{ touch "$0.done"; sleep 60; }}
+"""
+
+
+@k8s
+def test_fields_are_helms_own_also_when_the_client_died_when_it_was_done(
+    by_binary: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = script(tmp_path, LATE.format(helm=helm_program()))
+    monkeypatch.setenv("INFERLOOP_TABULAR_HELM", str(program))
+    kill_client(by_binary, to_deploy(by_binary), Path(f"{program}.done").exists)
+    monkeypatch.setenv("INFERLOOP_TABULAR_HELM", str(helm_program()))
+    time.sleep(5)  # seconds until the lease of the dead client has run out
+    list(by_binary.engine().attach(by_binary.target))
+    assert by_binary.plan().is_empty
+    by_binary.deploy(compute={"workers": 2})
+    assert by_binary.plan(compute={"workers": 2}).is_empty
 
 
 def entry(operation: str, fields: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -104,24 +104,28 @@ class HelmMethod:
             helm.upgrade(target.name, values, limit)
         else:
             helm.install(target.name, values, limit)
-        take_on(self._cluster, objects, self.manager)
 
     def back(self, target: Target, revision: int, limit: float) -> None:
         """Roll back to a revision; the last one itself is begun again by that."""
-        objects = self.content(target, revision).objects
         fit(self._cluster, target, back_to=revision)
         self._helm(target).rollback(target.name, revision, limit)
-        take_on(self._cluster, objects, self.manager)
 
     def cancel(self, target: Target) -> None:
         """End an install or upgrade in another thread; a rollback runs to its time limit."""
         self._helm(target).cancel()
 
     def settle(self, target: Target, *, well: bool) -> None:
-        """Mark the last release as failed, if it did not come up: Helm did not wait for that."""
+        """Mark the last release as failed, if it did not come up: Helm did not wait for that.
+
+        Its fields become Helm's own here, since here every release comes by, whatever became of
+        Helm and of the client that had begun it.
+        """
         newest = last(self.history(target))
-        if not well and newest is not None and newest.phase is Phase.DEPLOYED:
+        if newest is None:
+            return
+        if not well and newest.phase is Phase.DEPLOYED:
             mark_failed(self._cluster, target, newest.revision)
+        take_on(self._cluster, self.content(target, newest.revision).objects, self.manager)
 
     def remove(self, target: Target, limit: float) -> None:
         """Uninstall."""
@@ -165,10 +169,6 @@ def _dressed(one: Object, target: Target) -> Object:
         marks.HELM_NAMESPACE: target.region,
     }
     return {**one, "metadata": {**meta, "labels": labels, "annotations": annotations}}
-
-
-def _whole(limit: float) -> int:
-    return max(1, int(limit))
 
 
 def _time(text: str) -> datetime:
