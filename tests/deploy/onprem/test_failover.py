@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from ruamel.yaml import YAML
 
 from tabular.deploy.onprem.failover.cluster import Access, Cluster, Record
 from tabular.deploy.onprem.failover.members import Members as Watched
-from tabular.deploy.onprem.failover.members import read_members
+from tabular.deploy.onprem.failover.members import Refusal, View, read_members
 from tabular.deploy.onprem.failover.watch import Watch
 from tabular.deploy.onprem.rendered.rendering import render
 from tabular.errors import ConfigError, UnavailableError
@@ -333,6 +334,61 @@ def test_a_primary_that_is_busy_or_recovers_is_not_replaced(
         time.sleep(AFTER + 1)
         assert place.primary == 0
         assert "is promoted" not in caplog.text
+
+
+def test_who_was_promised_a_timeline_gets_it_and_nobody_else(place: Place) -> None:
+    members = place.members
+    with watching(place.watch(after=60)):
+        begin(place)
+    password = members.folder / "secrets" / "database-replication-password"
+    watched = Watched(read_members(members.file), password)
+    # One was promised the next timeline when it was the furthest, and its promotion takes its time.
+    watched.seal(watched.all[1])
+    cluster = place.cluster("one")
+    assert cluster.hold()
+    assert cluster.write(Record(members.names[1], 2, cluster.record.system))
+    # The other looks further meanwhile, by what no client was told of.
+    members.here(0, "SET synchronous_commit = local; INSERT INTO written VALUES (1)")
+    eventually(lambda: numbers(members, 2) == {1})
+    members.kill(0)
+    with watching(place.watch()):
+        eventually(lambda: place.primary is not None and place.primary != 0)
+        assert place.primary == 1
+        assert members.here(1, "SELECT pg_is_in_recovery()") == "f"
+        # What it alone had goes, and it follows: it is laid anew, and answers nobody meanwhile.
+
+        def is_as_the_primary() -> bool:
+            try:
+                return numbers(members, 2) == set()
+            except subprocess.CalledProcessError:
+                return False
+
+        eventually(is_as_the_primary, timeout=90)
+        members.wait_ready(2)
+        assert members.here(2, "SELECT pg_is_in_recovery()") == "t"
+
+
+def test_a_watcher_that_stood_still_lets_nobody_receive_again(place: Place) -> None:
+    members = place.members
+    with watching(place.watch(after=60)):
+        begin(place)
+    password = members.folder / "secrets" / "database-replication-password"
+
+    class Slow(Watched):
+        """Its watcher stands still after it looked, and another takes the Lease."""
+
+        def look(self) -> tuple[View | Refusal, ...]:
+            found = super().look()
+            path = f"/apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/{WATCHER}"
+            taken = place.kube.api("GET", path)
+            taken["spec"]["holderIdentity"] = "other"
+            place.kube.api("PUT", path, taken)
+            return found
+
+    watched = Slow(read_members(members.file), password)
+    watched.seal(watched.all[2])
+    Watch(place.cluster("one"), watched, after=60).round()
+    assert members.here(2, "SELECT current_setting('primary_conninfo')") == ""
 
 
 def test_where_there_was_a_database_no_empty_one_takes_its_place(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import threading
 import time
 from typing import Any
@@ -12,10 +13,11 @@ import psutil
 import psycopg
 import pytest
 
-from tabular.deploy.onprem.failover.members import Member, Refusal, View
+from tabular.deploy.onprem.failover.members import Member, Refusal, View, read_members
 from tabular.deploy.onprem.failover.members import Members as Watched
 from tabular.deploy.onprem.rendered.rendering import render
-from tests.testbed.members import REPLICATION, members_of
+from tabular.errors import UnavailableError
+from tests.testbed.members import REPLICATION, Members, members_of
 
 pytestmark = pytest.mark.slow
 VALUES: dict[str, Any] = {
@@ -28,6 +30,10 @@ VALUES: dict[str, Any] = {
 }
 FREE = 20 - 10 - 3  # but for those that are reserved: for us, and for the superuser
 NAME = "demo-postgresql-0"
+OBJECTS = render(VALUES, name="demo", namespace="a", kube_version="1.30")
+REPLICATED = {**VALUES["postgresql"], "replication": {"enabled": True, "readReplicas": 2}}
+TRIO = render({**VALUES, "postgresql": REPLICATED}, name="demo", namespace="a", kube_version="1.30")
+FOLLOWS = "SELECT current_setting('primary_conninfo')"
 
 
 class Wire:
@@ -69,8 +75,7 @@ class Wire:
 
 
 def test_what_a_member_says_and_does_not() -> None:
-    objects = render(VALUES, name="demo", namespace="a", kube_version="1.30")
-    with members_of(objects) as members, contextlib.ExitStack() as clients:
+    with members_of(OBJECTS) as members, contextlib.ExitStack() as clients:
         members.start(0)
         members.wait_ready(0)
         wire = clients.enter_context(Wire(members.ports[0]))
@@ -110,3 +115,65 @@ def test_what_a_member_says_and_does_not() -> None:
         assert watched.look() == (Refusal(watched.all[0], starting=True),)
         members.kill(0)
         assert watched.look() == ()
+
+
+def watched_of(members: Members) -> Watched:
+    """A primary and one replica of it, running, and what a watcher has of them."""
+    for number in range(2):
+        members.start(number)
+        members.wait_ready(number)
+    password = members.folder / "secrets" / "database-replication-password"
+    return Watched(read_members(members.file), password)
+
+
+def test_a_sealed_replica_stays_so_though_it_sees_a_primary() -> None:
+    with members_of(TRIO) as members:
+        watched = watched_of(members)
+        watched.seal(watched.all[1])
+        # It hears a primary for longer than one may that nobody has sealed.
+        deadline = time.monotonic() + 6
+        while time.monotonic() < deadline:
+            assert members.probe("alive.sh", 1), members.log(1)
+            time.sleep(0.5)
+        # It was deaf before it was sealed, and is only started again now.
+        members.data(1).with_name("data.made-anew").touch()
+        members.stop(1)
+        members.start(1)
+        eventually_answers(members, 1)
+        assert members.here(1, FOLLOWS) == ""
+        assert members.here(1, "SELECT count(*) FROM pg_stat_wal_receiver") == "0"
+        # The watcher has it follow again, and then it does.
+        watched.follow(watched.all[1], watched.all[0])
+        members.wait_ready(1)
+
+
+def test_only_who_is_as_it_was_when_it_was_sealed_is_promoted() -> None:
+    with members_of(TRIO) as members:
+        watched = watched_of(members)
+        primary, replica = watched.all[:2]
+        sealed = watched.seal(replica)
+        watched.follow(replica, primary)
+        members.wait_ready(1)
+        members.here(0, "CREATE TABLE more (n int)")
+        with pytest.raises(UnavailableError, match="not as it was"):
+            watched.promote(sealed)
+        sealed = watched.seal(replica)
+        members.here(0, "SET synchronous_commit = local; INSERT INTO more VALUES (1)")
+        watched.promote(sealed)
+        assert members.here(1, "SELECT pg_is_in_recovery()") == "f"
+        # A promotion that ends while somebody seals again is over, and no reason for another.
+        with pytest.raises(UnavailableError, match="takes writes already"):
+            watched.seal(replica)
+
+
+def eventually_answers(members: Members, number: int) -> None:
+    """Wait until a member answers over its own socket."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            members.here(number, "SELECT 1")
+        except subprocess.CalledProcessError:
+            assert time.monotonic() < deadline, members.log(number)
+            time.sleep(0.2)
+        else:
+            return

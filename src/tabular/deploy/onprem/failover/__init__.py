@@ -13,6 +13,9 @@ primaries tell of commits. Neither rests on fencing, on clocks or on the Lease, 
   tell another: on the wrong side of a torn network its clients' commits wait, and are not told.
 - The sealed one with the latest timeline, and on it the furthest position, is promoted. Then the
   others follow it, and the Service selects it.
+- A promotion may take its time: who was promised a timeline replays first all that it has. No other
+  gets that timeline, and a sealed one stays sealed though it sees a primary, till the watcher lets
+  it follow the next.
 - Which member leads, and by which timeline, is recorded in the Lease before it is promoted. A
   member that leads by an earlier timeline is not followed; its own liveness finds out, and its
   start makes it a replica (``pg_rewind``, or a new copy).

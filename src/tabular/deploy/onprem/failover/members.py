@@ -148,7 +148,7 @@ class Members:
         """Have a replica follow nobody, and say how far it then is.
 
         Raises:
-            UnavailableError: it does not answer, or goes on receiving.
+            UnavailableError: it does not answer, goes on receiving, or is a primary meanwhile.
         """
         with self._connected(member) as connection:
             _follow(connection, "")
@@ -157,15 +157,25 @@ class Members:
                 if time.monotonic() > deadline:
                     raise UnavailableError("the replica goes on receiving", where=member.name)
                 time.sleep(0.1)
-            return _settled(member, connection)
+            view = _settled(member, connection)
+            if not view.replica:
+                raise UnavailableError("it takes writes already", where=member.name)
+            return view
 
-    def promote(self, member: Member) -> None:
+    def promote(self, sealed: View) -> None:
         """Make a replica the primary; returns when it takes writes.
 
+        Args:
+            sealed: what it said when it was sealed.
+
         Raises:
-            UnavailableError: it does not answer, or is none after a minute.
+            UnavailableError: it does not answer, is none after a minute, or is not as it was: who
+                asks may have stood still since, and another watcher gone on.
         """
+        member = sealed.member
         with self._connected(member) as connection:
+            if _view(member, connection) != sealed:
+                raise UnavailableError("it is not as it was when it was sealed", where=member.name)
             connection.execute("SET statement_timeout = 0")
             row = connection.execute("SELECT pg_promote(true, 60)").fetchone()
             if row is None or not row[0]:

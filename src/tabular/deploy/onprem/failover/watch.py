@@ -14,7 +14,7 @@ from .members import Members, Refusal, View
 _log = logging.getLogger(__name__)
 # Two of three: with the one that the old primary's commits are on too, they are a majority.
 _SEALED = 2
-# A replica that is sealed and sees a primary for two minutes is laid anew by its own liveness.
+# What was counted is not believed for longer: a disk may have been lost since, and copied anew.
 _ELECTION_SECONDS = 80.0
 # A primary that recovers from a crash is back sooner than another would be in its place; one that
 # never gets that far is replaced when it took so many times as long as one that is away.
@@ -127,17 +127,22 @@ class Watch:
     def _settle(self, leader: View, views: Sequence[View]) -> None:
         name = leader.member.name
         record = Record(name, leader.timeline, leader.system)
-        if self._cluster.record != record and not self._cluster.write(record):
+        astray = [
+            view
+            for view in views
+            if view.replica and view.conninfo != view.member.conninfo_of(leader.member)
+        ]
+        # Whoever stood still since it looked must not let one receive that another has sealed.
+        if (astray or self._cluster.record != record) and not self._cluster.write(record):
             return
         self._cluster.remember()
         if self._cluster.select(name):
             _log.warning("writes go to %s now", name)
         others = [member for member in self._members.all if member != leader.member]
         self._members.keep_for(leader.member, others)
-        for view in views:
-            if view.replica and view.conninfo != view.member.conninfo_of(leader.member):
-                self._members.follow(view.member, leader.member)
-                _log.warning("%s follows %s now", view.member.name, name)
+        for view in astray:
+            self._members.follow(view.member, leader.member)
+            _log.warning("%s follows %s now", view.member.name, name)
         self._say(f"{name} leads by timeline {leader.timeline}; {len(views) - 1} others answer")
 
     def _elect(self, views: Sequence[View], record: Record, *, wanted: str = "") -> bool:
@@ -160,19 +165,19 @@ class Watch:
             return False
         began = self._clock()
         sealed = [self._members.seal(view.member) for view in voters]
-        best = max(sealed, key=lambda one: (one.timeline, one.position, one.member.name == wanted))
+        best = _best(sealed, record, wanted)
         promised = Record(best.member.name, best.timeline + 1, best.system)
         if wanted and best.member.name != wanted:
             self._say(f"{wanted} was behind just now; it is tried again")
             return False
-        if not _allowed(promised, record, sealed):
+        if not _allowed(promised, record):
             self._say(f"nobody is promoted: timeline {promised.timeline} was promised before")
             return False
         if self._clock() - began > _ELECTION_SECONDS or not self._cluster.write(promised):
             return False
         reason = "as somebody wants" if wanted else f"{record.primary} is away"
         _log.warning("%s is promoted: %s", best.member.name, reason)
-        self._members.promote(best.member)
+        self._members.promote(best)
         _log.warning("%s takes writes", best.member.name)
         return True
 
@@ -183,15 +188,23 @@ class Watch:
         self._said.add(state)
 
 
-def _allowed(promised: Record, record: Record, sealed: Sequence[View]) -> bool:
-    """Whether no other member can lead by this timeline.
+def _best(sealed: Sequence[View], record: Record, wanted: str) -> View:
+    """The one that is furthest, and the wanted one of those.
 
-    It is a new one, or the member that was to have it is among the sealed, and so never had it.
+    Where its next timeline was promised to another of them, that one: it was furthest then, nobody
+    received since, and it may be on its way still, for it replays all that it has before it leads.
     """
-    if promised.timeline > record.timeline:
-        return True
-    return promised.timeline == record.timeline and any(
-        view.member.name == record.primary for view in sealed
+    best = max(sealed, key=lambda one: (one.timeline, one.position, one.member.name == wanted))
+    if best.timeline + 1 != record.timeline:
+        return best
+    promised = (one for one in sealed if one.member.name == record.primary)
+    return next((one for one in promised if one.timeline == best.timeline), best)
+
+
+def _allowed(promised: Record, record: Record) -> bool:
+    """Whether no other member can lead by this timeline: it is new, or was promised to this one."""
+    return promised.timeline > record.timeline or (
+        promised.timeline == record.timeline and promised.primary == record.primary
     )
 
 

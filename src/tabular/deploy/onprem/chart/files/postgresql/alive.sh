@@ -25,9 +25,12 @@ fi
 
 # A replica that gets nothing from a primary that is there lacks what nobody has kept for it, or
 # has what the primary has not: it is laid anew. It may have what a primary of an earlier timeline
-# has not, and must have.
-if [ -n "$(here 'SELECT 1 FROM pg_stat_wal_receiver')" ]; then
+# has not, and must have. (The receiver of one that went on past where the primary began waits, and
+# tries again for ever.)
+if [ -n "$(here "SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'")" ]; then
   rm -f "$run/deaf" "$followed"
+elif sealed; then
+  rm -f "$run/deaf" "$made_anew"
 elif ! find_leader || [[ $leader_timeline < $(own_timeline) ]]; then
   rm -f "$run/deaf"
 elif [ ! -e "$run/deaf" ]; then

@@ -34,6 +34,12 @@ own_timeline() {
   ls "$PGDATA/pg_wal" | grep -E '^[0-9A-F]{8}([0-9A-F]{16}|\.history)$' | cut -c1-8 | sort | tail -1
 }
 
+# Whether this replica follows nobody because the failover counted what it has: what it confirms to
+# a primary after that is lost with it. Only the watcher lets it receive again.
+sealed() {
+  [ -d "$record" ] && grep -qx "primary_conninfo = ''" "$PGDATA/postgresql.auto.conf"
+}
+
 timeline="substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 
 # answers: a line HOST PORT ANSWER for each other member that has a server: `replica`, the timeline of

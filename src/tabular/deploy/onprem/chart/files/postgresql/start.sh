@@ -116,13 +116,23 @@ clone() {
   mv "$PGDATA.new" "$PGDATA"
 }
 
+# The timeline that the data are of. One that only heard of a later timeline has its history, and may
+# be past where that began.
+data_timeline() {
+  LC_ALL=C pg_controldata "$PGDATA" | awk -F: '
+    /^Latest checkpoint.s TimeLineID|^Min recovery ending loc.s timeline/ {
+      if ($2 + 0 > latest) latest = $2 + 0
+    }
+    END { printf "%08X", latest }'
+}
+
 # Whether the data can follow as they are, or are wound back to where they can: what was not
 # acknowledged goes; what was, the leader has. On the leader's own timeline there is nothing to wind
 # back: who does not receive there though it was told whom to follow lacks what nobody has kept.
 reconcile() {
-  if [[ $leader_timeline = $(own_timeline) ]]; then
-    [ ! -e "$followed" ]
-  else
+  if [[ $leader_timeline = $(own_timeline) ]] && [ -e "$followed" ]; then
+    return 1
+  elif [[ $leader_timeline != $(data_timeline) ]]; then
     pg_rewind -D "$PGDATA" \
       --source-server="host=$leader_host port=$leader_port user=replicator dbname=postgres" >&2
   fi
@@ -170,7 +180,7 @@ resume() {
   if ! find_leader; then
     return 0
   elif [ -e "$PGDATA/standby.signal" ]; then
-    [ ! -e "$made_anew" ] || [[ $leader_timeline < $(own_timeline) ]] || rejoin
+    [ ! -e "$made_anew" ] || sealed || [[ $leader_timeline < $(own_timeline) ]] || rejoin
   elif [[ $leader_timeline > $(own_timeline) ]]; then
     rejoin
   fi
