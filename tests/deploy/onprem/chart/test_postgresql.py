@@ -120,6 +120,19 @@ def test_resources_of_operators_are_as_their_definitions_say(operator: str, copi
     assert spec["postgresql"]["parameters"] == {"max_connections": "300"}
 
 
+def test_cloudnative_pg_before_1_28_is_asked_for_nothing_that_it_does_not_know() -> None:
+    def synchronous(more: dict[str, Any]) -> dict[str, Any]:
+        found = objects(merged(replicated(2, operator="cloudnative-pg"), more))
+        (made,) = [o for o in found if o["kind"] == "Cluster"]
+        assert invalid_resource(made) == []
+        return dict(made["spec"]["postgresql"]["synchronous"])
+
+    usual = synchronous({})
+    older = synchronous({"postgresql": {"replication": {"failoverQuorum": False}}})
+    assert usual == {**older, "failoverQuorum": True}
+    assert older == {"method": "any", "number": 1, "dataDurability": "required"}
+
+
 def test_a_field_that_an_operator_does_not_know_is_found_out() -> None:
     (made,) = [
         o for o in objects(replicated(2, operator="cloudnative-pg")) if o["kind"] == "Cluster"
