@@ -62,10 +62,20 @@ def test_a_claim_is_adopted_and_deployed_upon(place: Place) -> None:
     assert actions[one] is Action.NOOP
     list(engine.adopt(engine.preview_import(stack, [one])))  # again is no error
     place.deploy(**SPEC)
-    (again,) = engine.adopt(place.engine().preview_import(stack, [one]))
-    assert again.status.value == "complete"
     assert live(place, one)["metadata"]["uid"] == uid
     assert place.plan(**SPEC).is_empty
+
+
+def test_a_claim_that_a_deploy_made_is_left_as_it_is(place: Place) -> None:
+    """Who applies less than before takes the rest away, and a claim may not lose it."""
+    place.deploy(**SPEC)
+    stack = place.stack(**SPEC)
+    (one,) = [one.id for one in stack.resources if one.type == "v1 PersistentVolumeClaim"]
+    before = live(place, one)["metadata"]["resourceVersion"]
+    engine = place.engine()
+    (event,) = engine.adopt(engine.preview_import(stack, [one]))
+    assert (event.resource, event.status.value) == (one, "complete")
+    assert live(place, one)["metadata"]["resourceVersion"] == before
 
 
 @pytest.mark.parametrize(
