@@ -26,6 +26,7 @@ from tests.deploy.onprem.place import NAME, Place, image
 pytestmark = pytest.mark.k8s
 
 CHANGED = {"compute": {"workers": 2}}
+STAYS = "ends-late"
 
 
 def test_killed_before_anything_was_brought(place: Place) -> None:
@@ -102,15 +103,7 @@ def test_killed_while_it_took_a_first_deploy_away(place: Place) -> None:
 
 def test_killed_while_pods_of_a_first_deploy_ended(place: Place) -> None:
     place.make()
-    account = place.get("serviceaccounts", "default")
-    assert account is not None
-    owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "default"}
-    meta = {
-        "labels": {INSTANCE: NAME},
-        "ownerReferences": [{**owner, "uid": account["metadata"]["uid"]}],
-    }
-    spec = {"containers": [{"name": "one", "image": "registry.example.com/one"}]}
-    place.put("Pod", "ends-late", metadata=meta, spec=spec)
+    put_pod_that_stays(place)
     # A volume of each sort: of a set, and by itself.
     command = to_deploy(
         place,
@@ -120,7 +113,7 @@ def test_killed_while_pods_of_a_first_deploy_ended(place: Place) -> None:
     )
     kill_client(place, command, lambda: bool(place.claims()) and not releases(place))
     assert place.claims()
-    place.kube.api("DELETE", place.path("pods", "ends-late"))
+    place.kube.api("DELETE", place.path("pods", STAYS))
     time.sleep(5)  # seconds until the lease of the dead client has run out
     with pytest.raises(ApplyError, match="image cannot be pulled") as told:
         list(place.engine().attach(place.target))
@@ -128,6 +121,19 @@ def test_killed_while_pods_of_a_first_deploy_ended(place: Place) -> None:
     wait_for(lambda: not place.claims())
     assert place.secret() == {}
     assert place.get("leases", f"{NAME}-deploy", "coordination.k8s.io/v1") is None
+
+
+def put_pod_that_stays(place: Place) -> None:
+    """A pod of the deployment's that ends only when the test deletes it: a client waits for it."""
+    account = place.get("serviceaccounts", "default")
+    assert account is not None
+    owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "default"}
+    meta = {
+        "labels": {INSTANCE: NAME},
+        "ownerReferences": [{**owner, "uid": account["metadata"]["uid"]}],
+    }
+    spec = {"containers": [{"name": "one", "image": "registry.example.com/one"}]}
+    place.put("Pod", STAYS, metadata=meta, spec=spec)
 
 
 def releases(place: Place) -> list[str]:
@@ -165,9 +171,11 @@ def test_the_same_rollback_again_goes_back_no_further(place: Place) -> None:
 
 def test_killed_in_a_destroy(place: Place) -> None:
     place.deploy()
+    put_pod_that_stays(place)
     command = to_destroy(place, data=True)
-    assert run_client(place, command, status="complete", resource="Deployment/") == KILLED
+    kill_client(place, command, lambda: not releases(place))
     assert place.claims()
+    place.kube.api("DELETE", place.path("pods", STAYS))
     time.sleep(5)  # seconds until the lease of the dead client has run out
     status = place.engine().status(place.target)
     assert (status.state, "run it again" in status.detail) == (State.FAILED, True)
