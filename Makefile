@@ -19,9 +19,9 @@ test: ## run all tests but the slow tiers (lint and types are in `make lint`)
 
 test-slow: ## tests that take more than ten seconds each: whole deployments, outages, kills
 	@scripts/venv.sh dev
-	@scripts/test.sh "slow and not debian and not containers and not k8s and not pods"
+	@scripts/test.sh "slow and not debian and not containers and not k8s and not pods and not exhaustive"
 
-test-exhaustive: ## kills and faults on AWS at every point instead of a sample; before a release
+test-exhaustive: ## kills, faults and pairs of databases, all instead of a sample; before a release
 	@scripts/venv.sh dev
 	@scripts/test.sh exhaustive
 

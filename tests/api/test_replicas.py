@@ -93,8 +93,15 @@ def heard(connection: ClientConnection) -> tuple[list[dict[str, Any]], int]:
         return found, end.rcvd.code
 
 
-@pytest.mark.parametrize("signal", ["kill", "terminate"])
-@pytest.mark.parametrize("parts", [str(1 << 30), "262144"])
+@pytest.mark.parametrize(
+    ("signal", "parts"),
+    [
+        ("kill", str(1 << 30)),
+        ("terminate", "262144"),
+        pytest.param("terminate", str(1 << 30), marks=pytest.mark.exhaustive),
+        pytest.param("kill", "262144", marks=pytest.mark.exhaustive),
+    ],
+)
 @pytest.mark.slow
 def test_who_loses_a_replica_goes_on_at_another(
     tmp_path: Path, valkey_url: str, signal: str, parts: str

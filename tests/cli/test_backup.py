@@ -60,7 +60,10 @@ def finished(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str,
 
 @pytest.mark.parametrize(
     ("database", "other"),
-    [("postgresql", "sqlite"), ("sqlite", "postgresql")],
+    [
+        ("postgresql", "sqlite"),
+        pytest.param("sqlite", "postgresql", marks=pytest.mark.exhaustive),
+    ],
 )
 @pytest.mark.slow
 def test_backup_restore_into_a_second_deployment(home: Path, database: str, other: str) -> None:

@@ -79,7 +79,7 @@ def test_the_linter_of_aws_finds_nothing_in_any_spec(spec: dict[str, Any]) -> No
 
 
 @given(strategies.specs())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_linter_of_aws_finds_nothing_in_many_specs(spec: dict[str, Any]) -> None:

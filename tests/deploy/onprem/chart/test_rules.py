@@ -172,7 +172,7 @@ def test_every_rule_holds_for_any_values(values: dict[str, Any], version: str) -
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=_PATIENT)
+@settings(max_examples=60, deadline=None, suppress_health_check=_PATIENT)
 @_ANY
 def test_every_rule_holds_for_many_values(values: dict[str, Any], version: str) -> None:
     _holds(values, version)
