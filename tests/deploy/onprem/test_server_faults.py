@@ -35,7 +35,7 @@ FAULTS: Mapping[str, Callable[[], Fault]] = {
     "half an answer": lambda: Fault("cut-down", times=3, after=9, least=2),
     "half a question": lambda: Fault("cut-up", WRITES, times=3, after=1, least=2),
 }
-# What is tried in the usual run.
+# What is tried in the usual run, each by one of the methods.
 WORST = ("carried out, and cut off", "half an answer")
 TRIED = [
     fault if fault in WORST else pytest.param(fault, marks=pytest.mark.exhaustive)
