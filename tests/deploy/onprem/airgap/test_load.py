@@ -52,7 +52,7 @@ def test_every_image_can_be_pulled_by_the_digest_that_the_values_name(
 ) -> None:
     bundle = make(tmp_path, name)
     loaded = load(bundle.path, f"{there.host}/platform", QUICK)
-    values = merged(RELEASE.values, loaded.values)
+    values = merged(RELEASE.values, loaded.values, {"secrets": {"generate": True}})
     rendered = images.named(render(values, name="demo", namespace="demo-prod"))
     assert len(rendered) == len(images.of(RELEASE)) == bundle.images
     expected = {digest(picture(one).manifest) for one in images.of(RELEASE)}
