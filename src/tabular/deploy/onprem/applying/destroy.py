@@ -36,9 +36,8 @@ from .primary_record import drop_record
 from .state import Found
 
 LIMIT = 300.0  # seconds for pods to end; the longest grace of ours is two minutes
-_TENANT = (
-    "v1.min.io/tenant"  # label of the pods that MinIO's operator makes, besides a Tenant's own
-)
+# Label of the pods that MinIO's operator makes; they have those of their Tenant, too.
+_TENANT = "v1.min.io/tenant"
 
 
 class Destroyer:
@@ -88,7 +87,7 @@ class Destroyer:
                 yield from self._data(target, record, tell)
                 held.drop()
                 self._drop_space(target)
-            elif ours and (secret is not None):
+            elif ours:
                 yield tell.next(EventStatus.KEPT, secret_of((), secret_name(target.name)))
 
     def first_failed(
@@ -112,10 +111,10 @@ class Destroyer:
         before = set(fresh.get("claims", ()))
         for one in self._clusters(target, left):
             if id_of(one) not in fresh.get("clusters", ()):
-                self._drop_cluster(target, one)
+                self._drop(target, one)
         for claim in self._claims(target, left):
             if claim["metadata"]["name"] not in before:
-                self._drop_claim(target, claim)
+                self._drop(target, claim)
         drop_record(self._cluster, target)
         if fresh.get("secret"):
             self._vault.drop(target)
@@ -214,12 +213,12 @@ class Destroyer:
         self, target: Target, record: Mapping[str, Any], tell: EventSequence
     ) -> Iterator[Event]:
         for one in self._clusters(target, record):
-            self._drop_cluster(target, one)
+            self._drop(target, one)
             yield tell.next(EventStatus.COMPLETE, resource_of(one), "deleted, with its data")
         going = lambda: [id_of(one) for one in self._clusters(target, record)]  # noqa: E731
         self._operations.wait_gone("clusters of operators", going, LIMIT)
         for claim in self._claims(target, record):
-            self._drop_claim(target, claim)
+            self._drop(target, claim)
             name = claim["metadata"]["name"]
             told = Resource(f"PersistentVolumeClaim/{name}", "v1 PersistentVolumeClaim", {})
             yield tell.next(EventStatus.COMPLETE, told, "deleted, with its data")
@@ -275,16 +274,11 @@ class Destroyer:
         found = (self._cluster.get(*one, target.region) for one in named)
         return [one for one in found if one is not None and marks.is_of(one, target)]
 
-    def _drop_cluster(self, target: Target, one: Object) -> None:
+    def _drop(self, target: Target, one: Object) -> None:
+        """Delete an object as it was seen, and none that was made in its place."""
         meta = one["metadata"]
         self._cluster.delete(
             one["apiVersion"], one["kind"], meta["name"], target.region, uid=meta["uid"]
-        )
-
-    def _drop_claim(self, target: Target, claim: Object) -> None:
-        meta = claim["metadata"]
-        self._cluster.delete(
-            "v1", "PersistentVolumeClaim", meta["name"], target.region, uid=meta["uid"]
         )
 
     def _wait_for_pods(self, target: Target) -> None:
