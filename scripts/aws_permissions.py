@@ -16,7 +16,7 @@ from typing import Any
 
 import cfnlint
 
-from tabular.deploy.aws.tags import KNOWN
+from tabular.deploy.aws.words.tags import KNOWN
 
 REGION = "us-east-1"
 AWS = Path(__file__).resolve().parents[1] / "src/tabular/deploy/aws"

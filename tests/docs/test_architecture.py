@@ -23,14 +23,10 @@ def _there(folder: str) -> set[str]:
     return {one.stem for one in found if one.suffix == ".py" or (one / "__init__.py").exists()}
 
 
-def test_every_module_of_aws_is_named_once() -> None:
-    named = [*_named("The way of a deployment on AWS"), "infrastructure"]
-    assert sorted(named) == sorted(_there("deploy/aws") - {"__init__"})
-
-
-def test_every_room_of_kubernetes_is_named_once() -> None:
-    named = _named("The way of a deployment on Kubernetes")
-    assert sorted(named) == sorted(_there("deploy/onprem") - {"__init__"})
+@pytest.mark.parametrize(("cloud", "folder"), [("AWS", "aws"), ("Kubernetes", "onprem")])
+def test_every_room_is_named_once(cloud: str, folder: str) -> None:
+    named = _named(f"The way of a deployment on {cloud}")
+    assert sorted(named) == sorted(_there(f"deploy/{folder}") - {"__init__"})
 
 
 @pytest.mark.parametrize("name", _named("The science, module by module"))

@@ -11,12 +11,12 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from tabular.deploy.aws.account.stacks import STUCK, UNBORN
 from tabular.deploy.aws.infrastructure.monitoring.alarms import names as alarm_names
 from tabular.deploy.aws.infrastructure.monitoring.alarms import watches
-from tabular.deploy.aws.overrides import OPTIONS
-from tabular.deploy.aws.stacks import STUCK, UNBORN
+from tabular.deploy.aws.infrastructure.template import MODULES
 from tabular.deploy.aws.support import KINDS
-from tabular.deploy.aws.template import MODULES
+from tabular.deploy.aws.words.overrides import OPTIONS
 from tests.cli.command import run
 from tests.cli.test_aws_deployment import EXAMPLES, Cloud
 from tests.deploy.aws.made import wanted_of

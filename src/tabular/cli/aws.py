@@ -55,8 +55,8 @@ def _policies(config: Path | None, flags: Overrides) -> list[dict[str, Any]]:
     from dataclasses import replace
 
     from tabular.deploy.aws.compile import PROVIDER, compile_stack
-    from tabular.deploy.aws.partitions import partition
     from tabular.deploy.aws.permissions import handlers, policies, resolved
+    from tabular.deploy.aws.words.partitions import partition
 
     if flags.provider not in (None, PROVIDER):
         raise UsageError(

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tabular.deploy.aws.artifacts import Artifacts
-from tabular.deploy.aws.changeset import ChangeSets
-from tabular.deploy.aws.document import att, index, ref, resource
+from tabular.deploy.aws.account.artifacts import Artifacts
+from tabular.deploy.aws.account.session import Access, Session
+from tabular.deploy.aws.account.stacks import Stacks, stack_name
+from tabular.deploy.aws.applying.changeset import ChangeSets
+from tabular.deploy.aws.applying.follow import Follower
 from tabular.deploy.aws.engine import CloudFormationEngine, Parts
-from tabular.deploy.aws.follow import Follower
-from tabular.deploy.aws.names import DESCRIPTION, METADATA, RELEASE
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.stacks import Stacks, stack_name
+from tabular.deploy.aws.words.document import att, index, ref, resource
+from tabular.deploy.aws.words.names import DESCRIPTION, METADATA, RELEASE
 from tabular.deploy.events import Event
 from tabular.deploy.provider import State
 from tabular.deploy.stack import Stack

@@ -13,10 +13,10 @@ from typing import Any
 import boto3
 import botocore.session
 
+from tabular.deploy.aws.account.session import Access, Session
+from tabular.deploy.aws.account.stacks import stack_name
 from tabular.deploy.aws.engine import Parts
 from tabular.deploy.aws.provider import AWSProvider
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.stacks import stack_name
 from tabular.deploy.plan import Plan
 from tabular.deploy.provider import Provider, ProviderOptions
 from tabular.deploy.spec import Deployment, canonical

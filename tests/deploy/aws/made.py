@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tabular.deploy.aws.compile import compile_stack, target_of, wanted
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
 from tabular.deploy.spec import Deployment
 from tabular.deploy.stack import Stack
 from tabular.errors import TabularError

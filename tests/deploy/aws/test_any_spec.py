@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tabular.deploy.aws.stacks import stack_name
+from tabular.deploy.aws.account.stacks import stack_name
 from tabular.deploy.capability import FieldsError
 from tabular.deploy.spec import Deployment, canonical
 from tabular.deploy.stack import Stack

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.artifacts import Artifacts
-from tabular.deploy.aws.session import Access, Session
+from tabular.deploy.aws.account.artifacts import Artifacts
+from tabular.deploy.aws.account.session import Access, Session
 from tabular.deploy.stack import canonical_json, fingerprint
 from tabular.errors import IntegrityError, NotFoundError, PreflightError, RefusedError
 from tests.deploy.aws.cloud import Cloud, deploy, roll_back, small, target

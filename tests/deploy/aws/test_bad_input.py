@@ -9,11 +9,11 @@ import botocore.session
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from tabular.deploy.aws.account.session import Access, Session
+from tabular.deploy.aws.account.stacks import stack_name
 from tabular.deploy.aws.compile import compile_stack
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.stacks import stack_name
+from tabular.deploy.aws.preflight.world import EVERYWHERE, World
 from tabular.deploy.aws.support import CAPABILITIES
-from tabular.deploy.aws.world import EVERYWHERE, World
 from tabular.deploy.policy import Severity, check
 from tabular.deploy.spec import load_text
 from tabular.deploy.spec.problems import ProblemsError

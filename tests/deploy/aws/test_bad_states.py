@@ -8,8 +8,8 @@ from typing import Any
 import botocore.session
 import pytest
 
-from tabular.deploy.aws.names import RELEASE
-from tabular.deploy.aws.stacks import release_of, stack_name
+from tabular.deploy.aws.account.stacks import release_of, stack_name
+from tabular.deploy.aws.words.names import RELEASE
 from tabular.deploy.plan import Action
 from tabular.deploy.provider import State
 from tabular.errors import BusyError, ConflictError, NotFoundError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabular.deploy.aws.changes import all_new, planned
-from tabular.deploy.aws.document import att, index, resource
+from tabular.deploy.aws.comparing.changes import all_new, planned
+from tabular.deploy.aws.words.document import att, index, resource
 from tabular.deploy.plan import Action, PropertyChange
 
 

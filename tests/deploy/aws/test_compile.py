@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from tabular.deploy.aws.account.session import Access, Session
 from tabular.deploy.aws.compile import compile_stack
 from tabular.deploy.aws.engine import Parts
 from tabular.deploy.aws.provider import AWSProvider
-from tabular.deploy.aws.session import Access, Session
 from tabular.deploy.provider import ProviderOptions
 from tabular.deploy.registry import load_provider
 from tabular.deploy.spec import Overrides, load

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular.deploy.aws.cron import expression, read
+from tabular.deploy.aws.words.cron import expression, read
 from tabular.errors import UnsupportedError, UsageError
 
 WHERE = "spec.backup.schedule"

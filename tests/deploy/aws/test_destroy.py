@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.artifacts import empty
-from tabular.deploy.aws.document import resource
-from tabular.deploy.aws.emptying import Emptier
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.stacks import Found, Stacks, stack_name
+from tabular.deploy.aws.account.artifacts import empty
+from tabular.deploy.aws.account.session import Access, Session
+from tabular.deploy.aws.account.stacks import Found, Stacks, stack_name
+from tabular.deploy.aws.applying.emptying import Emptier
+from tabular.deploy.aws.words.document import resource
 from tabular.deploy.events import EventStatus
 from tabular.deploy.provider import State
 from tabular.errors import (

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.drift import Drifts
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.stacks import Found, Stacks
+from tabular.deploy.aws.account.session import Access, Session
+from tabular.deploy.aws.account.stacks import Found, Stacks
+from tabular.deploy.aws.comparing.drift import Drifts
 from tabular.deploy.plan import PropertyChange
 from tabular.deploy.provider import Drift
 from tabular.errors import EngineError, NotFoundError, WaitTimeoutError

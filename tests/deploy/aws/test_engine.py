@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.changeset import ChangeSets
-from tabular.deploy.aws.document import resource
+from tabular.deploy.aws.account.stacks import stack_name
+from tabular.deploy.aws.applying.changeset import ChangeSets
+from tabular.deploy.aws.applying.follow import Heard
+from tabular.deploy.aws.applying.operations import Operations
+from tabular.deploy.aws.applying.purposes import Purpose, new_token, purpose_of
 from tabular.deploy.aws.engine import CloudFormationEngine
-from tabular.deploy.aws.follow import Heard
-from tabular.deploy.aws.operations import Operations
-from tabular.deploy.aws.purposes import Purpose, new_token, purpose_of
-from tabular.deploy.aws.stacks import stack_name
+from tabular.deploy.aws.words.document import resource
 from tabular.deploy.events import EventStatus
 from tabular.deploy.plan import Action
 from tabular.deploy.provider import State

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.stacks import stack_name
+from tabular.deploy.aws.account.stacks import stack_name
 from tabular.deploy.provider import State
 from tabular.errors import (
     ApplyError,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.follow import Follower, Heard
-from tabular.deploy.aws.judging import require_applied
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.stacks import Stacks, stack_name
+from tabular.deploy.aws.account.session import Access, Session
+from tabular.deploy.aws.account.stacks import Stacks, stack_name
+from tabular.deploy.aws.applying.follow import Follower, Heard
+from tabular.deploy.aws.applying.judging import require_applied
 from tabular.deploy.events import Event, EventStatus
 from tabular.errors import ApplyError, UnavailableError, WaitTimeoutError
 from tests.deploy.aws.cloud import Clock, Cloud, deploy, small, target, waiting

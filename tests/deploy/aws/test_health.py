@@ -16,9 +16,9 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from tabular.deploy.aws.health import Health
-from tabular.deploy.aws.stacks import Found
-from tabular.deploy.aws.state import status_of
+from tabular.deploy.aws.account.stacks import Found
+from tabular.deploy.aws.running.health import Health
+from tabular.deploy.aws.running.state import status_of
 from tabular.deploy.provider import State, Status
 from tests.deploy.aws.harness import IMAGE, describe, provider_at
 from tests.deploy.aws.made import stack_of

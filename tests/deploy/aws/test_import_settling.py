@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.drift import Drifts
-from tabular.deploy.aws.follow import Heard
+from tabular.deploy.aws.account.stacks import Found, Stacks, stack_name
+from tabular.deploy.aws.applying.follow import Heard
+from tabular.deploy.aws.applying.judging import settling_undone
+from tabular.deploy.aws.applying.operations import Operations
+from tabular.deploy.aws.comparing.drift import Drifts
 from tabular.deploy.aws.importing.settling import Settler, settled
-from tabular.deploy.aws.judging import settling_undone
-from tabular.deploy.aws.operations import Operations
-from tabular.deploy.aws.stacks import Found, Stacks, stack_name
 from tabular.errors import ApplyError, BusyError
 from tests.deploy.aws.cloud import IMPOSSIBLE, Cloud, deploy, small, target
 from tests.testbed.ministack import MiniStack

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.artifacts import Artifacts
-from tabular.deploy.aws.changeset import ChangeSet, ChangeSets
-from tabular.deploy.aws.document import KEPT
-from tabular.deploy.aws.follow import Heard
+from tabular.deploy.aws.account.artifacts import Artifacts
+from tabular.deploy.aws.account.session import Access, Session
+from tabular.deploy.aws.account.stacks import Found, Stacks, stack_name
+from tabular.deploy.aws.applying.changeset import ChangeSet, ChangeSets
+from tabular.deploy.aws.applying.follow import Heard
+from tabular.deploy.aws.applying.judging import require_imported
 from tabular.deploy.aws.importing.asked import importable, read
-from tabular.deploy.aws.judging import require_imported
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.stacks import Found, Stacks, stack_name
+from tabular.deploy.aws.words.document import KEPT
 from tabular.deploy.events import Event
 from tabular.deploy.plan import Action
 from tabular.deploy.provider import State

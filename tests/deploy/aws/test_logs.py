@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.logs import Logs
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.stacks import Found, Stacks
+from tabular.deploy.aws.account.session import Access, Session
+from tabular.deploy.aws.account.stacks import Found, Stacks
+from tabular.deploy.aws.running.logs import Logs
 from tabular.deploy.provider import LogLine
 from tabular.errors import NotFoundError
 from tests.deploy.aws.cloud import Cloud, deploy, destroy, small, target

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabular.deploy.aws.overrides import OPTIONS, check
+from tabular.deploy.aws.words.overrides import OPTIONS, check
 from tabular.errors import SpecError, UsageError
 from tests.deploy.aws import matrix, rules
 from tests.deploy.aws.made import stack_of

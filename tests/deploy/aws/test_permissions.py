@@ -23,11 +23,11 @@ import pytest
 
 import tabular.deploy.aws
 from tabular.deploy.aws import permissions
+from tabular.deploy.aws.account.session import Access, Session
 from tabular.deploy.aws.engine import Parts
 from tabular.deploy.aws.permissions import MAX_POLICY, handlers, policies, resolved, size
 from tabular.deploy.aws.provider import AWSProvider
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.tags import KNOWN
+from tabular.deploy.aws.words.tags import KNOWN
 from tabular.deploy.provider import ProviderOptions, State
 from tabular.errors import ForbiddenError, NotFoundError, RefusedError
 from tests.deploy.aws import matrix

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from tabular.deploy.aws.account.session import Access, Session
 from tabular.deploy.aws.doctor import checks
-from tabular.deploy.aws.document import att, ref, resource, zone
 from tabular.deploy.aws.permissions import policies
+from tabular.deploy.aws.preflight.quotas import Documents, Look, Quotas, known
+from tabular.deploy.aws.preflight.quotas.needs import Need, added, instance_types
 from tabular.deploy.aws.provider import AWSProvider
-from tabular.deploy.aws.quotas import Documents, Look, Quotas, known
-from tabular.deploy.aws.quotas.needs import Need, added, instance_types
-from tabular.deploy.aws.session import Access, Session
+from tabular.deploy.aws.words.document import att, ref, resource, zone
 from tabular.deploy.plan import Action
 from tabular.deploy.policy import Severity
 from tabular.deploy.provider import ProviderOptions

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.session import Access, Session, explained
+from tabular.deploy.aws.account.session import Access, Session, explained
 from tabular.errors import ForbiddenError, IntegrityError, PreflightError, UsageError
 from tests.deploy.aws.cloud import Cloud, deploy, destroy, small, target
 from tests.deploy.aws.harness import credentials

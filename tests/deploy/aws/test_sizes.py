@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tabular.deploy.aws import sizes
 from tabular.deploy.aws.prices.table import shipped
+from tabular.deploy.aws.words import sizes
 from tabular.deploy.spec.quantities import parse_cores, parse_size
 from tabular.errors import UsageError
 from tests.deploy.aws.rules import FARGATE, sold

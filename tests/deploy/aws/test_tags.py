@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from tabular.deploy.aws.compile import compile_stack
-from tabular.deploy.aws.tags import KNOWN, MOST_LABELS
+from tabular.deploy.aws.words.tags import KNOWN, MOST_LABELS
 from tabular.deploy.spec import Deployment
 from tabular.errors import UsageError
 from tests.deploy.aws import matrix, schemas, strategies

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tabular.deploy.aws.names import METADATA
-from tabular.deploy.aws.variants import deletable, kept, referred
+from tabular.deploy.aws.applying.variants import deletable, kept, referred
+from tabular.deploy.aws.words.names import METADATA
 from tabular.deploy.stack import canonical_json
 from tabular.errors import TabularError
 from tests.deploy.aws import linted, matrix, rules, strategies

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.session import Access, Session
-from tabular.deploy.aws.world import World
+from tabular.deploy.aws.account.session import Access, Session
+from tabular.deploy.aws.preflight.world import World
 from tabular.deploy.image.code import Code, digest
 from tabular.errors import PreflightError
 from tabular.version import __version__

@@ -10,13 +10,13 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from tabular.deploy.aws import overrides, sizes
-from tabular.deploy.aws.partitions import partition
-from tabular.deploy.aws.secrets import existing_parts
+from tabular.deploy.aws.infrastructure.security.secrets import existing_parts
+from tabular.deploy.aws.infrastructure.template import build
+from tabular.deploy.aws.infrastructure.wanted import PRODUCTION, Capacity, Kind, Wanted
 from tabular.deploy.aws.support import CAPABILITIES, CHOICES, KINDS
-from tabular.deploy.aws.tags import require_labels
-from tabular.deploy.aws.template import build
-from tabular.deploy.aws.wanted import PRODUCTION, Capacity, Kind, Wanted
+from tabular.deploy.aws.words import overrides, sizes
+from tabular.deploy.aws.words.partitions import partition
+from tabular.deploy.aws.words.tags import require_labels
 from tabular.deploy.capability import require_choices, require_supported, without_noes
 from tabular.deploy.spec import Deployment, asked
 from tabular.deploy.stack import Stack

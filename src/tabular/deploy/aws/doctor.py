@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from tabular.deploy.aws.account.session import Session, explained
 from tabular.deploy.aws.compile import PROVIDER, compile_stack
-from tabular.deploy.aws.quotas import Look, Quotas
-from tabular.deploy.aws.session import Session, explained
+from tabular.deploy.aws.preflight.quotas import Look, Quotas
 from tabular.deploy.provider import Check
 from tabular.deploy.spec import Deployment
 from tabular.errors import TabularError

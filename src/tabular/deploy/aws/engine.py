@@ -11,30 +11,30 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tabular.deploy import answers
-from tabular.deploy.aws.artifacts import Artifacts
-from tabular.deploy.aws.batches import BatchService
-from tabular.deploy.aws.changes import all_new, nothing_new, planned
-from tabular.deploy.aws.changeset import ChangeSet, ChangeSets
-from tabular.deploy.aws.destroy import Destroyer
-from tabular.deploy.aws.document import index
-from tabular.deploy.aws.drift import Drifts
-from tabular.deploy.aws.emptying import Emptier
-from tabular.deploy.aws.follow import PAUSE, Follower, Heard
-from tabular.deploy.aws.health import Health
-from tabular.deploy.aws.identities import identities
+from tabular.deploy.aws.account.artifacts import Artifacts
+from tabular.deploy.aws.account.session import Session, at_once, explained
+from tabular.deploy.aws.account.stacks import Found, Stacks, basis_of, release_of, stack_name
+from tabular.deploy.aws.applying.changeset import ChangeSet, ChangeSets
+from tabular.deploy.aws.applying.destroy import Destroyer
+from tabular.deploy.aws.applying.emptying import Emptier
+from tabular.deploy.aws.applying.follow import PAUSE, Follower, Heard
+from tabular.deploy.aws.applying.judging import require_applied, require_plannable
+from tabular.deploy.aws.applying.operations import Operations
+from tabular.deploy.aws.applying.purposes import Purpose, new_token, purpose_of
+from tabular.deploy.aws.batches.service import BatchService
+from tabular.deploy.aws.comparing.changes import all_new, nothing_new, planned
+from tabular.deploy.aws.comparing.drift import Drifts
 from tabular.deploy.aws.importing.importer import Importer
-from tabular.deploy.aws.inside import Inside
-from tabular.deploy.aws.judging import require_applied, require_plannable
-from tabular.deploy.aws.logs import Logs
-from tabular.deploy.aws.operations import Operations
-from tabular.deploy.aws.purposes import Purpose, new_token, purpose_of
-from tabular.deploy.aws.quotas import Documents, Quotas
-from tabular.deploy.aws.replacing import require_possible
-from tabular.deploy.aws.session import Session, at_once, explained
-from tabular.deploy.aws.stacks import Found, Stacks, basis_of, release_of, stack_name
-from tabular.deploy.aws.state import status_of
-from tabular.deploy.aws.wanted import PRODUCTION
-from tabular.deploy.aws.world import World
+from tabular.deploy.aws.infrastructure.wanted import PRODUCTION
+from tabular.deploy.aws.preflight.quotas import Documents, Quotas
+from tabular.deploy.aws.preflight.replacing import require_possible
+from tabular.deploy.aws.preflight.world import World
+from tabular.deploy.aws.running.health import Health
+from tabular.deploy.aws.running.identities import identities
+from tabular.deploy.aws.running.inside import Inside
+from tabular.deploy.aws.running.logs import Logs
+from tabular.deploy.aws.running.state import status_of
+from tabular.deploy.aws.words.document import index
 from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.importing import ImportPlan, Unlike
 from tabular.deploy.plan import Action, Change, Plan

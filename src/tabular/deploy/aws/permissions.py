@@ -14,10 +14,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from tabular.deploy.aws.account.stacks import PREFIX
 from tabular.deploy.aws.compile import REPOSITORY
-from tabular.deploy.aws.document import policy
-from tabular.deploy.aws.partitions import PUBLIC
-from tabular.deploy.aws.stacks import PREFIX
+from tabular.deploy.aws.words.document import policy
+from tabular.deploy.aws.words.partitions import PUBLIC
 
 MAX_POLICY = 6144  # characters of a managed policy without white space, says the quota page of IAM
 _VIA = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
@@ -92,7 +92,7 @@ def policies(
     Args:
         types: of the resources, e.g. ``AWS::S3::Bucket``.
         secrets: that exist and that a template refers to; see :func:`resolved`.
-        part: of AWS, see `partitions`: what is named in one is nothing in another.
+        part: of AWS, see `words.partitions`: what is named in one is nothing in another.
     """
     actions = {action for type_ in types for action in handlers()[type_]}
     statements = [*_direct(types), *_on_behalf(actions), *_named(secrets)]

@@ -6,15 +6,15 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws import overrides
+from tabular.deploy.aws.account.registry import Ecr
+from tabular.deploy.aws.account.session import Access, Session
 from tabular.deploy.aws.compile import PROVIDER, compile_stack, target_of
 from tabular.deploy.aws.doctor import checks
 from tabular.deploy.aws.engine import CloudFormationEngine, Parts
 from tabular.deploy.aws.export import FORMATS
 from tabular.deploy.aws.prices import AwsPrices
-from tabular.deploy.aws.registry import Ecr
-from tabular.deploy.aws.session import Access, Session
 from tabular.deploy.aws.support import CAPABILITIES
+from tabular.deploy.aws.words import overrides
 from tabular.deploy.capability import CapabilityTable
 from tabular.deploy.cost import PriceBook
 from tabular.deploy.image.publishing import ImageRegistry

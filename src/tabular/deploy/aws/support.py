@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tabular.deploy.aws.wanted import Kind
+from tabular.deploy.aws.infrastructure.wanted import Kind
 from tabular.deploy.capability import CapabilityTable, emulated, native, unsupported
 
 _CLUSTER = "belongs to Kubernetes; use --provider onprem, or leave it out"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tabular.deploy.aws.account.stacks import stack_name
 from tabular.deploy.aws.export import cdk
-from tabular.deploy.aws.stacks import stack_name
 from tests.deploy.aws.made import stack_of
 from tests.testbed.npm import node
 from tests.testbed.venvs import venv

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from tabular.deploy.aws.account.stacks import release_of, stack_name
 from tabular.deploy.aws.export.terraform import terraform
 from tabular.deploy.aws.export.terraform.kinds import KINDS
-from tabular.deploy.aws.stacks import release_of, stack_name
 from tabular.deploy.export.hcl import identifier
 from tests.deploy.aws import matrix
 from tests.deploy.aws.made import stack_of

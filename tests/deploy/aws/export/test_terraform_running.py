@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from tabular.deploy.aws.account.stacks import stack_name
 from tabular.deploy.aws.export.terraform import terraform as exported
 from tabular.deploy.aws.export.terraform.configuration import configure
-from tabular.deploy.aws.stacks import stack_name
 from tabular.deploy.export import Source, files_of
 from tabular.deploy.stack import Stack
 from tests.deploy.aws import matrix

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tabular.deploy.aws.export import FORMATS
 from tabular.deploy.aws.export.terraform import terraform
 from tabular.deploy.aws.export.terraform.kinds import KINDS
-from tabular.deploy.aws.tags import KNOWN
+from tabular.deploy.aws.words.tags import KNOWN
 from tabular.deploy.stack import Stack
 from tabular.errors import InputError, RefusedError, UnsupportedError
 from tests.deploy.aws import matrix, strategies

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.document import KEPT
 from tabular.deploy.aws.infrastructure import backup
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import KEPT
 from tabular.errors import UnsupportedError, UsageError
 from tests.deploy.aws.linted import findings
 from tests.deploy.aws.made import stack_of, wanted_of

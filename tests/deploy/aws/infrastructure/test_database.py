@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.document import KEPT
 from tabular.deploy.aws.infrastructure import database
 from tabular.deploy.aws.infrastructure.service import environment
+from tabular.deploy.aws.words.document import KEPT
 from tabular.errors import TabularError, UnsupportedError, UsageError
 from tests.deploy.aws.made import refusal, wanted_of
 

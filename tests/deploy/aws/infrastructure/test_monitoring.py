@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from tabular.deploy.aws.applying.variants import referred
 from tabular.deploy.aws.infrastructure import monitoring
 from tabular.deploy.aws.infrastructure.log_groups import LEGAL_DAYS
-from tabular.deploy.aws.variants import referred
 from tabular.errors import TableError, TabularError, UnsupportedError, UsageError
 from tabular.infra.database import Database, migrate
 from tabular.infra.logs import configure_logging

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.document import KEPT, policy
+from tabular.deploy.aws.applying.variants import referred
 from tabular.deploy.aws.infrastructure import networking
-from tabular.deploy.aws.variants import referred
+from tabular.deploy.aws.words.document import KEPT, policy
 from tabular.deploy.policy.network import is_world, openings
 from tabular.deploy.stack import Resource
 from tabular.errors import TabularError, UnsupportedError, UsageError

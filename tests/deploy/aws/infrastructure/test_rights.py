@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tabular.deploy.aws.variants import referred
+from tabular.deploy.aws.applying.variants import referred
 from tabular.errors import ConfigError, TabularError
 from tabular.infra.queue.sqs import SqsQueue
 from tabular.infra.secrets import resolve

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.document import KEPT
 from tabular.deploy.aws.infrastructure import security
 from tabular.deploy.aws.infrastructure.compute import container
+from tabular.deploy.aws.words.document import KEPT
 from tabular.errors import UnsupportedError, UsageError
 from tests.deploy.aws.made import stack_of, wanted_of
 

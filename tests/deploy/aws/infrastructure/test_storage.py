@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.document import KEPT
+from tabular.deploy.aws.applying.variants import kept, referred
 from tabular.deploy.aws.infrastructure import storage
-from tabular.deploy.aws.variants import kept, referred
+from tabular.deploy.aws.words.document import KEPT
 from tabular.errors import TabularError, UnsupportedError, UsageError
 from tests.deploy.aws.made import refusal, stack_of, wanted_of
 

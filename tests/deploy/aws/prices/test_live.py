@@ -15,12 +15,12 @@ import pytest
 from botocore.stub import Stubber
 
 from tabular.deploy import AuditLog, Orchestrator, ProviderOptions
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.engine import Parts
 from tabular.deploy.aws.prices import AwsPrices
 from tabular.deploy.aws.prices.live import REGION, LiveRates
 from tabular.deploy.aws.prices.table import Rate, shipped
 from tabular.deploy.aws.provider import AWSProvider
-from tabular.deploy.aws.session import Session
 from tabular.deploy.cost import Unpriced, estimate
 from tabular.errors import ForbiddenError, PreflightError, UnavailableError
 from tests.deploy.aws.prices.priced import group, launch_template, stack

@@ -6,7 +6,7 @@ the property, and every resource can be got at and changed in code from there on
 
 from __future__ import annotations
 
-from tabular.deploy.aws.stacks import stack_name
+from tabular.deploy.aws.account.stacks import stack_name
 from tabular.deploy.stack import Stack
 
 _APP = '''"""The deployment {target} as an app of the AWS CDK.

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tabular.deploy.aws.changeset import REFUSED, ChangeSet, ChangeSets
-from tabular.deploy.aws.destroy import Destroyer
-from tabular.deploy.aws.drift import Drifts
-from tabular.deploy.aws.follow import Heard
+from tabular.deploy.aws.account.stacks import UNBORN, Found, Stacks, basis_of, stack_name
+from tabular.deploy.aws.applying.changeset import REFUSED, ChangeSet, ChangeSets
+from tabular.deploy.aws.applying.destroy import Destroyer
+from tabular.deploy.aws.applying.follow import Heard
+from tabular.deploy.aws.applying.judging import require_imported
+from tabular.deploy.aws.applying.operations import Operations
+from tabular.deploy.aws.applying.purposes import Purpose, new_token
+from tabular.deploy.aws.comparing.drift import Drifts
 from tabular.deploy.aws.importing.asked import Asked, read
 from tabular.deploy.aws.importing.settling import Settler, differences
 from tabular.deploy.aws.importing.template import Left, adopting
-from tabular.deploy.aws.judging import require_imported
-from tabular.deploy.aws.operations import Operations
-from tabular.deploy.aws.purposes import Purpose, new_token
-from tabular.deploy.aws.stacks import UNBORN, Found, Stacks, basis_of, stack_name
-from tabular.deploy.aws.wanted import PRODUCTION
+from tabular.deploy.aws.infrastructure.wanted import PRODUCTION
 from tabular.deploy.events import Event
 from tabular.deploy.importing import Adoption, ImportPlan, Unlike, once_adopted
 from tabular.deploy.stack import Stack, canonical_json

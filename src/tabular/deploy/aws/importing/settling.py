@@ -11,16 +11,16 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.changes import planned
-from tabular.deploy.aws.changeset import ChangeSet, ChangeSets
-from tabular.deploy.aws.document import index
-from tabular.deploy.aws.drift import Drifts
-from tabular.deploy.aws.follow import Heard
+from tabular.deploy.aws.account.stacks import Found, Stacks, basis_of
+from tabular.deploy.aws.applying.changeset import ChangeSet, ChangeSets
+from tabular.deploy.aws.applying.follow import Heard
+from tabular.deploy.aws.applying.judging import require_settled, settling_undone
+from tabular.deploy.aws.applying.operations import Operations
+from tabular.deploy.aws.applying.purposes import Purpose, new_token
+from tabular.deploy.aws.comparing.changes import planned
+from tabular.deploy.aws.comparing.drift import Drifts
 from tabular.deploy.aws.importing.asked import importable
-from tabular.deploy.aws.judging import require_settled, settling_undone
-from tabular.deploy.aws.operations import Operations
-from tabular.deploy.aws.purposes import Purpose, new_token
-from tabular.deploy.aws.stacks import Found, Stacks, basis_of
+from tabular.deploy.aws.words.document import index
 from tabular.deploy.events import Event
 from tabular.deploy.importing import ImportPlan
 from tabular.deploy.plan import Action, diff_properties

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from tabular.deploy.aws.document import Document
+from tabular.deploy.aws.account.stacks import RETAINED
+from tabular.deploy.aws.applying.variants import referred
 from tabular.deploy.aws.importing.asked import Asked
-from tabular.deploy.aws.names import METADATA
-from tabular.deploy.aws.stacks import RETAINED
-from tabular.deploy.aws.variants import referred
+from tabular.deploy.aws.words.document import Document
+from tabular.deploy.aws.words.names import METADATA
 from tabular.errors import RefusedError
 
 # CloudFormation asks for some policy of what it imports; a template that names none means "Delete".

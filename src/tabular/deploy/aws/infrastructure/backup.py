@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from tabular.deploy.aws import cron, iam
-from tabular.deploy.aws.document import Document, Part, att, ref, resource, sub
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security import iam
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words import cron
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.spec.quantities import format_duration
 from tabular.deploy.stack import Reduction
 from tabular.errors import UnsupportedError

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.aws.infrastructure.security.generated import secret
-from tabular.deploy.aws.unmade import nothing_of, said_in_vain
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.unmade import nothing_of, said_in_vain
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.spec.model import Cache
 from tabular.deploy.spec.quantities import format_size
 from tabular.deploy.stack import Reduction

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tabular.deploy.aws.document import Document, resource
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, resource
 from tabular.errors import UsageError
 
 # "PutRetentionPolicy" in the API reference of CloudWatch Logs.

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, att, policy, ref, resource
-from tabular.deploy.aws.iam import tls_only
-from tabular.deploy.aws.unmade import nothing_of
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security.iam import tls_only
+from tabular.deploy.aws.infrastructure.unmade import nothing_of
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, policy, ref, resource
 from tabular.deploy.spec.quantities import format_duration
 from tabular.deploy.stack import Reduction
 from tabular.errors import UnsupportedError

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabular.deploy.aws.document import ref, sub
-from tabular.deploy.aws.names import RELEASE
-from tabular.deploy.aws.secrets import database_password
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security.secrets import database_password
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import ref, sub
+from tabular.deploy.aws.words.names import RELEASE
 from tabular.errors import UnsupportedError
 from tabular.infra.authorities import AWS_RDS, aws_rds_regions
 from tabular.infra.config import variable

@@ -13,6 +13,7 @@ from typing import Self
 
 from platformdirs import user_cache_path
 
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.prices import alternatives as ways
 from tabular.deploy.aws.prices import compute, data, network, operations
 from tabular.deploy.aws.prices.bill import Bill, NoPriceError
@@ -20,7 +21,6 @@ from tabular.deploy.aws.prices.free import FREE
 from tabular.deploy.aws.prices.live import REGION, LiveRates
 from tabular.deploy.aws.prices.table import Rates, shipped
 from tabular.deploy.aws.prices.usage import Usage
-from tabular.deploy.aws.session import Session
 from tabular.deploy.cost import Alternative, LineItem, Unpriced
 from tabular.deploy.stack import Resource, Stack
 

@@ -16,9 +16,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tabular.deploy.aws.partitions import without_prices
+from tabular.deploy.aws.account.session import explained
 from tabular.deploy.aws.prices.table import Rate, Rates
-from tabular.deploy.aws.session import explained
+from tabular.deploy.aws.words.partitions import without_prices
 from tabular.deploy.files import write_bytes
 
 REGION = "us-east-1"  # where the API answers, for all regions

@@ -15,7 +15,7 @@ from functools import cache
 from importlib import resources
 from typing import Protocol
 
-from tabular.deploy.aws.partitions import without_prices
+from tabular.deploy.aws.words.partitions import without_prices
 
 EDITION = "2026-11"
 EVERYWHERE = "*"

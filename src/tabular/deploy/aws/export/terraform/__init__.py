@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.aws.account.stacks import release_of, stack_name
 from tabular.deploy.aws.export.terraform.configuration import Configuration, configure
 from tabular.deploy.aws.export.terraform.readme import HANDOVER, readme
 from tabular.deploy.aws.export.terraform.references import References
-from tabular.deploy.aws.names import DESCRIPTION
-from tabular.deploy.aws.stacks import release_of, stack_name
+from tabular.deploy.aws.words.names import DESCRIPTION
 from tabular.deploy.export.hcl import Attribute, Block, Call, Expression, document
 from tabular.deploy.stack import Stack, canonical_json
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tabular.deploy.aws.account.stacks import stack_name
 from tabular.deploy.aws.export.terraform.configuration import Configuration
-from tabular.deploy.aws.stacks import stack_name
 from tabular.deploy.stack import Stack
 
 HANDOVER = "handover.json"

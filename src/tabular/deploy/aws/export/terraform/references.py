@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from tabular.deploy.aws.names import RELEASE
+from tabular.deploy.aws.words.names import RELEASE
 from tabular.deploy.export.hcl import (
     Attribute,
     Block,

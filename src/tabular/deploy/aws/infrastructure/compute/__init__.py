@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from tabular.deploy.aws.document import Part, ref
 from tabular.deploy.aws.infrastructure.compute import batch, container, ec2, fargate, function
-from tabular.deploy.aws.wanted import Kind, Wanted
+from tabular.deploy.aws.infrastructure.wanted import Kind, Wanted
+from tabular.deploy.aws.words.document import Part, ref
 from tabular.deploy.stack import Reduction
 from tabular.errors import UnsupportedError
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tabular.deploy.aws import sizes
-from tabular.deploy.aws.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.aws.infrastructure.compute import container, ec2, fargate
 from tabular.deploy.aws.infrastructure.networking import way_out
 from tabular.deploy.aws.infrastructure.service import USER
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words import sizes
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.stack import Reduction
 from tabular.errors import UnsupportedError
 

@@ -12,10 +12,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tabular.deploy.aws.document import Document, ref
 from tabular.deploy.aws.infrastructure.compute import collector, container, metrics
 from tabular.deploy.aws.infrastructure.service import USER
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, ref
 
 # Name of the lifecycle hook that waits for the word, and how long it may take, in seconds.
 HOOK, PATIENCE = "ready", 900

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.document import ref
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import ref
 from tabular.deploy.stack import Reduction
 from tabular.errors import UnsupportedError
 

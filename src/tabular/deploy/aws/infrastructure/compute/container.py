@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.document import Document, att, ref
 from tabular.deploy.aws.infrastructure.compute import collector
 from tabular.deploy.aws.infrastructure.service import (
     API_COMMAND,
@@ -15,7 +14,8 @@ from tabular.deploy.aws.infrastructure.service import (
     WORKER_COMMAND,
     environment,
 )
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, att, ref
 from tabular.deploy.stack import Reduction
 from tabular.infra.config import variable
 

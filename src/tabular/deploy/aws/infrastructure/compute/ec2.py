@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.aws.infrastructure.compute import bootstrap, scaling, schedules
 from tabular.deploy.aws.infrastructure.networking import way_out
-from tabular.deploy.aws.wanted import Capacity, Wanted
+from tabular.deploy.aws.infrastructure.wanted import Capacity, Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.stack import Reduction
 
 GIB = 2**30

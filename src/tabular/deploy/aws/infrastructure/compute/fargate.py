@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource
 from tabular.deploy.aws.infrastructure.compute import (
     collector,
     container,
@@ -14,7 +13,8 @@ from tabular.deploy.aws.infrastructure.compute import (
 )
 from tabular.deploy.aws.infrastructure.networking import way_out
 from tabular.deploy.aws.infrastructure.service import PORT, USER
-from tabular.deploy.aws.wanted import Capacity, Wanted
+from tabular.deploy.aws.infrastructure.wanted import Capacity, Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource
 from tabular.deploy.spec.model.compute import Spot
 from tabular.deploy.stack import Reduction
 from tabular.errors import UnsupportedError

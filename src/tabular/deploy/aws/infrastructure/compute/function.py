@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from math import ceil
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource
 from tabular.deploy.aws.infrastructure.compute import container
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource
 from tabular.deploy.spec.quantities import format_cores
 from tabular.deploy.stack import Reduction
 from tabular.errors import UnsupportedError

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabular.deploy.aws.document import Document, att, ref
+from tabular.deploy.aws.words.document import Document, att, ref
 
 # Jobs that wait for each worker. More of them, and a worker is added.
 BACKLOG = 2

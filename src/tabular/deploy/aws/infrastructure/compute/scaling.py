@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tabular.deploy.aws.document import Document, Part, ref, resource, sub
 from tabular.deploy.aws.infrastructure.compute import metrics, schedules
-from tabular.deploy.aws.wanted import Capacity, Wanted
+from tabular.deploy.aws.infrastructure.wanted import Capacity, Wanted
+from tabular.deploy.aws.words.document import Document, Part, ref, resource, sub
 
 
 def of_services(wanted: Wanted) -> Part:

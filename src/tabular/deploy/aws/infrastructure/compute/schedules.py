@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tabular.deploy.aws import cron
-from tabular.deploy.aws.document import Document, Part, ref, resource
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words import cron
+from tabular.deploy.aws.words.document import Document, Part, ref, resource
 from tabular.deploy.spec.model.compute import Schedule
 from tabular.deploy.stack import Reduction
 from tabular.errors import UsageError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.document import Part, att
 from tabular.deploy.aws.infrastructure.database import password, server
-from tabular.deploy.aws.unmade import nothing_of, said_in_vain
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.unmade import nothing_of, said_in_vain
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Part, att
 from tabular.deploy.spec.quantities import format_size
 from tabular.deploy.stack import Reduction
 

@@ -11,11 +11,11 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.aws.infrastructure.database.words import owner
 from tabular.deploy.aws.infrastructure.security.generated import secret
-from tabular.deploy.aws.secrets import existing_parts
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security.secrets import existing_parts
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.spec.quantities import format_duration
 from tabular.errors import UnsupportedError, UsageError
 

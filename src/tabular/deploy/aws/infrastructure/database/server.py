@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource
 from tabular.deploy.aws.infrastructure.database import password, words
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource
 from tabular.errors import UnsupportedError
 
 SMALLEST, LARGEST = 20, 65_536  # GiB of gp3

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
 from tabular.errors import UnsupportedError, UsageError
 
 DEFAULT_NAME = "tabular"

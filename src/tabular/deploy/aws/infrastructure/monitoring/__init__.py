@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from tabular.deploy.aws.document import Part, ref
 from tabular.deploy.aws.infrastructure.log_groups import retention_days
 from tabular.deploy.aws.infrastructure.monitoring.alarms import alarms, names
 from tabular.deploy.aws.infrastructure.monitoring.budget import TAG, budget
@@ -20,7 +19,8 @@ from tabular.deploy.aws.infrastructure.monitoring.dashboard import dashboard
 from tabular.deploy.aws.infrastructure.monitoring.failures import counted, told
 from tabular.deploy.aws.infrastructure.monitoring.groups import group_names, log_groups
 from tabular.deploy.aws.infrastructure.monitoring.topic import topic
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Part, ref
 from tabular.deploy.spec.quantities import format_duration
 from tabular.deploy.stack import Reduction
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.aws.infrastructure import database
 from tabular.deploy.aws.infrastructure.monitoring import measures
 from tabular.deploy.aws.infrastructure.monitoring.failures import FAILED, SUCCEEDED
 from tabular.deploy.aws.infrastructure.monitoring.measures import Measure
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource, sub
 from tabular.errors import UnsupportedError
 
 GIB = 2**30

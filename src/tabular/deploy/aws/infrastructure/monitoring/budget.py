@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tabular.deploy.aws.document import Document, Part, ref, resource
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, ref, resource
 from tabular.errors import UnsupportedError
 
 TAG = "inferloop:deployment"

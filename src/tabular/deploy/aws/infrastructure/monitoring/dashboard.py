@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tabular.deploy.aws.document import Document, resource, sub
 from tabular.deploy.aws.infrastructure.monitoring import measures
 from tabular.deploy.aws.infrastructure.monitoring.alarms import arns
 from tabular.deploy.aws.infrastructure.monitoring.failures import FAILED, SUCCEEDED
 from tabular.deploy.aws.infrastructure.monitoring.groups import group_names
 from tabular.deploy.aws.infrastructure.monitoring.measures import Measure, as_text
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, resource, sub
 
 WIDTH, HEIGHT = 12, 6  # of 24 columns
 _REGION = "${AWS::Region}"

@@ -6,9 +6,9 @@ every deployment, so the two lines that a worker writes when a job ends are coun
 
 from __future__ import annotations
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource, sub
 from tabular.deploy.aws.infrastructure.monitoring.measures import NAMESPACE
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource, sub
 
 FAILED, SUCCEEDED = "JobsFailed", "JobsSucceeded"
 LOGGER = "tabular.worker.runner"

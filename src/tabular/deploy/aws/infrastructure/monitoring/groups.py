@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tabular.deploy.aws.document import Part
 from tabular.deploy.aws.infrastructure.log_groups import log_group
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Part
 
 
 def group_names(wanted: Wanted) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tabular.deploy.aws.document import Document, att, ref, sub
 from tabular.deploy.aws.infrastructure.compute.metrics import AGENT, MEMORY
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, att, ref, sub
 
 NAMESPACE = "InferloopTabular/${AWS::StackName}"
 PROGRAMS = ("Api", "Worker")

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, allow, policy, ref, resource
-from tabular.deploy.aws.iam import OWN_ACCOUNT, tls_only
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security.iam import OWN_ACCOUNT, tls_only
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, allow, policy, ref, resource
 from tabular.errors import UnsupportedError, UsageError
 from tabular.infra.logs import mask
 

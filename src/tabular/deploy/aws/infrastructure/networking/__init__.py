@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.document import Part, att, ref, sub
 from tabular.deploy.aws.infrastructure.networking.endpoints import endpoints, interfaces
 from tabular.deploy.aws.infrastructure.networking.groups import groups
 from tabular.deploy.aws.infrastructure.networking.load_balancer import (
@@ -21,7 +20,8 @@ from tabular.deploy.aws.infrastructure.networking.load_balancer import (
 from tabular.deploy.aws.infrastructure.networking.refusals import require_possible
 from tabular.deploy.aws.infrastructure.networking.vpc import nat_numbers, vpc
 from tabular.deploy.aws.infrastructure.networking.waf import waf
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Part, att, ref, sub
 from tabular.deploy.stack import Reduction
 
 __all__ = ["outputs", "reductions", "resources", "way_out"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tabular.deploy.aws.document import Document, Part, ref, resource, sub
 from tabular.deploy.aws.infrastructure.networking.groups import endpoint_group
-from tabular.deploy.aws.partitions import CHINA, partition
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, ref, resource, sub
+from tabular.deploy.aws.words.partitions import CHINA, partition
 
 # Logical id to the name of the service, which is also that of its endpoint.
 _ALWAYS: Mapping[str, str] = {

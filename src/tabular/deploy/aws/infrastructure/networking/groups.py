@@ -9,10 +9,10 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, ref, resource
 from tabular.deploy.aws.infrastructure.networking.vpc import cidr
 from tabular.deploy.aws.infrastructure.service import PORT
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, ref, resource
 from tabular.errors import UsageError
 
 HTTPS, HTTP = 443, 80

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource
 from tabular.deploy.aws.infrastructure.networking.groups import HTTPS, listener_port
 from tabular.deploy.aws.infrastructure.service import PORT
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource
 
 READY = "/ready"
 # Seconds between two questions, and how many bad answers in a row count. ECS and Auto Scaling end

@@ -11,8 +11,8 @@ from tabular.deploy.aws.infrastructure.networking.load_balancer import (
     makes_certificate,
     zone_name,
 )
-from tabular.deploy.aws.overrides import WHERE as OVERRIDES
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.overrides import WHERE as OVERRIDES
 from tabular.errors import UnsupportedError, UsageError
 
 WHERE = "spec.networking"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_network
 
-from tabular.deploy.aws.document import Document, Part, allow, att, ref, resource, zone
-from tabular.deploy.aws.iam import OWN_ACCOUNT, role
 from tabular.deploy.aws.infrastructure.log_groups import log_group
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security.iam import OWN_ACCOUNT, role
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, allow, att, ref, resource, zone
 from tabular.errors import UsageError
 
 DEFAULT_CIDR = "10.40.0.0/16"

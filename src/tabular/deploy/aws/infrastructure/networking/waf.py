@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tabular.deploy.aws.document import Document, Part, att, ref, resource
+from tabular.deploy.aws.words.document import Document, Part, att, ref, resource
 
 # Requests from one address in five minutes. The service itself limits each key; this is for floods.
 FLOOD = 10_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, resource
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, resource
 
 SECRET_KEY_LENGTH = 64
 ADMIN_KEY_LENGTH = 48
@@ -37,7 +37,7 @@ def secret(
         wanted: what is deployed.
         description: what it is for.
         length: in characters.
-        kept: as of :func:`tabular.deploy.aws.document.resource`.
+        kept: as of :func:`tabular.deploy.aws.words.document.resource`.
         form: further properties of ``GenerateSecretString``.
     """
     return resource(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, policy, ref, resource, sub
-from tabular.deploy.aws.iam import OWN_ACCOUNT
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security.iam import OWN_ACCOUNT
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, policy, ref, resource, sub
 
 # Days that a deletion can still be taken back; KMS takes 7 to 30.
 PENDING_IN_PRODUCTION, PENDING = 30, 7

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tabular.deploy.aws.document import Document, allow, att, sub
-from tabular.deploy.aws.encryption import READ, WRITE, use
-from tabular.deploy.aws.secrets import read_statements
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security.secrets import read_statements
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, allow, att, sub
+from tabular.deploy.aws.words.encryption import READ, WRITE, use
 from tabular.errors import UnsupportedError
 
 BACKUP_KEYS = "tabular-backup-"  # how a secret is named that tasks may read to open backups

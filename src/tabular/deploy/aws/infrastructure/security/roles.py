@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tabular.deploy.aws.document import Document, Part, ref, resource
-from tabular.deploy.aws.iam import OWN_ACCOUNT, role
 from tabular.deploy.aws.infrastructure.security import rights
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security.iam import OWN_ACCOUNT, role
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, ref, resource
 
 _TASKS = "ecs-tasks.amazonaws.com"
 _SERVED = ("ApiLogGroup", "WorkerLogGroup")

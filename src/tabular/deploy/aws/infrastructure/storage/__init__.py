@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.document import Part
 from tabular.deploy.aws.infrastructure.storage import bucket, existing, lifecycle, replication
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Part
 from tabular.deploy.spec.quantities import format_size
 from tabular.deploy.stack import Reduction
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, att, policy, ref, resource, sub
-from tabular.deploy.aws.iam import tls_only
+from tabular.deploy.aws.infrastructure.security.iam import tls_only
 from tabular.deploy.aws.infrastructure.storage import lifecycle, replication
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, att, policy, ref, resource, sub
 
 
 def resources(wanted: Wanted) -> Part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
 from tabular.deploy.stack import Reduction
 from tabular.errors import UsageError
 

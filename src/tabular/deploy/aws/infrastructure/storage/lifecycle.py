@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from tabular.deploy.aws.document import Document
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document
 from tabular.deploy.spec.model import Lifecycle
 from tabular.deploy.spec.quantities import format_duration
 from tabular.deploy.stack import Reduction

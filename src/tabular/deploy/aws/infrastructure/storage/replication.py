@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tabular.deploy.aws.document import Document, Part, allow, att, policy, ref, resource, sub
-from tabular.deploy.aws.encryption import KEY_ARN, READ, use
-from tabular.deploy.aws.iam import role
-from tabular.deploy.aws.overrides import OPTIONS, WHERE
-from tabular.deploy.aws.wanted import Wanted
+from tabular.deploy.aws.infrastructure.security.iam import role
+from tabular.deploy.aws.infrastructure.wanted import Wanted
+from tabular.deploy.aws.words.document import Document, Part, allow, att, policy, ref, resource, sub
+from tabular.deploy.aws.words.encryption import KEY_ARN, READ, use
+from tabular.deploy.aws.words.overrides import OPTIONS, WHERE
 from tabular.errors import UnsupportedError, UsageError
 
 _BUCKET_ARN = re.compile(r"arn:aws[a-z-]*:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")

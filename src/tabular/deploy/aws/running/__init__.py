@@ -1,0 +1,1 @@
+"""Looks at what runs: whether it is well, what it says, what AWS calls it."""

@@ -1,0 +1,1 @@
+"""The vocabulary of AWS and of CloudFormation, which all compilers share."""
