@@ -15,7 +15,7 @@ from tabular.infra.database.models import Job
 from tabular.infra.storage import ObjectStore, open_store
 from tabular.transfer.place import Place, create_place
 from tabular.transfer.sealing import Keys
-from tests.platform import Platform, finished, fitted, platform, submit
+from tests.platform import SECRET, Platform, finished, fitted, platform, submit
 
 PHRASE = Keys(passphrase="correct horse battery staple")
 PLAIN = Keys(unencrypted=True)
@@ -88,4 +88,4 @@ def store(tmp_path: Path) -> ObjectStore:
 @pytest.fixture
 def plain(store: ObjectStore) -> Place:
     """A place of unencrypted backups."""
-    return create_place(store, PLAIN)
+    return create_place(store, PLAIN, SECRET)

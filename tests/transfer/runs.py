@@ -60,7 +60,9 @@ def main(what: str, folder: str, target: str, kill_at: str) -> None:
     keys = Keys(unencrypted=True)
     store = open_store(Path(folder).as_uri())
     if what == "create":
-        Backup(load_settings(), create_place(store, keys), at=killer(int(kill_at))).run()
+        settings = load_settings()
+        place = create_place(store, keys, settings.secret_key.get_secret_value())
+        Backup(settings, place, at=killer(int(kill_at))).run()
         return
     place = open_place(store, keys)
     manifest, _ = place.read(place.latest(None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from tabular.infra.database.models import Garbage, Hold, Job
 from tabular.infra.storage import ObjectStore, open_store
 from tabular.transfer.backup import Backup
 from tabular.transfer.drill import check
+from tabular.transfer.hold import PRUNE, holding
 from tabular.transfer.manifest import Manifest, Table, TableChunk
 from tabular.transfer.place import Place, create_place, look, open_place
 from tabular.transfer.restore import Restored, restore_into
@@ -55,7 +57,7 @@ def assert_serves_the_same(folder: Path, source: Filled, database_url: str | Non
 def test_a_restored_platform_takes_the_same_keys_and_draws_the_same_rows(
     source: Filled, store: ObjectStore, tmp_path: Path
 ) -> None:
-    made = Backup(source.settings, create_place(store, PHRASE)).run()
+    made = Backup(source.settings, create_place(store, PHRASE, SECRET)).run()
     assert made.objects >= 10
     done = restored(open_place(store, PHRASE), tmp_path / "new")
     assert done.rows["datasets"] == done.rows["models"] == 1
@@ -66,7 +68,7 @@ def test_a_restored_platform_takes_the_same_keys_and_draws_the_same_rows(
 def test_nothing_readable_lies_in_an_encrypted_backup(
     source: Filled, store: ObjectStore, tmp_path: Path
 ) -> None:
-    Backup(source.settings, create_place(store, PHRASE)).run()
+    Backup(source.settings, create_place(store, PHRASE, SECRET)).run()
     stored = b"".join(f.read_bytes() for f in (tmp_path / "backups").rglob("*") if f.is_file())
     for secret in (SECRET, source.dataset, source.key.split(".")[2], "table.csv", "colour"):
         assert secret.encode() not in stored
@@ -88,7 +90,7 @@ def test_an_unencrypted_backup_holds_no_secret_key(
 
 def test_the_command_of_age_opens_each_file(source: Filled, store: ObjectStore) -> None:
     text, public = keygen()
-    place = create_place(store, Keys(recipients=(public,)))
+    place = create_place(store, Keys(recipients=(public,)), SECRET)
     made = Backup(source.settings, place).run()
     identity = pyrage.x25519.Identity.from_str(text.splitlines()[1])
     raw = b"".join(store.get(f"backups/{made.id}/manifest"))
@@ -108,34 +110,40 @@ def test_whoever_a_backup_is_for_opens_all_of_it_though_an_earlier_one_was_for_a
     source: Filled, store: ObjectStore
 ) -> None:
     (first, first_public), (second, second_public) = keygen(), keygen()
-    before = Backup(source.settings, create_place(store, Keys(recipients=(first_public,)))).run()
-    made = Backup(source.settings, create_place(store, Keys(recipients=(second_public,)))).run()
+    before = Backup(
+        source.settings, create_place(store, Keys(recipients=(first_public,)), SECRET)
+    ).run()
+    made = Backup(
+        source.settings, create_place(store, Keys(recipients=(second_public,)), SECRET)
+    ).run()
     assert verify(open_place(store, Keys(identity=first)), before.id).ok
     found = verify(open_place(store, Keys(identity=second)), made.id)
     assert found.ok, found.damaged
     both = Keys(recipients=(first_public, second_public))
-    shared = Backup(source.settings, create_place(store, both)).run()
+    shared = Backup(source.settings, create_place(store, both, SECRET)).run()
     assert verify(open_place(store, Keys(identity=first)), shared.id).ok
-    assert Backup(source.settings, create_place(store, both)).run().added < shared.added / 10
+    assert (
+        Backup(source.settings, create_place(store, both, SECRET)).run().added < shared.added / 10
+    )
 
 
 def test_encryption_is_said_or_nothing_is_written(source: Filled, store: ObjectStore) -> None:
     with pytest.raises(ConfigError, match="nothing says how to encrypt"):
-        create_place(store, Keys())
+        create_place(store, Keys(), SECRET)
     with pytest.raises(UsageError, match="fewer than 12"):
-        create_place(store, Keys(passphrase="short"))
+        create_place(store, Keys(passphrase="short"), SECRET)
     assert list(store.list()) == []
-    create_place(store, PHRASE)
+    create_place(store, PHRASE, SECRET)
     with pytest.raises(ConfigError, match="does not open"):
         open_place(store, Keys(passphrase="another phrase altogether"))
     with pytest.raises(ConfigError, match="age-passphrase"):
-        create_place(store, PLAIN)
+        create_place(store, PLAIN, SECRET)
 
 
 def test_a_folder_of_other_things_is_left_alone(store: ObjectStore) -> None:
     store.put("mine.txt", b"mine")
     with pytest.raises(RefusedError, match=r"mine\.txt"):
-        create_place(store, PLAIN)
+        create_place(store, PLAIN, SECRET)
     with pytest.raises(NotFoundError, match="no backups"):
         look(store)
 
@@ -143,10 +151,10 @@ def test_a_folder_of_other_things_is_left_alone(store: ObjectStore) -> None:
 def test_the_second_backup_stores_only_what_is_new(store: ObjectStore, tmp_path: Path) -> None:
     with platform(tmp_path / "platform") as one:
         upload(one.client, b"a,b\n" + b"1,2\n" * 5000)
-        first = Backup(one.settings, create_place(store, PHRASE)).run()
+        first = Backup(one.settings, create_place(store, PHRASE, SECRET)).run()
         before = {info.key for info in store.list("blobs")}
         upload(one.client, b"a,b\n" + b"3,4\n" * 50)
-        second = Backup(one.settings, create_place(store, PHRASE)).run()
+        second = Backup(one.settings, create_place(store, PHRASE, SECRET)).run()
     assert first.added == first.size
     assert 0 < second.added < first.size / 2
     after = {info.key for info in store.list("blobs")}
@@ -159,8 +167,59 @@ def test_the_second_backup_stores_only_what_is_new(store: ObjectStore, tmp_path:
     assert verify(place, second.id).unreferenced == 0
 
 
+def test_whoever_cannot_read_backups_forgets_old_ones_all_the_same(
+    source: Filled, store: ObjectStore
+) -> None:
+    text, public = keygen()
+    writes = create_place(store, Keys(recipients=(public,)), SECRET)
+    old, made = Backup(source.settings, writes).run(), Backup(source.settings, writes).run()
+    store.put("blobs/" + "0" * 2 + "/" + "0" * 64, b"of a run that was killed")
+    assert prune(writes, keep=1) == ([old.id], 1)  # which is all: what both need stays
+    found = verify(open_place(store, Keys(identity=text)), made.id)
+    assert found.ok, found.damaged
+    assert found.unreferenced == 0
+
+
+def test_a_list_of_needed_files_that_is_not_the_manifests_is_found(
+    source: Filled, plain: Place, store: ObjectStore
+) -> None:
+    made = Backup(source.settings, plain).run()
+    store.put(f"backups/{made.id}/blobs", b"[]")  # by which prune would remove them all
+    (said,) = verify(plain, made.id).damaged
+    assert "not that of its manifest" in said
+
+
+def test_a_place_is_one_platforms(source: Filled, store: ObjectStore) -> None:
+    _, public = keygen()
+    keys = Keys(recipients=(public,))
+    Backup(source.settings, create_place(store, keys, SECRET)).run()
+    with pytest.raises(RefusedError, match="another platform") as caught:
+        create_place(store, keys, "a secret key of another platform")
+    assert "prefix of its own" in str(caught.value.hint)
+
+
+def test_a_backup_does_not_build_on_what_is_just_being_forgotten(
+    source: Filled, plain: Place
+) -> None:
+    database = Database(source.settings.database_url)
+    with contextlib.ExitStack() as forgetting:
+        forgetting.enter_context(holding(database, PRUNE))
+        waited: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            assert plain.blobs() == set()
+            waited.append(seconds)
+            if len(waited) == 2:
+                forgetting.close()
+
+        made = Backup(source.settings, plain, sleep=sleep).run()
+    assert len(waited) == 2
+    assert verify(plain, made.id).ok
+    database.close()
+
+
 def test_a_drill_is_noted_beside_the_backup(source: Filled, store: ObjectStore) -> None:
-    made = Backup(source.settings, create_place(store, PHRASE)).run()
+    made = Backup(source.settings, create_place(store, PHRASE, SECRET)).run()
     assert look(store).known()[0].checks == ()
     found = check(open_place(store, PHRASE), made.id, restore=True)
     assert found["ok"], found
@@ -362,7 +421,7 @@ def test_rows_move_between_postgresql_with_s3_and_sqlite_with_files(
     (first_url, first), (second_url, second) = (
         (servers, files) if way == "there" else (files, servers)
     )
-    backups = create_place(open_store(bucket_url.replace("/test-", "/backups-")), PHRASE)
+    backups = create_place(open_store(bucket_url.replace("/test-", "/backups-")), PHRASE, SECRET)
     with platform(tmp_path / "one", first_url, **first) as one:
         with one.worker():
             source = fill(one)

@@ -17,9 +17,9 @@ from tabular.infra.storage import open_store
 from tabular.transfer.backup import Backup
 from tabular.transfer.hold import holding
 from tabular.transfer.place import create_place
-from tabular.transfer.sealing import Keys
+from tabular.transfer.sealing import Keys, keygen
 from tabular.transfer.verify import newer
-from tests.platform import environment
+from tests.platform import SECRET, environment
 from tests.testbed.s3 import S3
 from tests.transfer.conftest import Filled
 
@@ -69,7 +69,7 @@ def test_the_store_of_backups_has_keys_of_its_own_and_old_backups_are_forgotten(
     (tmp_path / "key").write_text(s3.credentials["secret_access_key"])
     own = ("--access-key", f"file:{tmp_path}/id", "--secret-access-key", f"file:{tmp_path}/key")
     to = s3.create_bucket("copies") + "&region=us-east-1"
-    place = create_place(open_store(to, credentials=s3.credentials), Keys(unencrypted=True))
+    place = create_place(open_store(to, credentials=s3.credentials), Keys(unencrypted=True), SECRET)
     old = datetime.now(UTC) - timedelta(days=40)
     first = Backup(settings, place, clock=lambda: old).run().id
     _, said = command("create", "--to", to, "--unencrypted", env=env, code=5)
@@ -90,6 +90,20 @@ def test_the_store_of_backups_has_keys_of_its_own_and_old_backups_are_forgotten(
     assert found["ok"]
     _, said = command("create", "--to", to, "--unencrypted", *own[:2], env=env, code=2)
     assert "go together" in said
+
+
+@pytest.mark.slow
+def test_a_schedule_that_knows_public_keys_alone_forgets_old_backups(
+    source: Filled, tmp_path: Path
+) -> None:
+    settings = source.settings
+    env = environment(tmp_path, settings.database_url, TABULAR_STORAGE_URL=settings.storage_url)
+    to, (_, public) = f"{tmp_path.as_uri()}/backups", keygen()
+    place = create_place(open_store(to), Keys(recipients=(public,)), SECRET)
+    old = datetime.now(UTC) - timedelta(days=40)
+    first = Backup(settings, place, clock=lambda: old).run().id
+    made, _ = command("create", "--to", to, "--recipient", public, "--keep-days", "30", env=env)
+    assert made["forgotten"] == [first]
 
 
 def test_days_are_a_number(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_restore_that_is_killed_goes_on(
 def test_any_flipped_byte_any_missing_and_any_cut_file_is_found(
     keys: Keys, source: Filled, store: ObjectStore, tmp_path: Path
 ) -> None:
-    place = create_place(store, keys)
+    place = create_place(store, keys, SECRET)
     made = Backup(source.settings, place).run()
     assert verify(place, made.id, secret=SECRET).ok
     chance = random.Random(11)
@@ -137,7 +137,7 @@ def found_whole(place: Place, backup: str) -> bool:
 def test_damage_of_the_place_itself_is_exit_code_1_and_says_which_file(
     name: str, source: Filled, store: ObjectStore, tmp_path: Path
 ) -> None:
-    Backup(source.settings, create_place(store, PHRASE)).run()
+    Backup(source.settings, create_place(store, PHRASE, SECRET)).run()
     url, phrase = f"{tmp_path.as_uri()}/backups", {"PHRASE": str(PHRASE.passphrase)}
     asked = ("--from", url, "--passphrase", "env:PHRASE")
 
@@ -223,7 +223,7 @@ def test_an_object_that_goes_after_the_comparison_is_missed_too(
 @pytest.mark.root
 def test_a_full_disk_ends_a_backup_that_then_goes_on(source: Filled, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "12m") as disk:
-        place = create_place(open_store(f"{disk.as_uri()}/backups"), PLAIN)
+        place = create_place(open_store(f"{disk.as_uri()}/backups"), PLAIN, SECRET)
         filler = fill(disk, room=60_000)
         with pytest.raises(UnavailableError, match="full"):
             Backup(source.settings, place).run()

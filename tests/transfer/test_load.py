@@ -31,6 +31,7 @@ from tabular.transfer.restore import Restored, restore_into
 from tests.platform import (
     CSV,
     ENDED,
+    SECRET,
     Platform,
     Processes,
     environment,
@@ -135,7 +136,7 @@ def test_backups_while_processes_work_on_postgresql_and_s3_are_whole(
         monkeypatch.setenv(name, value)
     env = environment(tmp_path, postgres_url, TABULAR_STORAGE_URL=bucket_url, **PARTS)
     settings = load_settings(env)
-    place = create_place(open_store(bucket_url.replace("/test-", "/backups-")), PHRASE)
+    place = create_place(open_store(bucket_url.replace("/test-", "/backups-")), PHRASE, SECRET)
     processes = Processes(tmp_path, env)
     processes.run("tabular.api", "migrate")
     key = processes.run("tabular.api", "create-key", "--name", "test").strip()

@@ -58,7 +58,8 @@ def create(*, to: ToFlag, place: Place, keys: SaidKeys, as_json: JsonFlag = Fals
     else:
         with orchestrator.recorded("backup", target), bar("copying objects") as progress:
             settings = orchestrator.service_settings(target)
-            there = create_place(open_store(to), keys.read())
+            secret = settings.secret_key.get_secret_value()
+            there = create_place(open_store(to), keys.read(), secret)
             made = Backup(settings, there, progress=progress).run().model_dump(mode="json")
     if as_json:
         print_json(made)

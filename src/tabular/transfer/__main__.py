@@ -22,7 +22,7 @@ from tabular.transfer import place as places
 from tabular.transfer import sealing
 from tabular.transfer.backup import Backup
 from tabular.transfer.drill import check_at
-from tabular.transfer.hold import held
+from tabular.transfer.hold import PRUNE, held, holding
 from tabular.transfer.restore import restore_into
 from tabular.transfer.verify import newer, prune
 
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _create(options: argparse.Namespace) -> Answer:
     settings = load_settings()
-    place = places.create_place(_store(options.to, options), _keys(options))
+    secret = settings.secret_key.get_secret_value()
+    place = places.create_place(_store(options.to, options), _keys(options), secret)
     made = Backup(settings, place).run().model_dump(mode="json")
     if options.keep_days is None:
         return made
@@ -55,13 +56,14 @@ def _forget(place: places.Place, database_url: str, days: int) -> Answer:
     """What became of old backups; they stay for another day where somebody else makes one."""
     database = Database(database_url)
     try:
-        others = held(database)
+        # First the hold, then the look at others: of two at once one at least sees the other.
+        with holding(database, PRUNE):
+            if held(database) > 1:
+                print("old backups stay: another one is being made", file=sys.stderr)
+                return {"forgotten": [], "files": 0}
+            gone, files = prune(place, newer(place, datetime.now(UTC) - timedelta(days=days)))
     finally:
         database.close()
-    if others:
-        print("old backups stay: another one is being made", file=sys.stderr)
-        return {"forgotten": [], "files": 0}
-    gone, files = prune(place, newer(place, datetime.now(UTC) - timedelta(days=days)))
     return {"forgotten": gone, "files": files}
 
 

@@ -6,6 +6,7 @@ begins a hold is taken, so that no object of that moment is removed until its co
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from tabular.infra.database.migrate import revision_of
 from tabular.infra.storage import ObjectInfo, open_store
 from tabular.transfer import sealing
 from tabular.transfer.copying import in_parallel
-from tabular.transfer.hold import holding
+from tabular.transfer.hold import BACKUP, PRUNE, held, holding
 from tabular.transfer.manifest import Blob, Entry, Manifest, Summary, Table, TableChunk
 from tabular.transfer.place import Place, new_backup_id
 from tabular.transfer.references import look_up, referenced
@@ -28,6 +29,7 @@ from tabular.transfer.tables import Shape, dump, shapes
 
 Point = Callable[[str], None]
 Progress = Callable[[float], None]
+_PAUSE = 1.0  # seconds between two looks whether old backups are still being forgotten
 
 
 def nowhere(_point: str) -> None:
@@ -48,6 +50,7 @@ class Backup:
         progress: told the fraction of objects done.
         at: called with the name of each point passed; tests stop there.
         clock: the time.
+        sleep: waits.
     """
 
     settings: Settings
@@ -55,6 +58,7 @@ class Backup:
     progress: Progress = lambda fraction: None
     at: Point = nowhere
     clock: Callable[[], datetime] = _utcnow
+    sleep: Callable[[float], None] = time.sleep
 
     def run(self) -> Summary:
         """Make it, whole.
@@ -67,8 +71,11 @@ class Backup:
         started = self.clock()
         database = Database(self.settings.database_url)
         try:
-            with holding(database, "backup", clock=self.clock):
+            with holding(database, BACKUP, clock=self.clock):
                 self.at("held")
+                # What is there may be removed at this moment, and would be taken for copied.
+                while held(database, PRUNE, clock=self.clock):
+                    self.sleep(_PAUSE)
                 with database.snapshot() as connection:
                     revision = _checked_revision(connection, database.where)
                     self.at("snapshot")

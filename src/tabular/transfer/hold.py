@@ -20,6 +20,7 @@ from tabular.infra.database import Database
 from tabular.infra.database.models import Hold, new_id
 
 LENGTH = timedelta(hours=1)
+BACKUP, PRUNE = "backup", "prune"
 _RENEWALS = 6  # in the length of a hold
 
 _LOG = logging.getLogger(__name__)
@@ -73,8 +74,12 @@ def holding(
             session.execute(delete(Hold).where(ended))
 
 
-def held(database: Database, *, clock: Callable[[], datetime] = _utcnow) -> int:
-    """How many hold on at the moment."""
+def held(
+    database: Database, reason: str | None = None, *, clock: Callable[[], datetime] = _utcnow
+) -> int:
+    """How many hold on at the moment, of a reason or of all."""
+    asked = select(func.count()).select_from(Hold).where(Hold.expires_at > clock())
+    if reason is not None:
+        asked = asked.where(Hold.reason == reason)
     with database.session() as session:
-        asked = select(func.count()).select_from(Hold).where(Hold.expires_at > clock())
         return int(session.execute(asked).scalar_one())

@@ -1,9 +1,11 @@
 """A folder of backups in any store, in which the same bytes are kept once.
 
-    place.json                     how it is encrypted; never a secret
+    place.json                     how it is encrypted, and whose it is; never a secret
     key.age                        its key pair, where a passphrase protects it
     blobs/ab/abcdef…               chunks of rows and objects of all backups, encrypted
     backups/<id>/summary.json      when, how much: what a list shows without the key
+    backups/<id>/blobs             the names of the blobs it needs: who has no key to read backups
+                                   by forgets old ones all the same
     backups/<id>/manifest          what belongs to it, encrypted; written last
     backups/<id>/checks/<time>     what came of each verification and each drill
 
@@ -11,6 +13,8 @@ A blob's name is made of its content (HMAC of its SHA-256 by a key from the serv
 so that it tells nobody what is in it) and of the recipients, where it is encrypted for some. A
 backup that was killed has left blobs and no manifest; the next finds them and goes on from there.
 An unchanged object is stored by the first backup and by no other.
+
+A place is one platform's: whoever forgets old backups would take another's for its own.
 """
 
 from __future__ import annotations
@@ -117,6 +121,9 @@ class Place:
         """Let a backup exist: its summary first, and the manifest as the last file of all."""
         folder = f"backups/{manifest.summary.id}"
         self.store.put(f"{folder}/summary.json", manifest.summary.model_dump_json().encode())
+        self.store.put(
+            _blobs_key(manifest.summary.id), json.dumps(sorted(manifest.blobs())).encode()
+        )
         self.store.put(f"{folder}/manifest", self._seal.close([to_bytes(manifest, secret)]))
 
     def read(self, backup: str, *, secret: str | None = None) -> tuple[Manifest, bool]:
@@ -134,6 +141,15 @@ class Place:
         if self._summary(backup) != manifest.summary or manifest.summary.id != backup:
             raise IntegrityError("the summary is not that of the manifest", where=key)
         return manifest, sealed
+
+    def needed(self, backup: str) -> set[str]:
+        """The blobs that a backup needs, which takes no key.
+
+        Raises:
+            NotFoundError: an early release made it, which kept no list.
+            IntegrityError: the list is damaged.
+        """
+        return set(json.loads(b"".join(self.store.get(_blobs_key(backup)))))
 
     def known(self) -> list[Known]:
         """Every whole backup, the oldest first."""
@@ -200,12 +216,17 @@ class Place:
             raise IntegrityError("the summary is damaged", where=key) from error
 
 
-def create_place(store: ObjectStore, keys: Keys) -> Place:
+def create_place(store: ObjectStore, keys: Keys, secret: str) -> Place:
     """The place to write to, made on first use.
+
+    Args:
+        store: where.
+        keys: how to encrypt.
+        secret: the secret key of the platform that is backed up, whose place it is from then on.
 
     Raises:
         ConfigError: no encryption was said, or another than the place has.
-        RefusedError: something else lies there.
+        RefusedError: something else lies there, or another platform's backups.
     """
     if keys.method is None:
         raise ConfigError(
@@ -225,9 +246,22 @@ def create_place(store: ObjectStore, keys: Keys) -> Place:
         _, stored = _seal(keys, store, make=True)
         if stored is not None:
             _put_once(store, _KEY, stored)
-        text = {"kind": _KIND, "format": FORMAT, "encryption": keys.method}
+        owner = _owner(secret)
+        text = {"kind": _KIND, "format": FORMAT, "encryption": keys.method, "owner": owner}
         _put_once(store, _PLACE, json.dumps(text, sort_keys=True).encode())
+    if _said(store).get("owner") not in (None, _owner(secret)):
+        raise RefusedError(
+            "backups of another platform lie there: its secret key is not this one's",
+            where=store.where,
+            hint="give this one a folder or prefix of its own, such as .../NAME",
+            code="refused.place-of-another",
+        )
     return open_place(store, keys)
+
+
+def _owner(secret: str) -> str:
+    """What tells the platform of a secret key from others, and nothing of the key."""
+    return hmac.digest(secret.encode(), b"tabular backup place", "sha256").hex()
 
 
 def open_place(store: ObjectStore, keys: Keys) -> Place:
@@ -270,6 +304,12 @@ def new_backup_id(now: datetime) -> str:
 
 
 def _method_of(store: ObjectStore) -> str:
+    """How the place is encrypted."""
+    return str(_said(store)["encryption"])
+
+
+def _said(store: ObjectStore) -> dict[str, Any]:
+    """What the place says of itself, checked."""
     try:
         text = json.loads(b"".join(store.get(_PLACE)))
     except NotFoundError:
@@ -289,7 +329,7 @@ def _method_of(store: ObjectStore) -> str:
         )
     if text.get("encryption") not in sealing.METHODS:
         raise _broken(store, _PLACE, "damaged")
-    return str(text["encryption"])
+    return text
 
 
 def _broken(store: ObjectStore, name: str, how: str) -> IntegrityError:
@@ -327,12 +367,16 @@ def _blob_key(name: str) -> str:
     return f"blobs/{name[:2]}/{name}"
 
 
+def _blobs_key(backup: str) -> str:
+    return f"backups/{backup}/blobs"
+
+
 def _is_ours(parts: list[str]) -> bool:
     patterns: dict[tuple[str, int], Callable[[], bool]] = {
         (_PLACE, 1): lambda: True,
         (_KEY, 1): lambda: True,
         ("blobs", 3): lambda: parts[2][:2] == parts[1] and len(parts[2]) == 64,
-        ("backups", 3): lambda: parts[2] in ("summary.json", "manifest"),
+        ("backups", 3): lambda: parts[2] in ("summary.json", "blobs", "manifest"),
         ("backups", 4): lambda: parts[2] == "checks",
     }
     return patterns.get((parts[0], len(parts)), lambda: False)()

@@ -79,8 +79,7 @@ def verify(
     except IntegrityError as error:
         return Verified(backup, 0, 0, False, (str(error),), tuple(place.strangers()), 0)
     wanted = manifest.blobs()
-    damaged: list[str] = []
-    damaged += place.damaged_notes(backup)
+    damaged = [*_list_problems(place, manifest), *place.damaged_notes(backup)]
     read = 0
     for problem in in_parallel(lambda blob: _problem(place, blob), wanted.values()):
         read += 1
@@ -94,8 +93,19 @@ def verify(
         sealed=sealed,
         damaged=tuple(sorted(damaged)),
         extra=tuple(place.strangers()),
-        unreferenced=len(place.blobs() - _needed(place, manifest)),
+        unreferenced=len(place.blobs() - set(wanted) - _needed(place)),
     )
+
+
+def _list_problems(place: Place, manifest: Manifest) -> list[str]:
+    """What is wrong with the list that `prune` goes by."""
+    backup = manifest.summary.id
+    try:
+        if place.needed(backup) == set(manifest.blobs()):
+            return []
+    except (IntegrityError, NotFoundError, ValueError) as error:
+        return [f"the list of the blobs of {backup}: {error}"]
+    return [f"the list of the blobs of {backup} is not that of its manifest"]
 
 
 def _problem(place: Place, blob: Blob) -> str | None:
@@ -109,15 +119,13 @@ def _problem(place: Place, blob: Blob) -> str | None:
     return None
 
 
-def _needed(place: Place, known: Manifest) -> set[str]:
-    """The blobs of every backup that can be read."""
-    needed = set(known.blobs())
+def _needed(place: Place) -> set[str]:
+    """The blobs of every backup whose list can be read."""
+    needed: set[str] = set()
     for backup in place.ids():
-        if backup == known.summary.id:
-            continue
         try:
-            needed |= set(place.read(backup)[0].blobs())
-        except (IntegrityError, ConfigError, NotFoundError):
+            needed |= place.needed(backup)
+        except (IntegrityError, NotFoundError):
             continue  # told when that backup is verified
     return needed
 
@@ -135,13 +143,13 @@ def prune(place: Place, keep: int) -> tuple[list[str], int]:
         The ids that were forgotten, and how many blobs were removed.
 
     Raises:
-        IntegrityError: one that stays cannot be read; nothing was removed.
+        IntegrityError: what one that stays needs cannot be read; nothing was removed.
     """
     ids = place.ids()
     staying = ids[-keep:]
     needed: set[str] = set()
     for backup in staying:
-        needed |= set(place.read(backup)[0].blobs())
+        needed |= place.needed(backup)
     gone = ids[:-keep]
     for backup in gone:
         place.forget(backup)
