@@ -13,7 +13,7 @@ import pytest
 
 from tabular.deploy.onprem.backup import Inside, Patience
 from tabular.deploy.onprem.cluster.session import Cluster
-from tabular.errors import EngineError, NotFoundError, UnsupportedError, WaitTimeoutError
+from tabular.errors import ConflictError, EngineError, NotFoundError, UnsupportedError
 from tests.deploy.onprem.chart.cases import BUILT_IN, NAME, merged, one, render
 from tests.deploy.onprem.chart.rules import selects
 from tests.testbed.kube.cluster import Kube
@@ -165,8 +165,9 @@ def test_keys_that_are_said_win_over_those_of_the_schedule(place: Place) -> None
 
 def test_what_failed_says_its_code_and_what_it_printed_last(place: Place) -> None:
     place.deploy(image={"repository": "example/crash"})
+    slow = Patience(pause=1.0, start=20.0)  # the pod ends at once, and then it is written
     with place.writing("error: the store is full\n"), pytest.raises(EngineError) as caught:
-        place.run(*CREATE)
+        place.run(*CREATE, patience=slow)
     assert "ended with 1" in caught.value.message
     assert "error: the store is full" in caught.value.message
     # It is left for whoever looks.
@@ -182,15 +183,54 @@ def test_an_image_that_cannot_be_pulled_is_told_and_nothing_stays(place: Place) 
     )
 
 
-def test_a_secret_that_is_not_there_is_waited_for_and_told(place: Place) -> None:
+def test_a_secret_that_is_not_there_is_told_long_before_the_time_is_over(place: Place) -> None:
     place.deploy()
-    with pytest.raises((EngineError, WaitTimeoutError)) as caught:
-        place.run(
-            "create", "--to", "s3://b/c", "--passphrase", "k8s:nobody/word",
-            patience=Patience(pause=0.1, start=3.0, image=0.5),
-        )  # fmt: skip
+    with pytest.raises(EngineError, match='"nobody" not found') as caught:
+        place.run("create", "--to", "s3://b/c", "--passphrase", "k8s:nobody/word")
     assert caught.value.where is not None
     assert caught.value.where.startswith("Job/demo-b-")
+    assert "Secret" in str(caught.value.hint)
+
+
+def test_a_quota_that_lets_no_pod_in_is_told(place: Place) -> None:
+    place.deploy()
+    place.kube.wait(
+        f"/apis/apps/v1/namespaces/{place.namespace}/deployments/demo-api",
+        lambda found: found["status"].get("replicas", 0) == 1,
+    )
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}}
+    place.kube.apply({**quota, "spec": {"hard": {"pods": "1"}}}, place.namespace)
+    place.kube.wait(
+        f"/api/v1/namespaces/{place.namespace}/resourcequotas/full",
+        lambda found: found.get("status", {}).get("used", {}).get("pods") == "1",
+    )
+    with pytest.raises(EngineError, match="exceeded quota: full"):
+        place.run(*CREATE)
+
+
+def test_what_a_client_that_died_began_is_followed_and_not_begun_again(place: Place) -> None:
+    place.deploy()
+    restore = ("restore", "--from", "s3://elsewhere/demo", "--replace")
+    with place.writing("{}\n") as pods:
+        dying = Inside(place.cluster, NAME, place.namespace, QUICK, sleep=die)
+        with pytest.raises(KeyboardInterrupt):
+            list(dying.run(restore))
+        (job,) = place.jobs()
+        with pytest.raises(ConflictError, match="another restore runs there") as caught:
+            place.run("restore", "--from", "s3://elsewhere/demo", "20261129T020000Z-abcdef")
+        assert caught.value.where == f"Job/{job['metadata']['name']}"
+        followed, *lines = place.run(*restore)
+    assert followed == f"Job/{job['metadata']['name']} does that already, and is followed"
+    assert lines == ["{}"]
+    assert [pod["metadata"]["labels"]["job-name"] for pod in pods] == [job["metadata"]["name"]]
+    # Velero would make it again from its copy, and it would run again.
+    for one_ in (job, *pods):
+        assert one_["metadata"]["labels"]["velero.io/exclude-from-backup"] == "true"
+
+
+def die(_seconds: float) -> None:
+    """As a client whose terminal is closed."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("reference", ["k8s:other/phrase/word", "k8s:phrase", "k8s:phrase/"])

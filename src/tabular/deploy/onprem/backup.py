@@ -3,12 +3,16 @@
 From outside a cluster neither database nor store can be reached, so what the command line does
 elsewhere is done by a pod like those of the API: the same image, settings, secrets and authorities,
 with another command. Secrets are mounted by name: none passes through this machine.
+
+Such a Job goes on when whoever began it is gone. The same command then follows it to its end: two
+restores at once would each take what the other has written for what was there before.
 """
 
 from __future__ import annotations
 
 import copy
 import itertools
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +20,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tabular.errors import EngineError, NotFoundError, UnsupportedError, WaitTimeoutError
+from tabular.errors import (
+    ConflictError,
+    EngineError,
+    ForbiddenError,
+    NotFoundError,
+    UnsupportedError,
+    WaitTimeoutError,
+)
 
 from .names import COMPONENT, INSTANCE, part_name
 
@@ -26,12 +37,18 @@ if TYPE_CHECKING:
 PROGRAM = ("python", "-m", "tabular.transfer")
 CONTAINER, PART = "backup", "backup"
 SCHEME = "k8s:"
+INSIDE = {"inferloop.io/run": "inside"}
+SAID = "inferloop.io/arguments"
+RESTORE = "restore"
+# Velero makes again what it copied, and a program that is made again runs again.
+UNCOPIED = {"velero.io/exclude-from-backup": "true"}
 _GIVEN = "/run/secrets/given"
 _KEPT = timedelta(days=1)  # of a Job that ended: who wants to see it has that long
 _LAST = 5  # lines that an error repeats
 # A pod that does not start says why; what may pass by itself is waited for.
 _HOPELESS = ("InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull")
-_SLOW = ("ErrImagePull", "ImagePullBackOff", "CreateContainerError")
+_IMAGES = ("ErrImagePull", "ImagePullBackOff")
+_SLOW = (*_IMAGES, "CreateContainerError", "FailedCreate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +58,8 @@ class Patience:
     Attributes:
         pause: between two looks.
         start: for the pod to run; after it the Job is taken away.
-        image: of that for an image that cannot be pulled.
+        image: of that for what seldom passes: an image that cannot be pulled, a Secret that is
+            not there, a quota.
     """
 
     pause: float = 2.0
@@ -72,8 +90,11 @@ class Inside:
     def run(self, arguments: Sequence[str]) -> Iterator[str]:
         """Run ``python -m tabular.transfer`` to its end; see `provider.RunsInside`.
 
+        One with the same arguments that runs there already is followed instead.
+
         Raises:
             NotFoundError: nothing is deployed there.
+            ConflictError: it restores, and another restore runs there.
             UnsupportedError: a reference that cannot be mounted there.
             EngineError: it failed, or its pod does not start.
             WaitTimeoutError: its pod does not start in time.
@@ -86,9 +107,13 @@ class Inside:
                 hint="`inferloop-tabular list` shows what is deployed",
             )
         job = job_of(api, self._schedule(), arguments)
-        self._tidy()
-        self.cluster.create(job)
-        yield from self._followed(job["metadata"]["name"])
+        found = self._running(arguments)
+        if found is not None:
+            yield f"Job/{found} does that already, and is followed"
+        else:
+            found = job["metadata"]["name"]
+            self.cluster.create(job)
+        yield from self._followed(found)
 
     def _schedule(self) -> Object | None:
         """The CronJob of backups, whose place and keys are used where the same place is said."""
@@ -99,13 +124,34 @@ class Inside:
                 return found
         return None
 
-    def _tidy(self) -> None:
-        """Remove Jobs of before that ended; servers before 1.23 do not do so by themselves."""
-        labels = f"{INSTANCE}={self.name},{COMPONENT}={PART},inferloop.io/run=inside"
+    def _running(self, arguments: Sequence[str]) -> str | None:
+        """The Job that runs with these arguments. Removes those that ended long ago.
+
+        Servers before 1.23 do not do so by themselves.
+
+        Raises:
+            ConflictError: another restore runs.
+        """
+        own = {INSTANCE: self.name, COMPONENT: PART, **INSIDE}
+        labels = ",".join(f"{key}={value}" for key, value in own.items())
         for job in self.cluster.list("batch/v1", "Job", self.namespace, labels=labels):
+            name = job["metadata"]["name"]
             ended = job.get("status", {}).get("completionTime") or _failed_at(job)
-            if ended and self.cluster.now() - datetime.fromisoformat(ended) > _KEPT:
-                self._remove(job["metadata"]["name"])
+            if ended:
+                if self.cluster.now() - datetime.fromisoformat(ended) > _KEPT:
+                    self._remove(name)
+                continue
+            said = json.loads(job["metadata"].get("annotations", {}).get(SAID, "[]"))
+            if said == [*arguments]:
+                return str(name)
+            if RESTORE in arguments[:1] and RESTORE in said[:1]:
+                raise ConflictError(
+                    f"another restore runs there: {' '.join(said)}",
+                    where=f"Job/{name}",
+                    hint="the same command as then follows it; or wait for its end: "
+                    f"`kubectl -n {self.namespace} wait --for=condition=complete job/{name}`",
+                )
+        return None
 
     def _followed(self, job: str) -> Iterator[str]:
         shown: list[str] = []
@@ -157,6 +203,8 @@ class Inside:
             WaitTimeoutError: nothing that would be wrong, only no end of it.
         """
         reason, said = _waits_for(pod)
+        if reason in ("", "ContainerCreating"):
+            reason, said = self._warned(job, pod) or (reason, said)
         hopeless = reason in _HOPELESS or (reason in _SLOW and waited > self.patience.image)
         if not hopeless and waited <= self.patience.start:
             return
@@ -168,12 +216,32 @@ class Inside:
                 where=f"Job/{job}",
                 hint=f"`kubectl -n {self.namespace} get events` has more; nothing was done",
             )
+        hint = (
+            "the API's pods have the same image"
+            if reason in _IMAGES
+            else "a Secret that is named must be in the deployment's namespace and have that key"
+        )
         raise EngineError(
             f"the pod of the program does not start: {reason}: {said}",
             where=f"Job/{job}",
-            hint="a Secret that an argument names must be in the deployment's namespace, with "
-            "that key; nothing was done",
+            hint=f"{hint}; nothing was done",
         )
+
+    def _warned(self, job: str, pod: Object | None) -> tuple[str, str] | None:
+        """Reason and words of the last warning; a quota's is of the Job, a volume's of the pod."""
+        of = job if pod is None else pod["metadata"]["name"]
+        fields = f"type=Warning,involvedObject.name={of}"
+        try:
+            told = self.cluster.list("v1", "Event", self.namespace, fields=fields)
+        except ForbiddenError:
+            return None  # the role that is documented may
+        if not told:
+            return None
+        last = max(told, key=lambda one: str(one.get("lastTimestamp") or ""))
+        reason, said = str(last.get("reason")), str(last.get("message"))
+        # A volume that another node still has comes by itself; a Secret does not.
+        gone = reason == "FailedMount" and "not found" in said
+        return "CreateContainerError" if gone else reason, said
 
     def _remove(self, job: str) -> None:
         self.cluster.delete("batch/v1", "Job", job, self.namespace)
@@ -239,13 +307,19 @@ def job_of(
     labels = {
         **{key: value for key, value in pod["metadata"]["labels"].items() if "hash" not in key},
         COMPONENT: PART,
-        "inferloop.io/run": "inside",
+        **INSIDE,
+        **UNCOPIED,
     }
     name = f"{meta['name'].removesuffix('-api')}-b-{secrets.token_hex(3)}"
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": meta["namespace"], "labels": labels},
+        "metadata": {
+            "name": name,
+            "namespace": meta["namespace"],
+            "labels": labels,
+            "annotations": {SAID: json.dumps([*arguments])},
+        },
         "spec": {
             "backoffLimit": 0,
             "ttlSecondsAfterFinished": int(_KEPT.total_seconds()),

@@ -72,6 +72,12 @@ def test_the_schedule_keeps_to_one_at_a_time_and_forgets_old_backups() -> None:
     assert arguments[arguments.index("--keep-days") + 1] == "7"
 
 
+def test_velero_copies_no_program_that_it_would_run_again() -> None:
+    job = cron(OWN)["spec"]["jobTemplate"]
+    for made in (job, job["spec"]["template"]):
+        assert made["metadata"]["labels"]["velero.io/exclude-from-backup"] == "true"
+
+
 def test_an_old_server_has_another_version_and_no_time_zones() -> None:
     old = cron(OWN, "1.20")
     assert old["apiVersion"] == "batch/v1beta1"
