@@ -4,12 +4,13 @@
 # `make test-k8s-pods` does.
 # Only root can; without root it says what is missing. No server is started.
 set -eu
-packages="chromium chromium-driver docker-registry faketime ldap-utils mariadb-server memcached \
-postgresql-15 prometheus rabbitmq-server redis-server slapd"
+packages="chromium chromium-driver docker-registry faketime golang-github-minio-madmin-go-dev \
+golang-go ldap-utils mariadb-server memcached postgresql-15 prometheus rabbitmq-server redis-server \
+slapd"
 containers="aardvark-dns debootstrap docker.io iproute2 iptables netavark podman runc"
 [ "${1:-}" != containers ] || packages=$containers
 [ "${1:-}" != pods ] ||
-  packages="$containers conntrack containerd containernetworking-plugins iproute2"
+  packages="$containers conntrack containerd containernetworking-plugins iproute2 ldap-utils slapd"
 
 missing=""
 for package in $packages; do

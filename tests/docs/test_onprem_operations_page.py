@@ -90,7 +90,8 @@ def test_backup_drill_and_restore_as_they_are_printed(
     said = ["deploy", "--provider", "onprem", "--name", NAME, "--enable-backup", *at, *slow]
     done = run(*said, "--yes", home=home, cwd=tmp_path, timeout=400)
     assert done.code == 0, done.err
-    commands = _commands("inferloop-tabular")
+    # Those of `doctor` are tried in tests/deploy/onprem/test_looking.py.
+    commands = _commands("inferloop-tabular backup")
     assert len(commands) == 3
     answers = []
     for command in commands:

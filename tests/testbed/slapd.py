@@ -65,15 +65,16 @@ class Slapd:
     port: int
     tls_port: int
     ca_file: Path
+    host: str
 
     @property
     def ldaps(self) -> str:
         """Its URL with TLS from the first byte."""
-        return f"ldaps://localhost:{self.tls_port}"
+        return f"ldaps://{self.host}:{self.tls_port}"
 
     @property
     def ldap(self) -> str:
-        """Its URL without, for StartTLS."""
+        """Its URL without, for StartTLS, on this machine."""
         return f"ldap://localhost:{self.port}"
 
     def modify(self, ldif: str) -> None:
@@ -82,36 +83,46 @@ class Slapd:
 
 
 @contextlib.contextmanager
-def slapd_server(folder: Path) -> Iterator[Slapd]:
-    """Run a server for the time of the block."""
+def slapd_server(
+    folder: Path, *, host: str = "localhost", address: str = "127.0.0.1", days: int = 60
+) -> Iterator[Slapd]:
+    """Run a server for the time of the block.
+
+    Args:
+        folder: an empty one.
+        host: that its certificate is for, and that its URLs name.
+        address: that it listens at.
+        days: for which its certificate is valid.
+    """
     program = parts.debian("slapd", package="slapd")
     parts.debian("ldapmodify", package="ldap-utils")
     (folder / "data").mkdir()
-    authority = make_authority(folder)
+    authority = make_authority(folder, host=host, days=days)
     config = folder / "slapd.conf"
     config.write_text(_CONFIG.format(folder=folder, base=BASE, bind=BIND_DN))
     port, tls_port = free_port(), free_port()
-    addresses = f"ldap://127.0.0.1:{port} ldaps://127.0.0.1:{tls_port}"
+    addresses = f"ldap://127.0.0.1:{port} ldaps://{address}:{tls_port}"
     log = folder / "slapd.log"
     with running([program, "-d", "0", "-f", config, "-h", addresses], log=log) as process:
-        wait_for_port(tls_port)
+        wait_for_port(port)
         assert process.poll() is None, log.read_text()
-        server = Slapd(port, tls_port, authority)
+        server = Slapd(port, tls_port, authority, host)
         _fill(server)
         yield server
 
 
-def make_authority(folder: Path) -> Path:
-    """An authority (``ca.pem``) and a certificate of it for ``localhost`` (``server.pem``)."""
+def make_authority(folder: Path, *, host: str = "localhost", days: int = 60) -> Path:
+    """An authority (``ca.pem``) and a certificate of it for a host (``server.pem``)."""
     openssl = str(parts.binary("openssl", package="openssl (Debian)"))
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     extensions = folder / "server.ext"
-    extensions.write_text("subjectAltName=DNS:localhost\n")
+    kind = "IP" if host[0].isdigit() else "DNS"
+    extensions.write_text(f"subjectAltName={kind}:{host}\n")
     for command in (
-        "req -x509 -days 2 -subj /CN=Authority -keyout ca.key -out ca.pem"
+        f"req -x509 -days {days} -subj /CN=Authority -keyout ca.key -out ca.pem"
         " -addext keyUsage=critical,keyCertSign",
         "req -subj /CN=localhost -keyout server.key -out server.csr",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days 2 -CAcreateserial"
+        f"x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days {days} -CAcreateserial"
         " -extfile server.ext -out server.pem",
     ):
         more = new if command.startswith("req") else []

@@ -225,6 +225,26 @@ class RunsInside(Protocol):
 
 
 @runtime_checkable
+class LooksInside(Protocol):
+    """What an engine may offer besides: a look at a deployment, for `doctor`.
+
+    `status` says whether the engine's resources are there; this asks what they stand on.
+    """
+
+    def look(self, target: Target, user: str | None = None) -> Iterator[Check]:
+        """What a deployment lacks or soon will, found where it runs; touches nothing.
+
+        Args:
+            target: whose.
+            user: somebody to look up in its directory.
+
+        Raises:
+            NotFoundError: nothing is deployed there.
+        """
+        ...
+
+
+@runtime_checkable
 class RunsBatches(Protocol):
     """What an engine may offer besides: large generations by the vendor's own batch service."""
 

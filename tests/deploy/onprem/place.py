@@ -136,6 +136,12 @@ class Place:
         """The pods of the deployment."""
         return self.kube.list(self.path("pods"), f"{INSTANCE}={NAME}")
 
+    def pods_of(self, component: str) -> list[str]:
+        """The names of one component's pods."""
+        label = "app.kubernetes.io/component"
+        found = [one["metadata"] for one in self.pods()]
+        return [one["name"] for one in found if one["labels"].get(label) == component]
+
     def close(self) -> None:
         """Let the namespace go."""
         self.kube.drop_namespace(self.namespace)

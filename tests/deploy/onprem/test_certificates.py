@@ -116,7 +116,7 @@ def test_a_service_that_came_later_is_in_the_next_certificate(
 def test_a_certificate_of_the_user_is_left_alone_and_told(
     cluster: Later, kube: Kube, kube_namespace: str, tmp_path: Path
 ) -> None:
-    make_authority(tmp_path)
+    make_authority(tmp_path, days=2)
     files = {"ca.crt": "ca.pem", "tls.crt": "server.pem", "tls.key": "server.key"}
     data = {
         key: base64.b64encode((tmp_path / file).read_bytes()).decode()

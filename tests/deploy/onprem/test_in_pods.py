@@ -15,7 +15,16 @@ from tabular.deploy.onprem.names import secret_name
 from tests.cli.command import Answer, run
 from tests.testbed.kube.cluster import Kube
 from tests.testbed.kube.real.images import PAUSE_IMAGE, SERVERS_IMAGE, write_archive
-from tests.testbed.kube.real.machine import machine
+from tests.testbed.kube.real.machine import HERE, machine
+from tests.testbed.slapd import (
+    BIND_DN,
+    BIND_PASSWORD,
+    GROUPS,
+    USERS,
+    Slapd,
+    password_of,
+    slapd_server,
+)
 
 pytestmark = [
     pytest.mark.pods,
@@ -38,12 +47,20 @@ spec:
   database: {{type: postgresql, size: 1Gi}}
   storage: {{type: local, size: 1Gi}}
   cache: {{type: redis, size: 64Mi}}
+  security: {{ca_bundle: %(authority)s}}
   overrides:
     onprem:
       values:
         postgresql: &servers
           image: {{repository: {REPOSITORY}, tag: "{TAG}"}}
         redis: *servers
+        ldap:
+          urls: [%(ldaps)s]
+          bindDn: {BIND_DN}
+          existingSecret: directory
+          userBase: {USERS}
+          groupBase: {GROUPS}
+          roleMap: {{"cn=tabular-admins,{GROUPS}": admin}}
 """
 
 
@@ -55,15 +72,32 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
         yield kube
 
 
+@pytest.fixture(scope="module")
+def directory(node: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
+    """A directory outside the cluster, which pods reach over the node's cable."""
+    folder = tmp_path_factory.mktemp("slapd")
+    with slapd_server(folder, host=HERE, address=HERE) as server:
+        yield server
+
+
 class Deployed:
     """A deployment that a user makes with the command."""
 
-    def __init__(self, kube: Kube, home: Path) -> None:
+    def __init__(self, kube: Kube, home: Path, directory: Slapd) -> None:
         self.kube = kube
         self.namespace = kube.namespace("pods")
         self._home = home
         self._spec = home / "deployment.yaml"
-        self._spec.write_text(SPEC)
+        authority = str(directory.ca_file)
+        self._spec.write_text(SPEC % {"authority": authority, "ldaps": directory.ldaps})
+        kube.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "directory", "namespace": self.namespace},
+                "stringData": {"password": BIND_PASSWORD},
+            }
+        )
 
     def say(self, command: str, *arguments: str) -> Answer:
         where = ["--kubeconfig", str(self.kube.kubeconfig), "--namespace", self.namespace]
@@ -133,9 +167,9 @@ def generated(client: httpx.Client, model: str) -> str:
 
 
 def test_the_command_s_pods_synthesize_a_table_and_their_data_outlive_a_destroy(
-    node: Kube, tmp_path: Path
+    node: Kube, directory: Slapd, tmp_path: Path
 ) -> None:
-    deployed = Deployed(node, tmp_path)
+    deployed = Deployed(node, tmp_path, directory)
     deployed.deploy("--method", "helm")
     with deployed.client() as client:
         checks = client.get("/ready").raise_for_status().json()["checks"]
@@ -144,6 +178,13 @@ def test_the_command_s_pods_synthesize_a_table_and_their_data_outlive_a_destroy(
         }
         model = fit(client)
         rows = generated(client, model)
+        person = {"username": "alice", "password": password_of("alice")}
+        assert client.post("/v1/session", json=person).status_code == 201
+    answer = deployed.say("doctor", "--provider", "onprem", "--name", NAME, "--user", "alice")
+    told = {one["name"]: one for one in answer.json}
+    assert (answer.code, [one for one in told.values() if not one["ok"]]) == (0, []), answer.out
+    assert {"workers", f"directory {directory.ldaps}", "directory groups"} < set(told)
+    assert f"cn=tabular-admins,{GROUPS}" in told["user alice"]["detail"]
     head, *lines = rows.splitlines()
     assert head.replace('"', "") == "age,kind"
     assert len(lines) == 50

@@ -24,7 +24,7 @@ from tabular.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from tabular.infra.auth.directory import Directory, DirectorySettings
+from tabular.infra.auth.directory import Directory, DirectorySettings, plain_dn
 from tabular.infra.auth.ldap_connection import LdapConnection, Link, check_link
 from tabular.infra.auth.ldap_filters import IN_CHAIN, filled, member_in_chain, parse_filter
 from tabular.infra.auth.scopes import parse_role_map
@@ -89,6 +89,23 @@ def test_groups_within_groups_give_roles(directory: Directory) -> None:
     assert bob.roles == ("viewer",)
     assert directory.authenticate("alice", password_of("alice")) == alice
     assert directory.look_up("bob") == bob
+
+
+@debian
+def test_a_group_may_be_written_in_another_way_than_the_directory_does(slapd: Slapd) -> None:
+    written = GROUPS.replace(",", " , ").replace("=", " = ").upper()
+    roles = parse_role_map(f"CN = Tabular-Admins, {written}=admin", ";")
+    directory = Directory(configured(slapd, role_map=roles), lambda again: BIND_PASSWORD)
+    assert directory.look_up("alice").roles == ("admin",)
+    directory.close()
+
+
+@pytest.mark.parametrize(
+    ("written", "other"),
+    [("cn=a\\ ,ou=x", "cn=a\\,ou=x"), ("cn=a \\, b,ou=x", "cn=a\\,b,ou=x"), ("a b", "ab")],
+)
+def test_names_that_differ_are_never_taken_for_one(written: str, other: str) -> None:
+    assert plain_dn(written) != plain_dn(other)
 
 
 @debian

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.testbed.kube.controlplane import (
     control_plane,
     given_plane,
 )
+from tests.testbed.kube.executing import container_file
 from tests.testbed.kube.finding import GIVEN, programs
 from tests.testbed.kube.keeper import shared
 from tests.testbed.kube.kubeconfig import certificate_user, write_kubeconfig
@@ -183,6 +185,29 @@ class Kube:
         file = log_file(self.plane.folder / "logs", namespace, pod, container)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+
+    def let_run(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        env: Mapping[str, str],
+        *,
+        instead: Sequence[str] = (),
+    ) -> None:
+        """Let programs run "in" a container on a fake node: on this machine.
+
+        Args:
+            namespace: of the pod.
+            pod: its name.
+            container: of it.
+            env: variables that the container has.
+            instead: a program that is run whatever is asked for.
+        """
+        self.need_fake_nodes()
+        file = container_file(self.plane.folder / "logs", namespace, pod, container)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"env": dict(env), "instead": list(instead)}))
 
     def node_goes(self, name: str) -> None:
         """Let a fake node be silent; only in a cluster that no other test uses."""

@@ -1,4 +1,4 @@
-"""The part of a kubelet that gives the API server the output of containers."""
+"""The part of a kubelet that the API server itself asks: the output of containers, and programs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.testbed.kube.executing import serve_exec
 from tests.testbed.kube.pki import Authority
 
 FOLLOW_SECONDS = 60
@@ -24,12 +25,16 @@ def log_file(folder: Path, namespace: str, pod: str, container: str) -> Path:
 
 @contextlib.contextmanager
 def log_server(authority: Authority, folder: Path) -> Iterator[int]:
-    """Serve the output of containers on a port of 127.0.0.1."""
+    """Serve the output of containers, and run programs in them, on a port of 127.0.0.1."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = urllib.parse.urlsplit(self.path)
             parts = asked.path.strip("/").split("/")
+            if parts[0] == "exec" and len(parts) == 4:
+                with contextlib.suppress(OSError):
+                    serve_exec(self, folder)
+                return
             if parts[0] != "containerLogs" or len(parts) != 4:
                 self.send_error(404)
                 return

@@ -1,8 +1,8 @@
 """Three nodes without a kubelet, one a zone: they take pods and say that these run.
 
 Pods get a kubelet's statuses and events (`pods`), need the config maps and secrets that they refer
-to (`references`), and their logs can be read; nothing is executed, and no address of a pod
-answers. A node goes away when a file of its name lies in the folder ``away``.
+to (`references`), and their logs can be read; what a test lets run is executed (`executing`). No
+address of a pod answers. A node goes away when a file of its name lies in the folder ``away``.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tabular.deploy import answers
 from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.importing import ImportPlan, Unlike
 from tabular.deploy.plan import Action, Change, Plan, PropertyChange
-from tabular.deploy.provider import Drift, LogLine, Status
+from tabular.deploy.provider import Check, Drift, LogLine, Status
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target
 from tabular.errors import TabularError
@@ -42,6 +42,7 @@ from .comparing.diff import Comparison, compare
 from .comparing.drift import drifts
 from .importing import Importer
 from .logs import Logs
+from .looking import look
 from .names import CHART, secret_name, tls_secret_name
 from .preflight.primary import require_primary
 from .releases import Content, Method, before, last, present
@@ -207,6 +208,11 @@ class ClusterEngine:
     def run_inside(self, target: Target, arguments: Sequence[str]) -> Iterator[str]:
         """Run ``python -m tabular.transfer`` beside the service; see `backup`."""
         return Inside(self._cluster, target.name, target.region or "").run(arguments)
+
+    def look(self, target: Target, user: str | None = None) -> Iterator[Check]:
+        """What its secrets and certificates lack, and what its service reaches; see `looking`."""
+        content = self._content(self._found(target))
+        yield from look(self._cluster, target, content.objects, user)
 
     def preview_import(self, stack: Stack, asked: Sequence[str]) -> ImportPlan:
         """Look whether claims that are there, ``KIND/NAME`` each, can be the deployment's."""

@@ -7,6 +7,7 @@ level by level elsewhere, up to a bound and never round in a circle.
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"
 DISABLED_BIT = 0x2  # userAccountControl: ADS_UF_ACCOUNTDISABLE
 LOCKED_FOR_EVER = "000001010000Z"  # pwdAccountLockedTime, draft-behera-ldap-password-policy
 
+_BETWEEN = re.compile(r"(?<!\\)\s*(?<!\\)([,;=+])\s*")  # none that is escaped
 _OF_USER = ("cn", "displayName", "uid", "sAMAccountName", "entryUUID", "objectGUID")
 _OF_STATE = ("userAccountControl", "pwdAccountLockedTime", "nsAccountLock")
 
@@ -80,6 +82,7 @@ class Directory:
         self._settings = settings
         self._user_filter = parse_filter(settings.user_filter, ("username",))
         self._group_filter = parse_filter(settings.group_filter, ("dn", "username"))
+        self._roles = {plain_dn(name): role for name, role in settings.role_map.items()}
         links = [check_link(link) for link in settings.links]
         self._pool = LdapPool(links, settings.bind_dn, password)
         self._is_active_directory: bool | None = None
@@ -127,10 +130,16 @@ class Directory:
             ForbiddenError: no role.
             UnavailableError: no server answers.
         """
-        found = self._found(username)
-        if len(found) != 1:
-            raise _wrong("user.ambiguous" if found else "user.unknown")
-        return self._principal(found[0], username)
+        return self._principal(self._only(username), username)
+
+    def memberships(self, username: str) -> list[str]:
+        """The groups of who has this name, through groups too, whether they give a role or not.
+
+        Raises:
+            UnauthenticatedError: nobody, or more than one.
+            UnavailableError: no server answers.
+        """
+        return [group.dn for group in self._groups(self._only(username).dn, username)]
 
     def close(self) -> None:
         """Hang up."""
@@ -142,6 +151,12 @@ class Directory:
         wanted = filled(self._user_filter, {"username": username})
         base, attributes = self._settings.user_base, (*_OF_USER, *_OF_STATE)
         return self._pool.ask(lambda to: to.search(base, wanted, attributes, limit=2))
+
+    def _only(self, username: str) -> Entry:
+        found = self._found(username)
+        if len(found) != 1:
+            raise _wrong("user.ambiguous" if found else "user.unknown")
+        return found[0]
 
     def _nobody(self) -> str:
         return f"cn={secrets.token_hex(16)},{self._settings.user_base}"
@@ -156,10 +171,10 @@ class Directory:
     def _principal(self, entry: Entry, username: str) -> Principal:
         if _is_disabled(entry):
             raise _wrong("user.disabled")
-        groups = self._groups(entry.dn, username) if self._settings.group_base else []
+        groups = self._groups(entry.dn, username)
         names = [group.dn for group in groups]
         names += [name for group in groups for name in group.texts("cn")]
-        roles = mapped(names, self._settings.role_map)
+        roles = mapped([plain_dn(name) for name in names], self._roles)
         if not roles:
             raise ForbiddenError(
                 "no group of yours gives you a role here",
@@ -177,6 +192,9 @@ class Directory:
         )
 
     def _groups(self, dn: str, username: str) -> list[Entry]:
+        if not self._settings.group_base:
+            return []
+
         def ask(connection: LdapConnection) -> list[Entry]:
             if self._active_directory(connection):
                 wanted = member_in_chain(dn)
@@ -212,6 +230,14 @@ class Directory:
             with self._lock:
                 self._is_active_directory = known
         return known
+
+
+def plain_dn(name: str) -> str:
+    """A DN without what means nothing in it, so that two ways to write it are equal.
+
+    That is the case, and spaces beside the signs between its parts (RFC 4514, RFC 2253).
+    """
+    return _BETWEEN.sub(r"\1", name.strip()).casefold()
 
 
 def _is_disabled(entry: Entry) -> bool:

@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -188,6 +189,14 @@ class LdapConnection:
             Entry(item.object_name, {a.name.lower(): a.values for a in item.attributes})
             for item in entries
         ]
+
+    @property
+    def ends(self) -> datetime | None:
+        """When the certificate that the server showed ends, UTC; None without TLS."""
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return None
+        said = (self._socket.getpeercert() or {})["notAfter"]
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(said)), UTC)
 
     def close(self) -> None:
         """Say good-bye and hang up."""

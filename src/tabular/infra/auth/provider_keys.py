@@ -74,17 +74,17 @@ class ProviderKeys:
         Raises:
             UnavailableError: whether there is such a key cannot be known now.
         """
-        known = self._fresh()
+        known = self.known()
         found = _pick(known, kid, algorithm)
         if found is None:
             self._look()
-            known = self._fresh()
+            known = self.known()
             found = _pick(known, kid, algorithm)
         if found is None and self._failure is not None:
             raise self._failure
         return found
 
-    def _fresh(self) -> Sequence[Mapping[str, Any]]:
+    def known(self) -> Sequence[Mapping[str, Any]]:
         """The keys, asked for again when they are old.
 
         Raises:

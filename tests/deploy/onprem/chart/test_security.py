@@ -241,7 +241,10 @@ def test_a_spec_always_has_tls_and_brings_its_authorities(
     managed = spec("  onprem: {operators: [cert-manager]}\n")
     assert managed["tls"] == {"enabled": True, "certManager": {"enabled": True}}
     monkeypatch.chdir(tmp_path)
-    assert spec("  security: {ca_bundle: ca.pem}\n")["ca"] == {"bundle": bundle}
+    (tmp_path / "of us").mkdir()
+    (tmp_path / "of us" / "ca.pem").write_text(bundle)
+    for path in ("ca.pem", "./ca.pem", f"{tmp_path}/ca.pem", "of us/ca.pem"):
+        assert spec(f"  security: {{ca_bundle: '{path}'}}\n")["ca"] == {"bundle": bundle}
     assert spec("  security: {ca_bundle: 'k8s:corp/ca.pem'}\n")["ca"] == {
         "existingSecret": "corp",
         "key": "ca.pem",
@@ -299,18 +302,19 @@ def _check_people(slapd: Slapd, tmp_path: Path) -> None:
     }
     told["TABULAR_SECRET_KEY"] = "a secret key of more than thirty-two characters"
     found = {name: _checked(name, told) for name in ("alice", "bob", "nobody", "erin")}
-    assert '"admin"' in found["alice"].stdout
-    assert '"viewer"' in found["bob"].stdout
-    assert [found[name].returncode for name in found] == [0, 0, 1, 1]
+    assert "user alice: would be admin" in found["alice"].stdout
+    assert "user bob: would be viewer" in found["bob"].stdout
+    assert "NOT OK  user nobody: " in found["nobody"].stdout
+    assert "NOT OK  user erin: has no role" in found["erin"].stdout
     assert BIND_PASSWORD not in "".join(f.stdout + f.stderr for f in found.values())
     (tmp_path / "password").write_text("another word than that")
-    assert "reason:" in _checked("alice", told).stderr
+    assert "it refuses the name or password" in _checked("alice", told).stdout
 
 
 def _checked(user: str, told: dict[str, str]) -> subprocess.CompletedProcess[str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("TABULAR_")}
     return subprocess.run(
-        [sys.executable, "-m", "tabular.api.check_directory", "--user", user],
+        [sys.executable, "-m", "tabular.api.doctor", "--user", user],
         env={**kept, **told}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from tests.testbed.process import running
 
 START_SECONDS = 240
 # The two ends of the cable between this machine and the node, of the range for tests of RFC 2544.
-_HERE, _THERE, _CABLE = "198.19.255.1", "198.19.255.2", "tabular-node"
+HERE, _THERE, _CABLE = "198.19.255.1", "198.19.255.2", "tabular-node"
 _NEEDED = {
     "containerd": "containerd",
     "runc": "runc",
@@ -78,7 +78,7 @@ def _plug(pid: int) -> None:
         time.sleep(0.02)
     peer = ["peer", "name", "uplink", "netns", str(pid)]
     _ip("link", "add", _CABLE, "type", "veth", *peer)
-    _ip("address", "add", f"{_HERE}/30", "dev", _CABLE)
+    _ip("address", "add", f"{HERE}/30", "dev", _CABLE)
     _ip("link", "set", _CABLE, "up")
     for range_ in (PODS, SERVICES):
         _ip("route", "add", range_, "via", _THERE, "onlink", "dev", _CABLE)

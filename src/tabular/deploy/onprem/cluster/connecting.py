@@ -26,7 +26,7 @@ from tabular.errors import (
 )
 from tabular.infra.optional import require
 
-_NEEDS = "deployments on Kubernetes"
+NEEDS = "deployments on Kubernetes"
 _POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -54,6 +54,18 @@ class Link:
         """URL of the server."""
         return str(self.configuration.host)
 
+    def headers(self) -> dict[str, str]:
+        """Who asks, as of now: a token of an account or of a plugin is renewed on the way."""
+        headers = {"User-Agent": "inferloop-tabular"}
+        token = self.configuration.get_api_key_with_prefix(
+            "BearerToken"
+        ) or self.configuration.get_api_key_with_prefix("authorization")
+        if token:
+            headers["Authorization"] = token
+        elif self.configuration.username:
+            headers["Authorization"] = self.configuration.get_basic_auth_token()
+        return headers
+
     def request(
         self,
         method: str,
@@ -74,18 +86,10 @@ class Link:
             content: its type.
             stream: leave the answer's body to be read piece by piece.
         """
-        urllib3 = require("urllib3", extra="onprem", needed_by=_NEEDS)
-        headers = {"Accept": "application/json", "User-Agent": "inferloop-tabular"}
+        urllib3 = require("urllib3", extra="onprem", needed_by=NEEDS)
+        headers = {"Accept": "application/json", **self.headers()}
         if body is not None:
             headers["Content-Type"] = content
-        # Asked each time: a token of an account or of a plugin is renewed on the way.
-        token = self.configuration.get_api_key_with_prefix(
-            "BearerToken"
-        ) or self.configuration.get_api_key_with_prefix("authorization")
-        if token:
-            headers["Authorization"] = token
-        elif self.configuration.username:
-            headers["Authorization"] = self.configuration.get_basic_auth_token()
         answer = self.pool.request(
             method,
             f"{self.host}{path}",
@@ -111,9 +115,9 @@ def connected(kubeconfig: str | None, context: str | None) -> Link:
         UsageError: no such file or context.
         PreflightError: there is no kubeconfig, or its credentials cannot be had.
     """
-    config = require("kubernetes.config", extra="onprem", needed_by=_NEEDS)
-    rest = require("kubernetes.client.rest", extra="onprem", needed_by=_NEEDS)
-    client = require("kubernetes.client", extra="onprem", needed_by=_NEEDS)
+    config = require("kubernetes.config", extra="onprem", needed_by=NEEDS)
+    rest = require("kubernetes.client.rest", extra="onprem", needed_by=NEEDS)
+    client = require("kubernetes.client", extra="onprem", needed_by=NEEDS)
     paths = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     files = [Path(one).expanduser() for one in paths.split(os.pathsep) if one]
     configuration = client.Configuration()
@@ -165,7 +169,7 @@ def explained(doing: str, link: Link) -> Iterator[None]:
         PreflightError: certificates that do not fit, are unknown, or have run out.
         UnavailableError: the server cannot be reached, or does not answer in time.
     """
-    errors = require("urllib3.exceptions", extra="onprem", needed_by=_NEEDS)
+    errors = require("urllib3.exceptions", extra="onprem", needed_by=NEEDS)
     try:
         yield
     except errors.NewConnectionError as error:  # which is a timeout to the library
@@ -269,7 +273,7 @@ def _own_certificate_ended(link: Link) -> datetime | None:
     file = link.configuration.cert_file
     if not file:
         return None
-    x509 = require("cryptography.x509", extra="onprem", needed_by=_NEEDS)
+    x509 = require("cryptography.x509", extra="onprem", needed_by=NEEDS)
     try:
         found = x509.load_pem_x509_certificate(Path(file).read_bytes())
     except (OSError, ValueError):

@@ -21,6 +21,7 @@ from tabular.deploy.onprem.names import FIELD_MANAGER
 from tabular.errors import NotFoundError
 
 from .connecting import Link, connected
+from .executing import Ran
 from .transport import CONNECT, TIMEOUT, Transport
 
 Object = dict[str, Any]
@@ -406,6 +407,36 @@ class Cluster:
         limit = seconds if follow else self._timeout
         for line in self._transport.lines(path, query, doing=doing, seconds=limit):
             yield line.decode(errors="replace")
+
+    def execute(
+        self,
+        pod: str,
+        namespace: str,
+        container: str,
+        program: Sequence[str],
+        *,
+        seconds: float = 60.0,
+    ) -> Ran:
+        """Run a program in a container that runs, to its end; it is told nothing.
+
+        Args:
+            pod: its name.
+            namespace: where.
+            container: its name.
+            program: with its arguments.
+            seconds: how long it may take.
+
+        Raises:
+            ForbiddenError: these credentials may not; ``get`` and ``create`` of ``pods/exec``.
+            NotFoundError: the pod is gone.
+            EngineError: the container cannot run it.
+            UnavailableError: it was cut off, or did not end in time.
+        """
+        known = self.kind("v1", "Pod")
+        query = [("command", word) for word in program]
+        query += [("container", container), ("stdout", "true"), ("stderr", "true")]
+        path, doing = known.path(namespace, pod, "exec"), _doing("create", known, f"{pod}/exec")
+        return self._transport.execute(path, query, doing=doing, seconds=seconds)
 
     def may(
         self, verb: str, api: str, plural: str, namespace: str | None = None, sub: str = ""

@@ -7,13 +7,14 @@ every client of Kubernetes is expected to do. One that was never there is not wa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from tabular.errors import PreflightError, TabularError, UnavailableError
 
 from .connecting import Link, explained, unauthenticated
+from .executing import Ran, execute
 from .refusals import refused
 
 TIMEOUT = 30.0  # seconds for one answer; admission webhooks alone may take ten each
@@ -116,6 +117,25 @@ class Transport:
         finally:
             answer.close()
             answer.release_conn()
+
+    def execute(
+        self, path: str, query: Sequence[tuple[str, str]], *, doing: str, seconds: float
+    ) -> Ran:
+        """Run a program in a container; see `executing`.
+
+        Args:
+            path: of the pod's ``exec``.
+            query: the program and what of it is heard.
+            doing: verb and object, for errors.
+            seconds: how long it may take.
+        """
+        return execute(
+            self._link,
+            f"{path}?{urlencode(query)}",
+            doing=doing,
+            seconds=seconds,
+            refused=lambda status, data: self._refused(status, _read(data), data, doing),
+        )
 
     def _refused(self, status: int, told: Any, data: bytes, doing: str) -> TabularError:
         if status == 401:

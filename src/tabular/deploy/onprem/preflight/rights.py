@@ -29,6 +29,9 @@ _ENGINE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("batch", "cronjobs", _LOOK),
     ("batch", "jobs", ALL),
 )
+# For `doctor` to ask a deployment from within. A deploy does without, so nobody is refused for it.
+# Servers ask for `get`, the method of a websocket, and from 1.35 on for `create` too.
+INSIDE = ("", "pods/exec", ("create", "get"))
 # What a kind needs beside itself: a Route says its host, and whose certificate it shows.
 _BESIDE: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "Route": ("route.openshift.io", "routes/custom-host", ("create", "update")),
@@ -91,7 +94,10 @@ def roles(objects: Iterable[Object], name: str, namespace: str, subject: Rule) -
     for space in sorted({namespace, *(one["metadata"]["namespace"] for one in made)}):
         within = [one for one in made if one["metadata"]["namespace"] == space]
         meta = {"name": title, "namespace": space}
-        found.append(_object("Role", meta, rules=rules(within, home=space == namespace)))
+        home = space == namespace
+        group, plural, verbs = INSIDE
+        more = [_rule(group, [plural], verbs)] if home else []
+        found.append(_object("Role", meta, rules=[*rules(within, home=home), *more]))
         found.append(_binding("Role", meta, subject))
     wide = {"name": f"{namespace}-{title}"}
     found.append(_object("ClusterRole", wide, rules=cluster_rules()))

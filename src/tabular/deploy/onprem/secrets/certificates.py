@@ -153,7 +153,7 @@ def _held(secret: Object, wanted: Iterable[str]) -> Held:
             hint="remove it, and the next deploy makes another; or put yours there, with "
             f"{AUTHORITY}, {CERTIFICATE} and {KEY}",
         ) from error
-    known = _names_in(certificate)
+    known = names_in(certificate)
     # Names that only some clients would use need not be in somebody else's certificate.
     lacking = tuple(sorted(set(wanted) - known))
     ends = min([certificate.not_valid_after_utc, authorities[0].not_valid_after_utc])
@@ -307,7 +307,8 @@ def _usage(*, signs_certificates: bool) -> Any:
     )
 
 
-def _names_in(certificate: Certificate) -> set[str]:
+def names_in(certificate: Certificate) -> set[str]:
+    """The names of hosts that a certificate is for."""
     from cryptography import x509
 
     try:

@@ -17,6 +17,8 @@ Place = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]*(\?[A-Za-z0-9._/:%=&+-]+)?$", max_length=500),
 ]
+# A path may have any sign in it but those that end a line.
+File = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=1000)]
 
 
 class Backup(Block):
@@ -58,8 +60,8 @@ class Security(Block):
     deletion_protection: bool | None = key(
         None, "Refuse to delete data stores; on in production if unset.", True
     )
-    ca_bundle: Word | None = key(
-        None, "Certificates of your own authority to trust.", "certs/ca.pem"
+    ca_bundle: File | None = key(
+        None, "Certificates of your own authority to trust.", "/etc/ssl/certs/corp.pem"
     )
     permissions_boundary: Word | None = key(
         None, "The vendor's id of a boundary put on every role made.", "arn:aws:iam::123:policy/b"

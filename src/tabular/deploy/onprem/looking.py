@@ -1,0 +1,185 @@
+"""A look at a deployment that is there, for `doctor`: what it lacks, and what it will soon.
+
+Secrets and certificates are read from the cluster. What the service reaches (its directory, its
+identity provider, its data) is asked in a pod of the API, since only there do the network's rules
+and the mounted authorities count: `python -m tabular.api.doctor` in the container that serves.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from tabular.deploy.provider import Check
+from tabular.deploy.target import Target
+from tabular.errors import ConfigError, ForbiddenError, TabularError
+from tabular.infra.certificates import read
+
+from .cluster import marks
+from .cluster.session import Cluster, Object
+from .names import COMPONENT, secret_name, tls_secret_name
+from .secrets import certificates
+from .secrets.secret_keys import needed_secrets, other_secrets
+
+PROGRAM = ("python", "-m", "tabular.api.doctor", "--json")
+SECONDS = 90.0  # several servers of a directory may each take their time limit
+SOON = timedelta(days=14)  # as the alarm TabularCertificateEnds
+_CONTAINER = "api"
+
+
+def look(
+    cluster: Cluster, target: Target, objects: Sequence[Object], user: str | None
+) -> Iterator[Check]:
+    """All that there is to say of a deployment beside its status.
+
+    Args:
+        cluster: where.
+        target: which.
+        objects: of its release.
+        user: somebody to look up in its directory.
+    """
+    yield _secrets(cluster, target, objects)
+    yield from _certificates(cluster, target, objects)
+    yield from _inside(cluster, target, user)
+
+
+def _secrets(cluster: Cluster, target: Target, objects: Sequence[Object]) -> Check:
+    """Whether the Secrets that pods mount are there, with every key."""
+    own = secret_name(target.name)
+    needed = {own: tuple(one.key for one in needed_secrets(objects, own))}
+    needed |= other_secrets(objects, own)
+    lacking = []
+    for name, keys in needed.items():
+        found = cluster.get("v1", "Secret", name, target.region)
+        if found is None:
+            lacking.append(name)
+        else:
+            there = found.get("data") or {}
+            lacking += [f"{name}/{key}" for key in keys if key not in there]
+    if not lacking:
+        return Check("secrets", True, f"{', '.join(needed)}: every key is there")
+    return Check(
+        "secrets",
+        False,
+        f"not there: {', '.join(lacking)}",
+        "put them back as they were: new pods wait for them, and a password that a deploy makes "
+        "anew is not the one that a database with data has",
+    )
+
+
+def _certificates(cluster: Cluster, target: Target, objects: Sequence[Object]) -> Iterator[Check]:
+    """Until when the certificates are valid that pods and the host show."""
+    now = cluster.now()
+    held = certificates.examine(cluster, target.name, target.region or "", objects)
+    if held is not None:
+        said = f"between pods: until {held.ends:%Y-%m-%d}"
+        hint = f"whoever makes {tls_secret_name(target.name)} renews it"
+        if held.ours:
+            hint = "`inferloop-tabular deploy` renews it"
+        elif held.lacking:
+            said += f"; not for {', '.join(held.lacking[:3])}"
+        yield Check("certificate", held.ends - now > SOON, said, hint)
+    for secret, hosts in _published(objects).items():
+        found = cluster.get("v1", "Secret", secret, target.region)
+        if found is not None:  # else it is among the missing
+            yield _host(secret, found, hosts, now)
+
+
+def _published(objects: Iterable[Object]) -> dict[str, list[str]]:
+    """The Secrets whose certificates people see, and the hosts that they are for."""
+    found: dict[str, list[str]] = {}
+    for one in objects:
+        if one["kind"] == "Ingress":
+            for tls in one["spec"].get("tls") or ():
+                if tls.get("secretName"):
+                    found.setdefault(tls["secretName"], []).extend(tls.get("hosts") or ())
+        named = one["kind"] == "Route" and (one["spec"].get("tls") or {}).get("externalCertificate")
+        if named:
+            found.setdefault(named["name"], []).append(one["spec"]["host"])
+    return found
+
+
+def _host(secret: str, found: Object, hosts: Sequence[str], now: datetime) -> Check:
+    name, hint = f"certificate of {', '.join(hosts)}", f"a new one into the Secret {secret}"
+    text = base64.b64decode((found.get("data") or {}).get("tls.crt", ""))
+    try:
+        certificate, *_ = read(text, where=f"Secret/{secret}")
+    except ConfigError as error:
+        return Check(name, False, f"{error.where}: {error.message}", hint)
+    ends = certificate.not_valid_after_utc
+    known = certificates.names_in(certificate)
+    other = [host for host in hosts if not _is_for(host, known)]
+    said = f"until {ends:%Y-%m-%d}" + (f"; it is not for {', '.join(other)}" if other else "")
+    return Check(name, ends - now > SOON and not other, said, hint)
+
+
+def _is_for(host: str, names: Iterable[str]) -> bool:
+    """Whether a host is one of these names (RFC 6125: a star is one label)."""
+    return any(
+        host.lower() in (name.lower(), host.partition(".")[0].lower() + name.lower()[1:])
+        if name.startswith("*.")
+        else host.lower() == name.lower()
+        for name in names
+    )
+
+
+def _inside(cluster: Cluster, target: Target, user: str | None) -> Iterator[Check]:
+    """What the service reaches, asked in a pod that serves."""
+    name = "inside"
+    labels = f"{marks.selector(target)},{COMPONENT}={_CONTAINER}"
+    pods = cluster.list("v1", "Pod", target.region, labels=labels)
+    serving = sorted((one for one in pods if _runs(one)), key=_is_ready, reverse=True)
+    if not serving:
+        hint = "`inferloop-tabular status` says why; then type this again"
+        yield Check(name, False, "no pod of the API runs, so nothing can be asked there", hint)
+        return
+    pod = serving[0]["metadata"]["name"]
+    program = [*PROGRAM, *(("--user", user) if user is not None else ())]
+    try:
+        ran = cluster.execute(pod, target.region or "", _CONTAINER, program, seconds=SECONDS)
+        told = _told(ran.out)
+    except ForbiddenError as error:
+        typed = shlex.join(word for word in program if word != "--json")
+        hint = (
+            f"`inferloop-tabular onprem rbac` prints the right (pods/exec); or have somebody type: "
+            f"kubectl exec {pod} -n {target.region} -- {typed}"
+        )
+        yield Check(name, False, error.message, hint)
+        return
+    except TabularError as error:
+        yield Check(name, False, f"{pod}: {error.message}", error.hint or "")
+        return
+    if told is None:
+        last = (ran.err.strip() or ran.out.strip()).splitlines()[-1:] or ["nothing"]
+        hint = "is the release older than this command? `inferloop-tabular deploy` brings it up"
+        yield Check(name, False, f"{pod} ended with {ran.code}: {last[0][:200]}", hint)
+        return
+    yield Check(name, True, f"{pod} was asked")
+    yield from told
+
+
+def _told(out: str) -> list[Check] | None:
+    """The checks that the program printed; None if it is none of ours."""
+    try:
+        return [
+            Check(str(one["name"]), one["ok"] is True, str(one["detail"]), str(one["hint"]))
+            for one in json.loads(out)
+        ]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _runs(pod: Object) -> bool:
+    """Whether the container that serves runs, and the pod is not on its way out."""
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        one["name"] == _CONTAINER and "running" in (one.get("state") or {})
+        for one in (pod.get("status") or {}).get("containerStatuses") or ()
+    )
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
