@@ -12,7 +12,7 @@ from tabular.cli.place import Place, TimeoutFlag, YesFlag, place_flags
 from tabular.cli.render.events import show_events
 from tabular.cli.render.plan import plan_as_dict, print_plan
 from tabular.cli.render.status import print_status, status_as_dict
-from tabular.errors import RefusedError
+from tabular.errors import BusyError, RefusedError
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy import Gate, Plan
@@ -47,7 +47,13 @@ def rollback(
     from tabular.deploy import Gate
 
     orchestrator, target = place.reconnect(timeout=timeout), place.find().target
-    made = orchestrator.plan_rollback(target)
+    try:
+        made = orchestrator.plan_rollback(target)
+    except BusyError as busy:
+        if busy.code != "refused.abandoned" or dry_run:
+            raise
+        show_events(orchestrator.attach(target), as_json=as_json)
+        made = orchestrator.plan_rollback(target)
     gate = Gate(allow_data_loss=allow_data_loss)
     _judge(made, gate, dry_run=dry_run, as_json=as_json)
     if dry_run:

@@ -9,6 +9,7 @@ import typer
 from tabular.cli.deploy import go
 from tabular.cli.output import JsonFlag
 from tabular.cli.place import Place, RuntimeFlag, TimeoutFlag, YesFlag, place_flags
+from tabular.cli.render.events import show_events
 from tabular.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
@@ -47,6 +48,8 @@ def scale(
     if not numbers:
         raise UsageError("nothing is said about how many", hint="pass --instances or --workers")
     orchestrator = place.reconnect(runtime=runtime, timeout=timeout)
+    # What runs is gone on with first: it may lead to another spec than serves now.
+    show_events(orchestrator.attach(place.find().target), as_json=as_json)
     go(orchestrator, _scaled(place.find(), numbers), Gate(), yes=yes, as_json=as_json)
 
 

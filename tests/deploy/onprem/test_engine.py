@@ -233,6 +233,23 @@ def test_a_deployment_goes_on_by_the_method_that_made_it(kube_places: tuple[Plac
         second.plan()
 
 
+def test_another_environment_of_the_same_name_takes_nothing_over(helm_place: Place) -> None:
+    helm_place.deploy()
+    stack = helm_place.stack(environment="staging")
+    for refused in (
+        helm_place.engine().preview,
+        lambda one: helm_place.engine().status(one.target),
+    ):
+        with pytest.raises(ConflictError, match="another environment: development") as told:
+            refused(stack)
+        assert "--environment development" in str(told.value.hint)
+    list(helm_place.engine().destroy(helm_place.target, delete_data=False))
+    with pytest.raises(ConflictError, match="another environment: development"):
+        helm_place.engine().preview(stack)  # its data is there
+    list(helm_place.engine().destroy(helm_place.target, delete_data=True))
+    assert touched(helm_place.engine().preview(stack))
+
+
 def test_data_that_was_kept_goes_with_either_method(kube_places: tuple[Place, Place]) -> None:
     spec = {
         "storage": {"type": "local"},

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 
+from tabular.deploy.onprem.applying.lease import API, KIND, Leases
+from tabular.deploy.onprem.cluster.marks import OPERATION, annotation
 from tabular.deploy.plan import Action
 from tabular.deploy.stack import Stack
 from tabular.deploy.target import Target
-from tabular.errors import ConflictError, RefusedError, StalePlanError, TabularError, UsageError
+from tabular.errors import (
+    BusyError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    StalePlanError,
+    TabularError,
+    UsageError,
+)
 from tests.deploy.onprem.place import NAME, Place
 
 pytestmark = pytest.mark.k8s
@@ -76,6 +88,57 @@ def test_a_claim_that_a_deploy_made_is_left_as_it_is(place: Place) -> None:
     (event,) = engine.adopt(engine.preview_import(stack, [one]))
     assert (event.resource, event.status.value) == (one, "complete")
     assert live(place, one)["metadata"]["resourceVersion"] == before
+
+
+def test_an_import_is_an_operation_like_others(place: Place) -> None:
+    """Who deploys meanwhile would make a claim that is being adopted, or refuse it."""
+    one = claim(place)
+    stack, engine = place.stack(**SPEC), place.engine()
+    plan = engine.preview_import(stack, [one])
+    cluster = place.provider().cluster
+    with Leases(cluster, duration=30.0).hold(place.target, {"purpose": "apply"}) as other:
+        with pytest.raises(BusyError, match="another apply runs there"):
+            list(engine.adopt(plan))
+        other.note(purpose="import")
+        for refused in (lambda: engine.preview(stack), lambda: engine.attach(place.target)):
+            with pytest.raises(BusyError, match="another import runs there"):
+                list(refused())
+        other.drop()
+    assert "labels" not in live(place, one)["metadata"]
+
+    seen = list[tuple[str, str]]()
+
+    def look() -> None:
+        found = cluster.watch(API, KIND, place.namespace, seconds=20)
+        for what, lease in found:
+            seen.append((what, json.loads(annotation(lease, OPERATION))["purpose"]))
+            if what == "DELETED":
+                return
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    time.sleep(0.5)
+    list(engine.adopt(plan))
+    watching.join()
+    assert (seen[0], seen[-1]) == (("ADDED", "import"), ("DELETED", "import"))
+
+
+def test_an_import_whose_client_died_holds_nothing_up(place: Place) -> None:
+    one = claim(place)
+    stack = place.stack(**SPEC)
+    marked = Leases(place.provider().cluster, duration=1.0)
+    marked.write(place.target, "dead/1/0", {"purpose": "import"}, {}, own="")
+    time.sleep(4)
+    status = place.engine().status(place.target)
+    assert "the client of an import is gone; `inferloop-tabular import` again" in status.detail
+    list(place.engine().attach(place.target))
+    with pytest.raises(NotFoundError):
+        place.engine().status(place.target)
+    marked.write(place.target, "dead/1/0", {"purpose": "import"}, {}, own="")
+    time.sleep(4)
+    list(place.engine().adopt(place.engine().preview_import(stack, [one])))
+    assert live(place, one)["metadata"]["labels"]["app.kubernetes.io/instance"] == NAME
+    assert place.get("leases", f"{NAME}-deploy", "coordination.k8s.io/v1") is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tabular.deploy.events import EventStatus
 from tabular.deploy.onprem.names import CHART, INSTANCE
 from tabular.deploy.provider import State
 from tabular.errors import ApplyError, BusyError, ConflictError, NotFoundError
+from tests.cli.command import Answer, run
 from tests.deploy.onprem.killing import (
     KILLED,
     kill_client,
@@ -167,6 +169,54 @@ def test_the_same_rollback_again_goes_back_no_further(place: Place) -> None:
     assert place.release() == second
     list(place.engine().rollback(place.engine().preview_rollback(place.target)))
     assert place.release() == first
+
+
+def command(place: Place, home: Path, line: str) -> Answer:
+    """Type a command of the program's."""
+    at = ("--provider", "onprem", "--kubeconfig", str(place.kube.kubeconfig))
+    return run(*line.split(), *at, "--namespace", place.namespace, "--yes", home=home)
+
+
+def is_deployed(place: Place, release: str, number: int) -> bool:
+    """Whether a release is in the cluster, and all that is left is to see it ready."""
+    found = place.kube.list(place.path("secrets"), f"name={NAME},owner,version={number}")
+    status = [one["metadata"]["labels"]["status"] for one in found]
+    return place.release() == release and status == ["deployed"]
+
+
+def test_a_rollback_that_was_killed_goes_on_when_it_is_typed_again(
+    helm_place: Place, tmp_path: Path
+) -> None:
+    place = helm_place  # to Helm it is done when all is brought
+    place.deploy()
+    place.deploy(**CHANGED, image=image("slow") | {"tag": "1"})
+    second = place.release()
+    place.deploy(compute={"workers": 3})
+    kill_client(place, to_roll_back(place), lambda: is_deployed(place, second, 4))
+    time.sleep(5)  # seconds until the lease of the dead client has run out
+    with pytest.raises(BusyError, match="a rollback was begun here") as told:
+        place.engine().preview_rollback(place.target)
+    assert "`inferloop-tabular rollback` again" in str(told.value.hint)
+    assert "rollback` again" in place.engine().status(place.target).detail
+    asked = command(place, tmp_path, "rollback --dry-run")
+    assert (asked.code, place.release()) == (3, second)
+    done = command(place, tmp_path, "rollback")
+    assert (done.code, place.release()) == (0, second), done.err
+    assert place.engine().status(place.target).state is State.READY
+
+
+def test_scale_goes_on_with_a_deploy_that_was_killed_and_undoes_nothing_of_it(
+    helm_place: Place, tmp_path: Path
+) -> None:
+    place = helm_place
+    place.deploy()
+    first = place.release()
+    spec = {**CHANGED, "image": image("slow") | {"tag": "1"}}
+    kill_client(place, to_deploy(place, **spec), lambda: place.release() != first)
+    time.sleep(5)  # seconds until the lease of the dead client has run out
+    done = command(place, tmp_path, "scale --instances 2")
+    assert done.code == 0, done.err
+    assert place.plan(**{**spec, "compute": {"workers": 2, "instances": 2}}).is_empty
 
 
 def test_killed_in_a_destroy(place: Place) -> None:

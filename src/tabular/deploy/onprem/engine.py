@@ -27,7 +27,13 @@ from .applying.destroy import Destroyer
 from .applying.fitting import fitting
 from .applying.follow import Follower
 from .applying.helm.method import HelmMethod
-from .applying.judging import method_of, require_plannable, require_same_method
+from .applying.judging import (
+    method_of,
+    require_plannable,
+    require_same_method,
+    require_same_target,
+    require_settled,
+)
 from .applying.lease import Leases
 from .applying.listing import targets
 from .applying.manifests import ManifestsMethod
@@ -167,7 +173,7 @@ class ClusterEngine:
     def preview_rollback(self, target: Target) -> Plan:
         """Compare the release before the present one with what runs; touches nothing."""
         found = self._found(target)
-        require_plannable(target, found.note, found.history)
+        require_settled(target, found.note, found.history)
         content = self._before(found)
         return self._compared(content.stack, content.objects, found)[0]
 
@@ -175,7 +181,7 @@ class ClusterEngine:
         """Put the release before back, as it was planned."""
         target = plan.stack.target
         found = self._found(target)
-        require_plannable(target, found.note, found.history)
+        require_settled(target, found.note, found.history)
         content = self._before(found)
         now, comparison = self._compared(content.stack, content.objects, found)
         answers.require_same(plan, now)
@@ -217,15 +223,15 @@ class ClusterEngine:
     def preview_import(self, stack: Stack, asked: Sequence[str]) -> ImportPlan:
         """Look whether claims that are there, ``KIND/NAME`` each, can be the deployment's."""
         found = self._found(stack.target)
-        require_plannable(stack.target, found.note, found.history)
+        require_settled(stack.target, found.note, found.history)
         require_same_method(stack.target, self._method(stack), found.method)
         return self._importer(stack).plan(stack, asked, _moved(found))
 
     def adopt(self, plan: ImportPlan) -> Iterator[Event]:
-        """Give them the deployment's marks."""
-        asked = [one.resource for one in plan.adoptions]
-        answers.require_fresh(plan, self.preview_import(plan.stack, asked).basis)
-        yield from self._importer(plan.stack).carry_out(plan)
+        """Give them the deployment's marks; it goes on if this is dropped."""
+        found = self._found(plan.stack.target)
+        require_settled(plan.stack.target, found.note, found.history)
+        yield from in_background(self._adopt(plan, found))
 
     def unlike(self, plan: ImportPlan) -> Unlike:
         """Where they are not what the next deploy makes of them."""
@@ -277,6 +283,18 @@ class ClusterEngine:
                 _quiet(plan),
             )
             yield from self._operations.first_and_last(step, held, tell, clean)
+
+    def _adopt(self, plan: ImportPlan, found: Found) -> Iterator[Event]:
+        target, importer = plan.stack.target, self._importer(plan.stack)
+        asked = [one.resource for one in plan.adoptions]
+        # What it says of the operation before stays: it is no release.
+        said = {} if found.note is None else found.note.operation
+        with self._leases.hold(target, {**said, "purpose": "import"}) as held:
+            moved = _moved(self._found(target))
+            answers.require_fresh(plan, importer.plan(plan.stack, asked, moved).basis)
+            yield from importer.carry_out(plan)
+            if not (found.history or held.retained):
+                held.drop()  # nothing is deployed yet
 
     def _roll_back(self, plan: Plan, content: Content, found: Found) -> Iterator[Event]:
         target, method, tell = plan.stack.target, self._owner(found), EventSequence()
@@ -408,7 +426,9 @@ class ClusterEngine:
     def _found(self, target: Target) -> Found:
         method = method_of(self._methods, target)
         history = () if method is None else method.history(target)
-        return Found(target, self._leases.read(target), method, history)
+        found = Found(target, self._leases.read(target), method, history)
+        require_same_target(found.target, found.note, nothing=found.nothing)
+        return found
 
     def _content(self, found: Found) -> Content:
         serving = present(found.history)

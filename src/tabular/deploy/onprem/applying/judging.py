@@ -30,12 +30,49 @@ def require_plannable(target: Target, note: Note | None, history: Sequence[Relea
             code="conflict.destroying",
         )
     if newest is not None and newest.phase is Phase.PENDING:
-        raise BusyError(
-            "an apply was begun here, and its client is gone",
-            where=target.id,
-            hint="`inferloop-tabular deploy` goes on with it, then plans",
-            code="refused.abandoned",
-        )
+        raise _abandoned(target, note)
+
+
+def require_settled(target: Target, note: Note | None, history: Sequence[Release]) -> None:
+    """Refuse what builds on the last operation, as long as that was not gone on with.
+
+    Raises:
+        BusyError: somebody works there, or a client died there.
+        ConflictError: a destroy has to be gone on with first.
+    """
+    require_plannable(target, note, history)
+    if note is not None and note.abandoned and purpose_of(note) != "import":
+        raise _abandoned(target, note)
+
+
+def purpose_of(note: Note | None) -> str:
+    """What was begun and did not end: ``apply``, ``rollback``, ``destroy`` or ``import``."""
+    if note is None or not note.holder:
+        return "apply"
+    return str(note.operation.get("purpose", "apply"))
+
+
+def begun(note: Note | None) -> str:
+    """What was begun and did not end, in a sentence."""
+    purpose = purpose_of(note)
+    return f"{'an' if purpose[0] in 'aeiou' else 'a'} {purpose}"
+
+
+def goes_on(note: Note | None) -> str:
+    """The command that goes on with it when its client is gone."""
+    purpose = purpose_of(note)
+    if purpose == "apply":
+        return "`inferloop-tabular deploy`"
+    return f"`inferloop-tabular {purpose}` again"
+
+
+def _abandoned(target: Target, note: Note | None) -> BusyError:
+    return BusyError(
+        f"{begun(note)} was begun here, and its client is gone",
+        where=target.id,
+        hint=f"{goes_on(note)} goes on with it, then plans",
+        code="refused.abandoned",
+    )
 
 
 def method_of(methods: Sequence[Method], target: Target) -> Method | None:
@@ -59,4 +96,27 @@ def require_same_method(target: Target, wanted: Method, found: Method | None) ->
             hint=f"go on with --method {found.name}; or destroy it, which keeps the data, and "
             "deploy anew",
             code="conflict.method",
+        )
+
+
+def require_same_target(target: Target, note: Note | None, *, nothing: bool) -> None:
+    """Refuse to take another environment's deployment for this one: its name is the same.
+
+    Args:
+        target: that is asked for.
+        note: of the lease of this name.
+        nothing: whether there is nothing of that name.
+
+    Raises:
+        ConflictError: the deployment that is there is of another environment.
+    """
+    there = None if note is None or nothing else note.target
+    if there is not None and there != target:
+        raise ConflictError(
+            f"the namespace {target.region} has a deployment {target.name} of another "
+            f"environment: {there.environment}",
+            where=target.id,
+            hint=f"--environment {there.environment} goes on with that one; else another --name, "
+            "or a --namespace for each environment",
+            code="conflict.environment",
         )

@@ -39,6 +39,7 @@ class Note:
         operation: what was begun last; empty before anything was.
         retained: what a destroy left; empty if nothing.
         changed: when it was renewed last.
+        target: of the deployment that it is of; None if it says none.
     """
 
     holder: str
@@ -46,6 +47,7 @@ class Note:
     operation: Mapping[str, Any]
     retained: Mapping[str, Any]
     changed: datetime | None
+    target: Target | None
 
     @property
     def abandoned(self) -> bool:
@@ -149,7 +151,8 @@ class Leases:
         operation = json.loads(marks.annotation(found, marks.OPERATION) or "{}")
         retained = json.loads(marks.annotation(found, marks.RETAINED) or "{}")
         holder = spec.get("holderIdentity") or ""
-        return Note(holder, alive and bool(holder), operation, retained, changed)
+        target = marks.target_in(found)
+        return Note(holder, alive and bool(holder), operation, retained, changed, target)
 
     @contextmanager
     def hold(self, target: Target, operation: Mapping[str, Any]) -> Iterator[Held]:

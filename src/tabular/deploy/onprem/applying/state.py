@@ -16,6 +16,7 @@ from tabular.deploy.provider import ResourceStatus, State, Status
 from tabular.deploy.target import Target
 
 from .follow import Follower
+from .judging import begun, goes_on, purpose_of
 from .lease import Note
 from .readiness import waiting
 
@@ -117,7 +118,7 @@ class States:
 
 def _judged(found: Found, wrong: str) -> tuple[State, str]:
     note, newest, serving = found.note, last(found.history), present(found.history)
-    purpose = "" if note is None else str(note.operation.get("purpose", "apply"))
+    purpose = purpose_of(note)
     if note is not None and note.alive:
         said = f"{note.holder.rpartition('/')[0]} works there: {purpose}"
         return State.APPLYING, f"{said}; {wrong}" if wrong else said
@@ -127,7 +128,10 @@ def _judged(found: Found, wrong: str) -> tuple[State, str]:
         return State.FAILED, "a destroy was begun and did not end; run it again"
     pending = newest is not None and newest.phase is Phase.PENDING
     if pending or (note is not None and note.holder):
-        return State.APPLYING, "the client of an apply is gone; `deploy` goes on with it"
+        return (
+            State.APPLYING,
+            f"the client of {begun(note)} is gone; {goes_on(note)} goes on with it",
+        )
     if serving is None:
         return State.FAILED, wrong or "the first release did not come up"
     return (State.DEGRADED, wrong) if wrong else (State.READY, "")
