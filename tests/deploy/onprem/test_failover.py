@@ -368,6 +368,38 @@ def test_who_was_promised_a_timeline_gets_it_and_nobody_else(place: Place) -> No
         assert members.here(2, "SELECT pg_is_in_recovery()") == "t"
 
 
+def test_who_only_heard_of_a_timeline_has_nothing_of_it(quiet: Place) -> None:
+    members = quiet.members
+    for number in range(3):
+        members.start(number)
+    for number in range(3):
+        members.wait_ready(number)
+    password = members.folder / "secrets" / "database-replication-password"
+    watched = Watched(read_members(members.file), password)
+    with watching(quiet.watch()):
+        begin(quiet)
+    # Somebody promotes one by hand that is behind another.
+    behind = watched.seal(watched.all[1])
+    many = "INSERT INTO written SELECT generate_series(1000, 9000)"
+    members.here(0, f"SET synchronous_commit = local; {many}")
+    eventually(lambda: len(numbers(members, 2)) == 8001)
+    members.kill(0)
+    watched.promote(behind)
+    members.start(0)
+    members.wait_ready(0)
+    with watching(quiet.watch()):
+        eventually(lambda: quiet.primary == 1)
+        eventually((members.data(2) / "pg_wal" / "00000002.history").is_file)
+    # That one tells of a commit, and goes.
+    with psycopg.connect(members.url(1), autocommit=True) as connection:
+        connection.execute("INSERT INTO written VALUES (1)")
+    members.kill(1)
+    with watching(quiet.watch()):
+        eventually(lambda: quiet.primary not in (None, 1))
+    assert quiet.primary == 0
+    assert numbers(members, 0) == {1}
+
+
 def test_a_watcher_that_stood_still_lets_nobody_receive_again(place: Place) -> None:
     members = place.members
     with watching(place.watch(after=60)):

@@ -7,6 +7,9 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
 from typing import Any
 
 import psutil
@@ -166,14 +169,77 @@ def test_only_who_is_as_it_was_when_it_was_sealed_is_promoted() -> None:
             watched.seal(replica)
 
 
+def test_a_sealed_replica_counts_all_that_is_on_its_disk() -> None:
+    with members_of(TRIO) as members:
+        watched = watched_of(members)
+        members.here(0, "CREATE TABLE more (n int)")
+        # Its replay stands still for a while, as a hanging disk or a reader may have it.
+        members.here(1, "ALTER SYSTEM SET recovery_min_apply_delay = '1h'")
+        members.here(1, "SELECT pg_reload_conf()")
+        members.here(0, "INSERT INTO more VALUES (1)")
+        told = members.here(0, "SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn")
+        members.here(1, "ALTER SYSTEM SET primary_conninfo = ''")
+        members.kill(1)
+        members.start(1)
+        eventually_answers(members, 1)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(watched.seal, watched.all[1])
+            with pytest.raises(NotYet):
+                asked.result(3)
+            members.here(1, "ALTER SYSTEM RESET recovery_min_apply_delay")
+            members.here(1, "SELECT pg_reload_conf()")
+            assert asked.result(30).position == int(told)
+
+
+def test_a_replica_past_its_primarys_beginning_starts_and_is_laid_anew() -> None:
+    with members_of(TRIO) as members:
+        watched = watched_of(members)
+        members.start(2)
+        members.wait_ready(2)
+        behind = watched.seal(watched.all[1])
+        # The third receives what the next primary has not, and then hears of that one.
+        members.here(0, "CREATE TABLE gone AS SELECT 1 AS n")
+        members.here(0, "SELECT pg_switch_wal()")
+        members.kill(0)
+        watched.promote(behind)
+        members.here(2, "CHECKPOINT")
+        watched.keep_for(watched.all[1], watched.all)
+        watched.follow(watched.all[2], watched.all[1])
+        history = members.data(2) / "pg_wal" / "00000002.history"
+        eventually(history.is_file)
+
+        # It ends before it was found deaf. While it is sealed it only answers, and is as it was.
+        watched.seal(watched.all[2])
+        members.kill(2)
+        members.start(2)
+        eventually_answers(members, 2)
+        sealed = watched.seal(watched.all[2])
+        assert (sealed.timeline, sealed.branch) == (2, 1)
+        assert members.here(2, "SELECT n FROM gone") == "1"
+
+        # When it may follow, its next start lays it anew.
+        watched.follow(watched.all[2], watched.all[1])
+        members.kill(2)
+        members.start(2)
+        members.wait_ready(2)
+        assert members.here(2, "SELECT to_regclass('gone') IS NULL") == "t"
+
+
+def eventually(question: Callable[[], object], told: Callable[[], str] = str) -> None:
+    """Wait until something is so; else say what is told then."""
+    deadline = time.monotonic() + 30
+    while not question():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.2)
+
+
 def eventually_answers(members: Members, number: int) -> None:
     """Wait until a member answers over its own socket."""
-    deadline = time.monotonic() + 30
-    while True:
+
+    def answers() -> bool:
         try:
-            members.here(number, "SELECT 1")
+            return bool(members.here(number, "SELECT 1"))
         except subprocess.CalledProcessError:
-            assert time.monotonic() < deadline, members.log(number)
-            time.sleep(0.2)
-        else:
-            return
+            return False
+
+    eventually(answers, lambda: members.log(number)[-3000:])

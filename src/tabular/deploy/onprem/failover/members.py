@@ -20,21 +20,34 @@ VOTERS = 3
 _CONNECT_SECONDS = 3
 _SEAL_SECONDS = 10.0
 _REPLAY_SECONDS = 60.0
+_BEGUN_SECONDS = 0.5
 # A server whose disk hangs keeps no limit of its own. Less than it takes to lose the Lease.
 _LOOK_SECONDS = 9.0
 _PROTOCOL = 3 << 16  # 3.0
 _CANNOT_CONNECT_NOW = "57P03"  # it starts, recovers or stops
-# Both segments and histories of timelines count: what a member has, and what it has heard of.
+# A timeline that a member has heard of has a history on its disk; one of which it has anything, a
+# segment.
 _LOOK = """
 SELECT pg_is_in_recovery(),
   (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int) FROM pg_ls_waldir()
    WHERE name ~ '^[0-9A-F]{8}([0-9A-F]{16}|[.]history)$'),
+  (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int) FROM pg_ls_waldir()
+   WHERE name ~ '^[0-9A-F]{24}$'),
   CASE WHEN pg_is_in_recovery()
     THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
     ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn,
   current_setting('primary_conninfo'),
-  EXISTS (SELECT FROM pg_stat_wal_receiver),
+  EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
   (SELECT system_identifier::text FROM pg_control_system())
+"""
+# A replica that has received since its start knows its own end: it asks for more only when it has
+# replayed all that is on its disk. One that nobody sends anything has replayed that when its replay
+# waits for more, of any source, by the name that PostgreSQL has for this:
+# https://www.postgresql.org/docs/18/monitoring-stats.html#WAIT-EVENT-TIMEOUT-TABLE
+_KNOWS_ITS_END = """
+SELECT NOT pg_is_in_recovery() OR pg_last_wal_receive_lsn() IS NOT NULL OR EXISTS (
+  SELECT FROM pg_stat_activity
+  WHERE backend_type = 'startup' AND wait_event = 'RecoveryRetrieveRetryInterval')
 """
 _MISSING_SLOT = """
 SELECT pg_create_physical_replication_slot(%(slot)s, true)
@@ -73,7 +86,8 @@ class View:
     Attributes:
         member: that was asked.
         replica: it replays, and takes no writes.
-        timeline: the latest that it has anything of.
+        timeline: the latest that it has heard of; its next one is later.
+        branch: the timeline that its position is on.
         position: bytes of the log that it has on its disk.
         conninfo: whom it follows; empty if nobody.
         receiving: a receiver of it runs.
@@ -83,6 +97,7 @@ class View:
     member: Member
     replica: bool
     timeline: int
+    branch: int
     position: int
     conninfo: str
     receiving: bool
@@ -232,8 +247,8 @@ def _view(member: Member, connection: psycopg.Connection) -> View:
     row = connection.execute(_LOOK).fetchone()
     if row is None:
         raise UnavailableError("the member says nothing", where=member.name)
-    replica, timeline, position, conninfo, receiving, system = row
-    return View(member, replica, timeline, int(position or 0), conninfo, receiving, system)
+    replica, timeline, branch, position, conninfo, receiving, system = row
+    return View(member, replica, timeline, branch, int(position or 0), conninfo, receiving, system)
 
 
 def _refusal(member: Member, cause: BaseException | None) -> Refusal | None:
@@ -271,13 +286,12 @@ def _follow(connection: psycopg.Connection, conninfo: str) -> None:
 
 
 def _settled(member: Member, connection: psycopg.Connection) -> View:
-    """The view once it stands still: after a restart a replica finds its own end by replaying."""
+    """The view when its position is all that it has, and a receiver that was just begun is over."""
     deadline = time.monotonic() + _REPLAY_SECONDS
-    before = _view(member, connection)
     while time.monotonic() < deadline:
-        time.sleep(0.5)
-        now = _view(member, connection)
-        if now.position == before.position and now.timeline == before.timeline:
-            return now
-        before = now
-    raise UnavailableError("the replica still replays", where=member.name)
+        before = _view(member, connection)
+        known = connection.execute(_KNOWS_ITS_END).fetchone()
+        time.sleep(_BEGUN_SECONDS)
+        if known is not None and known[0] and _view(member, connection) == before:
+            return before
+    raise UnavailableError("the replica still replays what it has", where=member.name)

@@ -194,7 +194,7 @@ def _best(sealed: Sequence[View], record: Record, wanted: str) -> View:
     Where its next timeline was promised to another of them, that one: it was furthest then, nobody
     received since, and it may be on its way still, for it replays all that it has before it leads.
     """
-    best = max(sealed, key=lambda one: (one.timeline, one.position, one.member.name == wanted))
+    best = max(sealed, key=lambda one: (one.branch, one.position, one.member.name == wanted))
     if best.timeline + 1 != record.timeline:
         return best
     promised = (one for one in sealed if one.member.name == record.primary)

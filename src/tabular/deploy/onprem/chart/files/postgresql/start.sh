@@ -176,11 +176,35 @@ require_version() {
   exit 1
 }
 
+# Whether the data go past where the latest timeline began that they have heard of: on it PostgreSQL
+# does not start with them, but on theirs. It looks at the same:
+# https://www.postgresql.org/docs/18/app-pgcontroldata.html
+astray() {
+  local newest
+  newest=$(find "$PGDATA/pg_wal" -name '????????.history' | sort | tail -1)
+  [ -n "$newest" ] || return 1
+  LC_ALL=C awk -v newest="$((16#$(basename "$newest" .history)))" '
+    function whole(lsn, half) {
+      split(lsn, half, "/")
+      return sprintf("%8s%8s", half[1], half[2])
+    }
+    FNR == NR { if ($1 ~ /^[0-9]+$/) end[$1 + 0] = whole($2); next }
+    /^Latest checkpoint location/ { begun = whole($NF) }
+    /^Latest checkpoint.s TimeLineID/ { of = $NF + 0 }
+    /^Minimum recovery ending location/ { reached = whole($NF) }
+    /^Min recovery ending loc.s timeline/ { branch = $NF + 0 }
+    END {
+      if (of < newest && !(of in end && begun < end[of])) exit 0
+      exit !(branch && branch < newest && !(branch in end && reached <= end[branch]))
+    }' "$newest" <(LC_ALL=C pg_controldata "$PGDATA")
+}
+
 resume() {
   if ! find_leader; then
     return 0
   elif [ -e "$PGDATA/standby.signal" ]; then
-    [ ! -e "$made_anew" ] || sealed || [[ $leader_timeline < $(own_timeline) ]] || rejoin
+    [ -e "$made_anew" ] || astray || return 0
+    sealed || [[ $leader_timeline < $(own_timeline) ]] || rejoin
   elif [[ $leader_timeline > $(own_timeline) ]]; then
     rejoin
   fi
@@ -231,8 +255,12 @@ elif [ -s "$PGDATA/PG_VERSION" ]; then
 else
   begin
 fi
+# Who is astray and may not be laid anew yet is there to be asked, and to be told whom to follow.
+branch=latest
+[ ! -e "$PGDATA/standby.signal" ] || ! astray || branch=current
 rm -f "$run/preparing"
 # The receiver of a replica reads the rest of its connection from these.
 export PGUSER=replicator
 exec postgres -D "$PGDATA" -p "$(port_of "$me")" -c config_file="$config/postgresql.conf" \
-  -c hba_file="$config/pg_hba.conf" -c unix_socket_directories="$run" -c cluster_name="$me"
+  -c hba_file="$config/pg_hba.conf" -c unix_socket_directories="$run" -c cluster_name="$me" \
+  -c recovery_target_timeline=$branch
