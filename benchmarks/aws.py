@@ -10,26 +10,18 @@ provider and without any resource costs is measured beside, so that it can be ta
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import datetime as dt
-import json
-import os
-import platform
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import tabular
-from benchmarks.pairs import Asked, Took, in_turn, spread, table
-from benchmarks.synth.__main__ import _append, _processor
+from benchmarks import pairs
+from benchmarks.pairs import Asked, Took, in_turn, ours, spread, table
+from benchmarks.results import heading
 from tabular.deploy.aws.export import FORMATS
-from tabular.deploy.spec import Deployment, Overrides, load
-from tests.cli.command import COMMAND
+from tabular.deploy.spec import Deployment
 from tests.deploy.aws.export.bed import initialized
 from tests.deploy.aws.harness import provider_at
 from tests.testbed.ministack import ACCOUNT, REGION, MiniStack, ministack_server
@@ -66,48 +58,28 @@ SPEC = {
     },
 }  # fmt: skip
 LEAST = 100  # resources
-BUSY = 1.0  # load above which a run is not recorded
-
-
-def main() -> None:
-    """Measures, shows a table, and appends it where the machine did nothing else."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.aws", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--show", action="store_true", help="do not append to RESULTS.md")
-    asked = parser.parse_args()
-    load_at_start = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="tabular-aws-") as name:
-        lines = _measured(Path(name), asked.rounds, load_at_start)
-    print("\n".join(lines))
-    if asked.show:
-        return
-    if load_at_start > BUSY:
-        print(f"not appended: load {load_at_start:.1f} at the start", file=sys.stderr)
-        raise SystemExit(1)
-    _append("\n".join(lines) + "\n")
 
 
 def _measured(folder: Path, rounds: int, load_at_start: float) -> list[str]:
-    file = folder / "deployment.json"
-    file.write_text(json.dumps(SPEC))
-    deployment = load(file, Overrides()).deployment
+    file, deployment = pairs.described(SPEC, folder)
     with _deployed(deployment, folder) as (emulator, count):
         terraform, configured, bare = _applied(deployment, folder)
-        pairs = {
+        account = emulator.environment(ACCOUNT)
+        rows = {
             "a plan that changes nothing": (
-                _ours(emulator, folder, "Nothing to change.", "plan", "--config", str(file)),
+                ours(folder, "Nothing to change.", "plan", "--config", str(file), extra=account),
                 _theirs(terraform, "No changes.", configured, "plan"),
             ),
             "the program alone, asked for its version": (
-                _ours(emulator, folder, tabular.__version__, "--version"),
+                ours(folder, tabular.__version__, "--version", extra=account),
                 _theirs(terraform, "Terraform v", configured, "version"),
             ),
         }
         alone = (_theirs(terraform, "No changes.", bare, "plan"),)
-        times = in_turn({**pairs, "alone": alone}, rounds)
+        times = in_turn({**rows, "alone": alone}, rounds)
     empty = [took for (took,) in times.pop("alone")]
-    heading = _heading(count, terraform, rounds, load_at_start)
-    return [heading, *table(times, "terraform"), _of_provider(empty), _compiling(deployment, count)]
+    head = _heading(count, terraform, rounds, load_at_start)
+    return [head, *table(times, "terraform"), _of_provider(empty), _compiling(deployment, count)]
 
 
 @contextlib.contextmanager
@@ -116,12 +88,7 @@ def _deployed(deployment: Deployment, folder: Path) -> Iterator[tuple[MiniStack,
     home = folder / "emulator"
     home.mkdir()
     with ministack_server(home) as emulator:
-        provider = provider_at(emulator.url)
-        stack = provider.compile(deployment)
-        for _ in provider.engine.apply(provider.engine.preview(stack)):
-            pass
-        if len(stack.resources) < LEAST:
-            raise SystemExit(f"only {len(stack.resources)} resources: too few for this benchmark")
+        stack = pairs.deployed(provider_at(emulator.url), deployment, LEAST)
         yield emulator, len(stack.resources)
 
 
@@ -141,36 +108,21 @@ def _applied(deployment: Deployment, folder: Path) -> tuple[Terraform, Path, Pat
     return terraform, configured, bare
 
 
-def _ours(emulator: MiniStack, folder: Path, says: str, *arguments: str) -> Asked:
-    environment = {
-        "HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
-        **emulator.environment(ACCOUNT),
-    }  # fmt: skip
-
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(COMMAND), *arguments], env=environment, capture_output=True, text=True, check=False
-        )
-
-    return Asked(says, run)
-
-
 def _theirs(terraform: Terraform, says: str, folder: Path, *arguments: str) -> Asked:
     return Asked(says, lambda: terraform.run(folder, *arguments))
 
 
 def _heading(count: int, terraform: Terraform, rounds: int, load_at_start: float) -> str:
-    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return (
-        f"\n## {now}: plans of AWS, inferloop-tabular {tabular.__version__}\n\n"
-        f"{_processor()}, {os.cpu_count()} cores, load {load_at_start:.1f} at the start; "
-        f"Python {platform.python_version()}, {_version(terraform)}, "
-        f"schema of its provider {terraform.versions['aws']}. {count} resources, {rounds} rounds, "
-        "each command a new process; seconds.\n\n"
+    return heading(
+        "plans of AWS",
+        load_at_start,
+        f"{_version(terraform)}, schema of its provider {terraform.versions['aws']}",
+        f"{count} resources, {rounds} rounds, each command a new process; seconds."
+        f"{pairs.others(load_at_start)}\n\n"
         "Ours asks an emulator of AWS over HTTP, on the same machine, for everything that runs. "
         "Terraform's provider is the one of the test bed: in Python, with the real schema and "
         "without AWS, so its refresh asks nobody. Seconds on a processor are of the "
-        "command and what it starts, without the emulator.\n"
+        "command and what it starts, without the emulator.",
     )
 
 
@@ -201,4 +153,4 @@ def _compiling(deployment: Deployment, count: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    pairs.main("benchmarks.aws", __doc__, _measured)

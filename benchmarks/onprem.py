@@ -10,25 +10,19 @@ renders, asks for the release and for what templates look up, and shows the obje
 
 from __future__ import annotations
 
-import argparse
-import datetime as dt
 import json
-import os
-import platform
 import statistics
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import tabular
-from benchmarks.pairs import Asked, in_turn, table
-from benchmarks.synth.__main__ import _append, _processor
+from benchmarks import pairs
+from benchmarks.pairs import Asked, command, in_turn, ours, table
+from benchmarks.results import heading
 from tabular.deploy.onprem.names import CHART
 from tabular.deploy.onprem.provider import OnPremKubernetesProvider
-from tabular.deploy.spec import Deployment, Overrides, load
-from tabular.deploy.stack import Stack
-from tests.cli.command import COMMAND
+from tabular.deploy.spec import Deployment
 from tests.deploy.onprem.harness import provider_at
 from tests.testbed.helm import helm_program
 from tests.testbed.kube.cluster import Kube, own_cluster
@@ -53,33 +47,20 @@ SPEC = {
     },
 }
 LEAST = 40  # objects
-BUSY = 1.0  # load above which others used the machine as well
 OURS_ALONE = 11  # rounds of a plan within a process
 
 
-def main() -> None:
-    """Measures, shows a table, and appends it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.onprem", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--show", action="store_true", help="do not append to RESULTS.md")
-    asked = parser.parse_args()
-    load_at_start = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="tabular-onprem-") as name:
-        folder, home = Path(name), Path(name) / "cluster"
-        home.mkdir()
-        with own_cluster(home) as kube:
-            lines = _measured(folder, kube, asked.rounds, load_at_start)
-    print("\n".join(lines))
-    if not asked.show:
-        _append("\n".join(lines) + "\n")
+def _measured(folder: Path, rounds: int, load_at_start: float) -> list[str]:
+    home = folder / "cluster"
+    home.mkdir()
+    with own_cluster(home) as kube:
+        return _beside_helm(folder, kube, rounds, load_at_start)
 
 
-def _measured(folder: Path, kube: Kube, rounds: int, load_at_start: float) -> list[str]:
-    file = folder / "deployment.json"
-    file.write_text(json.dumps(SPEC))
-    deployment = load(file, Overrides()).deployment
+def _beside_helm(folder: Path, kube: Kube, rounds: int, load_at_start: float) -> list[str]:
+    file, deployment = pairs.described(SPEC, folder)
     provider = provider_at(kube.kubeconfig, NAMESPACE)
-    stack = _deployed(provider, deployment)
+    stack = pairs.deployed(provider, deployment, LEAST)
     values = folder / "values.json"
     values.write_text(json.dumps(stack.template["values"]))
     where = ("--config", str(file), "--kubeconfig", str(kube.kubeconfig))
@@ -92,68 +73,43 @@ def _measured(folder: Path, kube: Kube, rounds: int, load_at_start: float) -> li
     times = in_turn(
         {
             "a plan that changes nothing": (
-                _ours(folder, "Nothing to change.", "plan", *where),
+                ours(folder, "Nothing to change.", "plan", *where),
                 dry_run,
             ),
             "a deploy that has nothing to do": (
-                _ours(folder, "Nothing to change.", "deploy", "--yes", *where),
+                ours(folder, "Nothing to change.", "deploy", "--yes", *where),
                 dry_run,
             ),
             "the program alone, asked for its version": (
-                _ours(folder, tabular.__version__, "--version"),
+                ours(folder, tabular.__version__, "--version"),
                 _theirs(folder, "v", "version", "--short"),
             ),
         },
         rounds,
     )
-    heading = _heading(len(stack.resources), kube, rounds, load_at_start)
-    return [heading, *table(times, "helm"), _within(provider, deployment)]
-
-
-def _deployed(provider: OnPremKubernetesProvider, deployment: Deployment) -> Stack:
-    stack = provider.compile(deployment)
-    for _ in provider.engine.apply(provider.engine.preview(stack)):
-        pass
-    if len(stack.resources) < LEAST:
-        raise SystemExit(f"only {len(stack.resources)} objects: too few for this benchmark")
-    return stack
-
-
-def _ours(folder: Path, says: str, *arguments: str) -> Asked:
-    environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-    return Asked(says, lambda: _run([str(COMMAND), *arguments], environment))
+    head = _heading(len(stack.resources), kube, rounds, load_at_start)
+    return [head, *table(times, "helm"), _within(provider, deployment)]
 
 
 def _theirs(folder: Path, says: str, *arguments: str) -> Asked:
-    program, environment = str(helm_program()), {"HOME": str(folder)}
-    return Asked(says, lambda: _run([program, *arguments], environment))
-
-
-def _run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return command(says, str(helm_program()), *arguments, environment={"HOME": str(folder)})
 
 
 def _heading(count: int, kube: Kube, rounds: int, load_at_start: float) -> str:
-    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
     server = kube.api("GET", "/version")["gitVersion"]
     helm = subprocess.run(
         [helm_program(), "version", "--short"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    busy = (
-        " Others used the machine as well: what counts are the ratios, since each pair met the "
-        "same machine, and the seconds on a processor."
-        if load_at_start > BUSY
-        else ""
-    )
-    return (
-        f"\n## {now}: plans of a cluster, inferloop-tabular {tabular.__version__}\n\n"
-        f"{_processor()}, {os.cpu_count()} cores, load {load_at_start:.1f} at the start; "
-        f"Python {platform.python_version()}, helm {helm}, Kubernetes {server} of the test bed. "
-        f"{count} objects, {rounds} rounds, each command a new process; seconds.{busy}\n\n"
+    return heading(
+        "plans of a cluster",
+        load_at_start,
+        f"helm {helm}, Kubernetes {server} of the test bed",
+        f"{count} objects, {rounds} rounds, each command a new process; seconds."
+        f"{pairs.others(load_at_start)}\n\n"
         "Theirs is `helm upgrade --dry-run=server` of the same chart and values, for the plan and "
         "for the deploy alike: it renders and compares with nothing. Ours compiles the spec, looks "
         "at the cluster before it, and has the server say of each object what would become of it. "
-        "Seconds on a processor are of the command, without the server.\n"
+        "Seconds on a processor are of the command, without the server.",
     )
 
 
@@ -174,4 +130,4 @@ def _within(provider: OnPremKubernetesProvider, deployment: Deployment) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    pairs.main("benchmarks.onprem", __doc__, _measured)

@@ -9,10 +9,8 @@ each alike.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import hashlib
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -22,10 +20,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-import tabular
+from benchmarks.results import append, heading
 from benchmarks.scale import service
 from benchmarks.scale.limit import drawn, write_again
-from benchmarks.synth.__main__ import _append, _processor
 from tabular.synth import Synthesizer
 from tabular.worker.executors import LocalProcesses, write
 
@@ -49,7 +46,7 @@ def main() -> None:
         found = service.measured(model, table, folder, asked.rows, asked.rounds, WORKERS)
         lines += _shown("workers of the service, to S3", asked.rows, *found)
     print("\n".join(lines))
-    _append("\n".join(lines))
+    append("\n".join(lines))
 
 
 def _shown(what: str, rows: int, times: dict[str, list[float]], digests: set[str]) -> list[str]:
@@ -115,15 +112,15 @@ def _table() -> pa.Table:
 
 
 def _heading(rows: int, rounds: int, load: float) -> str:
-    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return (
-        f"\n## {now}: scale, inferloop-tabular {tabular.__version__}\n\n"
-        f"{_processor()}, {os.cpu_count()} cores, load {load:.1f} at the start; Python "
-        f"{platform.python_version()}, pyarrow {pa.__version__}. {rows:,} rows of 8 columns to "
+    return heading(
+        "scale",
+        load,
+        f"pyarrow {pa.__version__}",
+        f"{rows:,} rows of 8 columns to "
         f"Parquet, {rounds} rounds; the limit is one process that writes rows drawn before. More "
         f"processes than cores cannot be quicker. The start of child processes (0.5 s) is counted, "
         f"that of workers is not; the service's PostgreSQL, SeaweedFS, Valkey and API share the "
-        f"cores.\n"
+        f"cores.",
     )
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import os
-import platform
 
 import obstore
 
-import tabular
+from benchmarks.results import append, heading
 from benchmarks.service import overhead, storage
-from benchmarks.synth.__main__ import _append, _processor
 
 PARTS = {"overhead": overhead.measure, "storage": storage.measure}
 
@@ -24,19 +21,10 @@ def main() -> None:
     unknown = set(asked.parts) - set(PARTS)
     if unknown:
         parser.error(f"unknown {', '.join(sorted(unknown))}; there is {', '.join(PARTS)}")
-    lines = [_heading()]
+    lines = [heading("service", os.getloadavg()[0], f"obstore {obstore.__version__}", "")]
     for part in asked.parts:
         lines += PARTS[part]()
-    _append("\n".join(lines) + "\n")
-
-
-def _heading() -> str:
-    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return (
-        f"\n## {now}: service, inferloop-tabular {tabular.__version__}\n\n"
-        f"{_processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; "
-        f"Python {platform.python_version()}, obstore {obstore.__version__}.\n"
-    )
+    append("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -17,12 +15,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import tabular
+from benchmarks.results import append, heading
 from benchmarks.synth import measures
 from benchmarks.synth.prepare import TABLES, environment, prepare
 from tabular.synth import Synthesizer
 
-RESULTS = Path(__file__).parent.parent / "RESULTS.md"
 PEERS_HOME = Path(__file__).parent.parent / ".venv-sdv"
 PEER_PACKAGES = ("sdv>=2", "sdmetrics", "pyarrow")
 TARGETS = {"census": "loan", "diamonds": "price", "flights": "arr_delay"}
@@ -46,32 +43,21 @@ def main() -> None:
     asked = parser.parse_args()
     folder, tables = prepare(), asked.tables.split(",")
     engines = [tuple(engine.split(":")) for engine in asked.engines.split(",")]
-    lines = [_heading()]
+    lines = [
+        heading(
+            "synthesizers",
+            os.getloadavg()[0],
+            f"pyarrow {pa.__version__}",
+            "Half of each table to fit, half as holdout.",
+        )
+    ]
     if not asked.skip_speed:
         lines += _speed(folder, tables, engines)
     if not asked.skip_quality:
         lines += _quality(folder, tables, engines, SEEDS[: asked.seeds])
     if asked.peers:
         lines += _peers(folder, tables)
-    _append("\n".join(lines) + "\n")
-
-
-def _heading() -> str:
-    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    load = os.getloadavg()[0]
-    return (
-        f"\n## {now}: synthesizers, inferloop-tabular {tabular.__version__}\n\n"
-        f"{_processor()}, {os.cpu_count()} cores, load {load:.1f} at the start; "
-        f"Python {platform.python_version()}, pyarrow {pa.__version__}. "
-        "Half of each table to fit, half as holdout.\n"
-    )
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
+    append("\n".join(lines) + "\n")
 
 
 def _speed(folder: Path, tables: list[str], engines: list[tuple[str, ...]]) -> list[str]:
@@ -207,14 +193,6 @@ def _json(python: str, script: Path, *arguments: object) -> dict[str, float]:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def _append(text: str) -> None:
-    if not RESULTS.exists():
-        RESULTS.write_text("# Benchmark results\n\nNewest last. `make bench-synth` appends.\n")
-    with RESULTS.open("a") as file:
-        file.write(text)
-    print(f"appended to {RESULTS}", file=sys.stderr)
 
 
 if __name__ == "__main__":
