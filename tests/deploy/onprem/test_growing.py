@@ -9,6 +9,7 @@ import pytest
 
 from tabular.deploy.events import EventStatus
 from tabular.deploy.plan import Action
+from tabular.deploy.provider import State
 from tabular.errors import ApplyError, PreflightError, RefusedError
 from tests.deploy.onprem.killing import KILLED, kill_client, run_client, to_deploy, wait_for
 from tests.deploy.onprem.place import NAME, Place, touched
@@ -179,6 +180,12 @@ def test_a_file_system_that_waits_for_its_pod_is_told_and_is_no_failure(kube: Ku
     ]
     assert "has 5Gi of 9Gi" in told
     assert "kubectl delete pod" in told
+    status = place.engine().status(place.target)
+    (disk,) = [one for one in status.resources if one.id == f"PersistentVolumeClaim/{DISK}"]
+    assert (status.state, disk.state) == (State.READY, "growing")
+    assert "has 5Gi of 9Gi: the disk is larger" in disk.detail
+    assert f"`kubectl delete pod {NAME}-postgresql-0 -n {place.namespace}`" in disk.detail
+    assert f"{disk.id} {disk.detail}" in status.detail
     place.close()
 
 
@@ -193,4 +200,6 @@ def test_a_disk_that_its_driver_does_not_make_larger_is_a_failure_that_says_so(k
         place.deploy(database={**OFFLINE, "size": "9Gi"})
     assert not told.value.rolled_back
     assert place.release() != release
+    told_later = place.engine().status(place.target).detail
+    assert f"VolumeResizeFailed: {said}; `kubectl describe pvc {DISK}" in told_later
     place.close()

@@ -155,7 +155,7 @@ class Follower:
         found = self.live(objects)
         return Before(
             {id_: _version(one) for id_, one in found.items() if one is not None},
-            frozenset(pod["metadata"]["uid"] for pod in self._pods(target)),
+            frozenset(pod["metadata"]["uid"] for pod in self.pods(target)),
             frozenset(_told(one) for one in self.warnings(target)),
         )
 
@@ -181,7 +181,7 @@ class Follower:
         while True:
             ended, failed = running.ended, running.failed  # before what they leave is looked at
             yield from round_.objects(self.live(round_.left(ended=ended)), brought=ended)
-            pods, warnings = self._pods(watched.target), self.warnings(watched.target)
+            pods, warnings = self.pods(watched.target), self.warnings(watched.target)
             yield from round_.troubles(pods, warnings, self._clock())
             heard.ready = ended and not failed and not heard.waiting
             heard.hopeless = round_.hopeless(self._clock(), self.patience)
@@ -204,7 +204,7 @@ class Follower:
     def current(self, target: Target, objects: Mapping[str, Object | None]) -> list[Trouble]:
         """What stands in the way of what is there now, for a status."""
         found = [t for one in objects.values() if one is not None for t in troubles(one)]
-        for pod in self._pods(target):
+        for pod in self.pods(target):
             found += pod_troubles(pod, owner_of(pod))
         return found
 
@@ -225,7 +225,8 @@ class Follower:
         meta = one["metadata"]
         return self._cluster.get(one["apiVersion"], one["kind"], meta["name"], meta["namespace"])
 
-    def _pods(self, target: Target) -> tuple[Object, ...]:
+    def pods(self, target: Target) -> tuple[Object, ...]:
+        """The pods of a deployment."""
         return self._cluster.list("v1", "Pod", target.region, labels=marks.selector(target))
 
     def _last_lines(self, target: Target, one: Trouble) -> list[str]:

@@ -2,7 +2,7 @@
 
 A set made anew with larger claims leaves those that are there as they are, so each is patched. What
 comes next is the storage driver's, and some make a file system larger only when a pod starts:
-that is told, and is no failure. Each step can be done twice.
+that is told, and is no failure. A status tells it as long as it is so. Each step can be done twice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tabular.deploy.events import Event, EventSequence, EventStatus
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.preflight.amounts import amount
 from tabular.deploy.onprem.preflight.growing import growths, size_of, volumes_of
+from tabular.deploy.provider import ResourceStatus
 from tabular.deploy.stack import Resource
 from tabular.deploy.target import Target
 from tabular.errors import WaitTimeoutError
@@ -111,6 +112,32 @@ class Growing:
                     )
             if left:
                 self.sleep(self.follower.pause)
+
+
+def behind(cluster: Cluster, follower: Follower, target: Target) -> tuple[ResourceStatus, ...]:
+    """Claims whose disks are smaller than they ask for, with what to type."""
+    namespace = target.region or ""
+    lacking = [one for one in volumes_of(cluster, namespace, target.name).values() if _lacks(one)]
+    if not lacking:
+        return ()
+    warnings, pods = follower.warnings(target), follower.pods(target)
+    found = []
+    for claim in lacking:
+        name = claim["metadata"]["name"]
+        state, said = _state(claim, warnings)
+        users = [one["metadata"]["name"] for one in pods if name in _claims_in(one)]
+        if state == _WAITS_FOR_POD and users:
+            next_ = f"`kubectl delete pod {' '.join(users)} -n {namespace}`, when that suits"
+        else:
+            next_ = f"`kubectl describe pvc {name} -n {namespace}` tells how far it is"
+        resource = _resource(name)
+        found.append(ResourceStatus(resource.id, resource.type, "growing", f"{said}; {next_}"))
+    return tuple(found)
+
+
+def _claims_in(pod: Object) -> list[str]:
+    volumes = pod["spec"].get("volumes") or ()
+    return [(one.get("persistentVolumeClaim") or {}).get("claimName", "") for one in volumes]
 
 
 _RESTART = ": `kubectl delete pod`, one after the other when that suits; each is made again at once"

@@ -16,6 +16,7 @@ from tabular.deploy.provider import ResourceStatus, State, Status
 from tabular.deploy.target import Target
 
 from .follow import Follower
+from .growing import behind
 from .judging import begun, goes_on, purpose_of
 from .lease import Note
 from .readiness import waiting
@@ -78,6 +79,10 @@ class States:
         if wrong:
             wrong = [str(t) for t in self._follower.current(found.target, live)] or wrong
         state, detail = _judged(found, "; ".join(dict.fromkeys(wrong)))
+        # It serves all the same.
+        disks = {one.id: one for one in behind(self._cluster, self._follower, found.target)}
+        said = [detail] if detail else []
+        said += [f"{id_} {one.detail}" for id_, one in disks.items()]
         serving = present(found.history)
         release = "" if serving is None else str(_about(content).get("release", ""))
         newest = last(found.history)
@@ -87,9 +92,9 @@ class States:
             release=release,
             updated=self._cluster.now() if newest is None else newest.updated,
             spec=content.stack.spec,
-            resources=resources,
+            resources=tuple(({one.id: one for one in resources} | disks).values()),
             outputs=_outputs(found.target, content.objects),
-            detail=detail,
+            detail="; ".join(said),
         )
 
     def _content(self, found: Found) -> Content | None:
