@@ -20,7 +20,7 @@ RECIPE = Path(__file__).with_name("Containerfile")
 # Packages of extras that go in: the clients of everything that a setting of the service can name,
 # in any cloud. What deploys, what runs servers, and what only the command line uses does not.
 CLIENTS = frozenset(
-    {"azure-identity", "boto3", "google-auth", "opentelemetry-exporter-otlp-proto-http",
+    {"azure-identity", "boto3", "google-auth", "minio", "opentelemetry-exporter-otlp-proto-http",
      "opentelemetry-sdk", "psycopg", "pyjwt", "pymemcache", "pymysql", "pyrage", "redis",
      "requests", "sansldap"}
 )  # fmt: skip

@@ -24,6 +24,7 @@ _SERVERS: Mapping[str, frozenset[str]] = {
     "database-replication-password": frozenset({"postgresql", "mysql"}),
     "storage-access-key": frozenset({"minio"}),
     "storage-secret-key": frozenset({"minio"}),
+    "storage-password": frozenset({"minio"}),
     "cache-password": frozenset({"redis"}),
     "queue-password": frozenset({"rabbitmq", "redis"}),
     "grafana-password": frozenset({"grafana"}),

@@ -50,13 +50,39 @@ is nowhere to write to, which is what a distributed store is for.
 {{- end -}}
 {{- end -}}
 
-{{/* An init container of the API: makes the bucket, or finds it there. */}}
-{{- define "tabular.bucketInitContainer" -}}
-{{- if .Values.minio.enabled -}}
-- name: bucket
-  {{- include "tabular.serviceContainer" (dict "context" . "component" "api") | nindent 2 }}
-  command: [python, -m, tabular.deploy.onprem.bucket]
-  resources:
-    {{- include "tabular.resources" .Values.resources | nindent 4 }}
+{{/* "true" where the service's store is the MinIO of this release. */}}
+{{- define "tabular.minio.serves" -}}
+{{- if and .Values.minio.enabled (not .Values.storage.url) -}}true{{- end -}}
 {{- end -}}
+
+{{/*
+An init container: of the API it makes the bucket and the service's user as MinIO's administrator,
+or finds them there; a worker's waits for them with the user's own keys.
+(dict "context" $ "component" "api")
+*/}}
+{{- define "tabular.bucketInitContainer" -}}
+{{- if include "tabular.minio.serves" .context -}}
+- name: bucket
+  {{- $administrator := "" }}
+  {{- if eq .component "api" }}
+  {{- $administrator = include "tabular.minio.administrator" .context }}
+  {{- end }}
+  {{- include "tabular.serviceContainer" (merge (dict "env" $administrator) .) | nindent 2 }}
+  {{- if $administrator }}
+  command: [python, -m, tabular.deploy.onprem.bucket]
+  {{- else }}
+  command: [python, -m, tabular.deploy.onprem.bucket, --wait]
+  {{- end }}
+  resources:
+    {{- include "tabular.resources" .context.Values.resources | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{/* The administrator's name and password, as items of `env`. Takes the root context. */}}
+{{- define "tabular.minio.administrator" -}}
+{{- range $name, $key := dict "MINIO_ROOT_USER" "storage-access-key" "MINIO_ROOT_PASSWORD" "storage-secret-key" }}
+- name: {{ $name }}
+  valueFrom:
+    {{- include "tabular.secretKeyRef" (dict "context" $ "key" $key) | nindent 4 }}
+{{- end }}
 {{- end -}}

@@ -42,12 +42,17 @@ told the same. (dict "context" $ "component" "api"); "backup" is a component lik
   value: {{ $value | quote }}
 {{- end }}
 {{- if include "tabular.storageKeys" .context }}
+{{- $own := include "tabular.minio.serves" .context }}
 - name: AWS_ACCESS_KEY_ID
+  {{- if $own }}
+  value: tabular-service
+  {{- else }}
   valueFrom:
     {{- include "tabular.secretKeyRef" (dict "context" .context "key" "storage-access-key") | nindent 4 }}
+  {{- end }}
 - name: AWS_SECRET_ACCESS_KEY
   valueFrom:
-    {{- include "tabular.secretKeyRef" (dict "context" .context "key" "storage-secret-key") | nindent 4 }}
+    {{- include "tabular.secretKeyRef" (dict "context" .context "key" (ternary "storage-password" "storage-secret-key" (eq $own "true"))) | nindent 4 }}
 {{- end }}
 {{- if and (eq .component "worker") (include "tabular.data.mounted" .) (not (include "tabular.storesFiles" .context)) }}
 - name: TMPDIR
@@ -83,13 +88,19 @@ told the same. (dict "context" $ "component" "api"); "backup" is a component lik
 {{- include "tabular.trust.volumes" .context }}
 {{- end -}}
 
-{{/* What each of the service's containers says but its name, command, resources and probes. */}}
+{{/*
+What each of the service's containers says but its name, command, resources and probes; optional:
+"env", further items of it.
+*/}}
 {{- define "tabular.serviceContainer" -}}
 {{ include "tabular.imageLines" (dict "context" .context "image" .context.Values.image) }}
 securityContext:
   {{- include "tabular.containerSecurity" . | nindent 2 }}
 env:
   {{- include "tabular.environment" . | trim | nindent 2 }}
+  {{- with .env }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
 volumeMounts:
   {{- include "tabular.mounts" . | trim | nindent 2 }}
 {{- end -}}
