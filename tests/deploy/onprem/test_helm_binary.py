@@ -301,7 +301,6 @@ def test_a_program_that_does_not_end_by_itself_is_ended(kube: Kube, tmp_path: Pa
 
 
 @k8s
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_a_client_that_is_killed_leaves_no_helm_behind(kube: Kube, tmp_path: Path) -> None:
     program = script(tmp_path, SLOW)
     arguments = [str(program), str(kube.kubeconfig), str(CHART)]

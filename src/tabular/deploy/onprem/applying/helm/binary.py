@@ -2,8 +2,8 @@
 
 It does what Helm in this process does, to the same records, so either can go on where the other
 was. Values go to its input and the way to the cluster into its environment's files, so nothing
-secret is in a list of processes. On Linux it ends with us, so a client that is killed leaves no
-second writer behind; elsewhere it may outlive us, which the documentation says.
+secret is in a list of processes. It ends with us, so a client that is killed leaves no second
+writer behind.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,27 @@ _PAUSE = 0.2  # seconds between two looks whether it was told to end
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _CHART_VERSION = re.compile(r"-v?(\d+\.\d+\.\d+.*)$")
 _PREFIX = re.compile(r"^(?:Error: )?(?:[A-Z]+ FAILED: )?")
-# The child dies with the thread that waits for it (PR_SET_PDEATHSIG, prctl(2)), by SIGKILL: a
-# signal that Helm hears would make it write, when another client may have taken over.
-_TIED = (
-    "import ctypes, os, sys\n"
-    "ctypes.CDLL(None).prctl(1, 9)\n"
-    "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[3:])"
-)
+# A guard starts the program, and ends both when nobody holds the other end of its pipe any more, as
+# a client that is killed does. By SIGKILL: a signal that Helm hears would make it write, when
+# another client may have taken over. Other signals are the program's to answer.
+_GUARD = """
+import _thread, os, signal, sys
+pipe, program = int(sys.argv[1]), sys.argv[2:]
+os.set_inheritable(pipe, False)
+child = os.fork()
+if not child:
+    os.execv(program[0], program[1:])
+def end():
+    os.read(pipe, 1)
+    os.killpg(0, signal.SIGKILL)
+signal.signal(signal.SIGTERM, lambda *_: None)
+_thread.start_new_thread(end, ())
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+if code < 0:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+os._exit(code)
+"""
 
 
 class HelmBinary:
@@ -159,8 +175,6 @@ class HelmBinary:
                 told, wrong = self._ended(process, values, seconds + _GRACE)
             except subprocess.TimeoutExpired as error:
                 raise WaitTimeoutError(f"not ready within {limit:.0f} s", where=where) from error
-            finally:
-                process.kill()
         if process.returncode:
             raise explained(_sentence(wrong or told, process.returncode), where)
 
@@ -175,7 +189,7 @@ class HelmBinary:
                 if now > deadline:
                     raise
                 if self._cancelled and not told:
-                    process.terminate()
+                    os.killpg(process.pid, signal.SIGTERM)
                     deadline, told = min(deadline, now + _GRACE), True
 
     def _ask(self, what: str, name: str, *more: str) -> Any:
@@ -186,8 +200,6 @@ class HelmBinary:
                 told, wrong = process.communicate(timeout=_ASKING)
             except subprocess.TimeoutExpired as error:
                 raise WaitTimeoutError(f"no answer within {_ASKING:.0f} s", where=where) from error
-            finally:
-                process.kill()
         if process.returncode:
             raise explained(_sentence(wrong or told, process.returncode), where)
         try:
@@ -199,26 +211,30 @@ class HelmBinary:
                 hint=f"run it by hand; {VARIABLE} may name something that is not Helm",
             ) from error
 
-    def _started(self, words: Sequence[str]) -> subprocess.Popen[str]:
-        said = [NAME, *words]  # it may go by the name it was called with
-        if sys.platform == "linux":
-            tie = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), self._program]
-            return _popen([*tie, *said], sys.executable)
-        return _popen(said, self._program)
-
-
-def _popen(words: Sequence[str], program: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        words,
-        executable=program,
-        env=_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,  # Ctrl-C is ours: an apply goes on, or is cancelled by us
-    )
+    @contextmanager
+    def _started(self, words: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+        """The program for the time of the block; what then still runs of it is killed."""
+        theirs, ours = os.pipe()
+        guard = [sys.executable, "-I", "-S", "-c", _GUARD, str(theirs), self._program]
+        try:
+            process = subprocess.Popen(
+                [*guard, NAME, *words],  # it may go by the name it was called with
+                env=_environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,  # Ctrl-C is ours: an apply goes on, or is cancelled by us
+                pass_fds=(theirs,),
+            )
+        finally:
+            os.close(theirs)
+        with process:
+            try:
+                yield process
+            finally:
+                os.close(ours)
 
 
 def _environment() -> dict[str, str]:
