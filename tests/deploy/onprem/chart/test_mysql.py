@@ -56,6 +56,7 @@ def test_a_server_accepts_the_configuration(tls: bool, tmp_path: Path) -> None:
     said = dict(line.split(None, 1) for line in done.stdout.splitlines() if len(line.split()) > 1)
     assert said["max-connections"].strip() == "321"
     assert said["character-set-server"].strip() == "utf8mb4"
+    assert "skip-log-bin" in text.splitlines()  # on in MySQL unless said
     assert said["require-secure-transport"].strip() == str(tls).upper()
 
 

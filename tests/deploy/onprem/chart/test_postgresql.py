@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import ssl
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 
 from tabular.errors import EngineError
+from tabular.infra.database.engine import POOL_OVERFLOW, POOL_SIZE
 from tests.deploy.onprem.chart.cases import BUILT_IN, merged, objects, one, seed
 from tests.deploy.onprem.chart.paths import pod, reaches
 from tests.deploy.onprem.crds import invalid_resource
@@ -109,7 +111,15 @@ def test_resources_of_operators_are_as_their_definitions_say(operator: str, copi
         "primary": {"persistence": {"size": "7Gi", "storageClass": "fast"}},
         "settings": {"max_connections": 300},
     }
-    placed = {"nodeSelector": {"disk": "fast"}, "tolerations": [{"operator": "Exists"}]}
+    wanted = {"key": "zone", "operator": "In", "values": ["a"]}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [wanted]}]}
+    node = {"requiredDuringSchedulingIgnoredDuringExecution": required}
+    placed = {
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": node},
+        "priorityClassName": "urgent",
+    }
     found = objects(merged(replicated(copies, **more), {"tls": {"enabled": True}}, placed))
     (made,) = [o for o in found if o["metadata"]["name"] == PART and o["kind"] != "NetworkPolicy"]
     assert invalid_resource(made) == []
@@ -118,6 +128,21 @@ def test_resources_of_operators_are_as_their_definitions_say(operator: str, copi
     assert (volume["size"], volume["storageClass"]) == ("7Gi", "fast")
     assert (spec.get("instances") or spec["numberOfInstances"]) == copies + 1
     assert spec["postgresql"]["parameters"] == {"max_connections": "300"}
+    text = str(spec)
+    assert text.count("zone") == text.count("disk") == text.count("'Exists'") == 1
+    assert text.count("urgent") == 1
+
+
+@pytest.mark.parametrize("operator", ["", "cloudnative-pg", "zalando"])
+def test_ten_pods_have_their_connections(operator: str) -> None:
+    found = objects(replicated(0, operator=operator))
+    if operator:
+        (made,) = [one for one in found if one["kind"] in ("Cluster", "postgresql")]
+        taken = int(made["spec"]["postgresql"]["parameters"]["max_connections"])
+    else:
+        (line,) = re.findall("max_connections = '([0-9]+)'", configuration(replicated(0)))
+        taken = int(line)
+    assert taken > 10 * (POOL_SIZE + POOL_OVERFLOW)
 
 
 def test_cloudnative_pg_before_1_28_is_asked_for_nothing_that_it_does_not_know() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +26,7 @@ from tests.testbed.rabbitmq import rabbitmq_home
 
 PART = "demo-rabbitmq"
 PASSWORD = 'pass"word\\with #space'
-_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+_PROGRAMS = "/usr/lib/rabbitmq/bin"
 
 
 def values(**more: Any) -> dict[str, Any]:
@@ -32,8 +34,23 @@ def values(**more: Any) -> dict[str, Any]:
     return merged(BUILT_IN, {"rabbitmq": {"enabled": True}}, more)
 
 
+@dataclass(frozen=True)
+class Broker:
+    """A server that runs as its container would.
+
+    Attributes:
+        port: on which it listens.
+        process: of it; its children are the server.
+        env: of the container.
+    """
+
+    port: int
+    process: psutil.Process
+    env: Mapping[str, str]
+
+
 @contextmanager
-def started(found: Any, home: Path) -> Iterator[int]:
+def started(found: Any, home: Path) -> Iterator[Broker]:
     """The container's command, with its files in a folder and on a free port."""
     parts.debian("rabbitmq-server", package="rabbitmq-server")
     port = free_port()
@@ -44,7 +61,7 @@ def started(found: Any, home: Path) -> Iterator[int]:
         "/run/secrets/tabular": str(home),
         "/run/rabbitmq": str(home),
         "/run/tls": str(home),
-        "exec rabbitmq-server": f"exec {_SERVER}",
+        "exec rabbitmq-server": f"exec {_PROGRAMS}/rabbitmq-server",
         "listeners.tcp.default = 5672": f"listeners.tcp.1 = 127.0.0.1:{port}",
         "/var/lib/rabbitmq": str(home),
     }
@@ -65,7 +82,6 @@ def started(found: Any, home: Path) -> Iterator[int]:
     env |= {  # apart from any other of the machine
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(free_port()),
         "RABBITMQ_NODENAME": f"chart{os.getpid()}@localhost",
         "RABBITMQ_DIST_PORT": str(free_port()),
@@ -73,7 +89,6 @@ def started(found: Any, home: Path) -> Iterator[int]:
         "RABBITMQ_LOG_BASE": str(home / "log"),
         "RABBITMQ_CONF_ENV_FILE": str(home / "none"),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
-        "ERL_AFLAGS": "-kernel inet_dist_use_interface {127,0,0,1}",
     }
     epmd = [parts.debian("epmd", package="erlang-base"), "-address", "127.0.0.1"]
     command = [placed(part) for part in spec["command"]]
@@ -83,7 +98,7 @@ def started(found: Any, home: Path) -> Iterator[int]:
     ):
         try:
             wait_for_port(port, timeout=60)
-            yield port
+            yield Broker(port, psutil.Process(process.pid), env)
         finally:
             whole = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGTERM)  # as a kubelet ends it
@@ -98,7 +113,8 @@ def started(found: Any, home: Path) -> Iterator[int]:
 def test_the_server_has_the_user_and_keeps_what_is_durable() -> None:
     found = objects(values(rabbitmq={"auth": {"username": "jobs"}}))
     with rabbitmq_home() as home:
-        with started(found, home) as port:
+        with started(found, home) as broker:
+            port = broker.port
             url = f"amqp://jobs:{quote(PASSWORD, safe='')}@127.0.0.1:{port}//"
             with kombu.Connection(url) as connection:
                 queue = connection.SimpleQueue("kept")
@@ -107,9 +123,22 @@ def test_the_server_has_the_user_and_keeps_what_is_durable() -> None:
             for wrong in (f"amqp://jobs:wrong@127.0.0.1:{port}//", f"amqp://127.0.0.1:{port}//"):
                 with pytest.raises(Exception, match=r"ACCESS_REFUSED|Login"):
                     kombu.Connection(wrong, connect_timeout=5).connect()
+            # Nobody but the pod itself gets at what a cookie alone guards, and its probe does.
+            listening = [
+                one.laddr
+                for process in (broker.process, *broker.process.children(recursive=True))
+                for one in process.net_connections()
+                if one.status == psutil.CONN_LISTEN
+            ]
+            assert {address.ip for address in listening} == {"127.0.0.1"}
+            assert len(listening) > 1
+            spec = one(found, "StatefulSet", PART)["spec"]["template"]["spec"]["containers"][0]
+            probe = [f"{_PROGRAMS}/{spec['livenessProbe']['exec']['command'][0]}", "-q", "ping"]
+            user = "rabbitmq" if os.geteuid() == 0 else None
+            subprocess.run(probe, env=broker.env, user=user, check=True, timeout=60)
         with (
-            started(found, home) as port,
-            kombu.Connection(url.rsplit(":", 1)[0] + f":{port}//") as connection,
+            started(found, home) as broker,
+            kombu.Connection(url.rsplit(":", 1)[0] + f":{broker.port}//") as connection,
         ):
             assert connection.SimpleQueue("kept").get(timeout=10).payload == "a job"
         assert "password" not in (home / "server.log").read_text().lower()
@@ -132,6 +161,13 @@ def test_the_service_is_told_where_it_is() -> None:
         port = 5671 if tls else 5672
         assert reaches(found, pod(found, "worker"), server, port)
         assert not reaches(found, pod(found, "postgresql"), server, port)
+
+
+def test_those_that_send_are_held_up_before_the_pod_is_ended() -> None:
+    text = one(objects(values()), "ConfigMap", PART)["data"]["rabbitmq.conf"]
+    assert "vm_memory_high_watermark.absolute = 614MiB" in text.splitlines()  # of 1Gi
+    unlimited = objects(values(rabbitmq={"resources": {"limits": {"memory": None}}}))
+    assert "vm_memory" not in one(unlimited, "ConfigMap", PART)["data"]["rabbitmq.conf"]
 
 
 def test_its_disk_is_as_it_is_said() -> None:

@@ -127,6 +127,18 @@ release nor Argo CD nor Flux takes it along. As JSON.
 {{- dict "helm.sh/resource-policy" "keep" "argocd.argoproj.io/sync-options" "Prune=false,Delete=false" "kustomize.toolkit.fluxcd.io/prune" "disabled" | toJson -}}
 {{- end -}}
 
+{{/* What a size, such as 20Gi, is in MiB. */}}
+{{- define "tabular.mebibytes" -}}
+{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 -}}
+{{- $unit := regexFind "[A-Za-z]*$" . -}}
+{{- divf (mulf (trimSuffix $unit . | float64) (get $units $unit)) 1048576.0 | int64 -}}
+{{- end -}}
+
+{{/* Connections that a database takes: more than the pools of many API pods open, of up to 30 each. */}}
+{{- define "tabular.maxConnections" -}}
+400
+{{- end -}}
+
 {{/*
 A claim template. (dict "context" $ "component" "minio" "name" "data" "persistence" $persistence)
 Nothing in it may ever change, so it has the labels of the selector alone.

@@ -3,7 +3,9 @@
 character-set-server = utf8mb4
 skip-name-resolve
 skip-external-locking
-max_connections = 200
+max_connections = {{ include "tabular.maxConnections" . }}
+# There is no replica to read it, and 30 days of it fill the disk.
+skip-log-bin
 {{- if .Values.tls.enabled }}
 require_secure_transport = ON
 ssl_ca = /run/tls/ca.crt

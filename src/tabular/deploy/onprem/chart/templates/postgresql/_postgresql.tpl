@@ -46,13 +46,6 @@ that vote, and a node that is gone must not take both.
 {{- toJson $affinity -}}
 {{- end -}}
 
-{{/* What a size, such as 20Gi, is in MiB. */}}
-{{- define "tabular.postgresql.mebibytes" -}}
-{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 -}}
-{{- $unit := regexFind "[A-Za-z]*$" . -}}
-{{- divf (mulf (trimSuffix $unit . | float64) (get $units $unit)) 1048576.0 | int64 -}}
-{{- end -}}
-
 {{/* The members, one a line: NAME HOST PORT. */}}
 {{- define "tabular.postgresql.members" -}}
 {{- $name := include "tabular.postgresql.name" . -}}
@@ -97,14 +90,35 @@ anew, and one more replica is no reason to stop the primary.
 {{- sha256sum $text -}}
 {{- end -}}
 
-{{/* The same for operators, whose parameters are texts. */}}
+{{/* The same for operators, whose parameters are texts; their 100 connections are too few as well. */}}
 {{- define "tabular.postgresql.parametersMap" -}}
+{{- if not (hasKey .Values.postgresql.settings "max_connections") }}
+max_connections: {{ include "tabular.maxConnections" . | quote }}
+{{- end }}
 {{- range $name, $value := .Values.postgresql.settings }}
 {{- if and (kindIs "float64" $value) (eq (floor $value) $value) }}
 {{- $value = $value | int64 }}
 {{- end }}
 {{ $name }}: {{ $value | toString | quote }}
 {{- end }}
+{{- end -}}
+
+{{/* Where members may be, for Zalando's operator, which knows no nodeSelector. */}}
+{{- define "tabular.postgresql.nodeAffinity" -}}
+{{- $affinity := deepCopy (.Values.affinity.nodeAffinity | default dict) -}}
+{{- if .Values.nodeSelector -}}
+{{- $key := "requiredDuringSchedulingIgnoredDuringExecution" -}}
+{{- $wanted := list -}}
+{{- range $label, $value := .Values.nodeSelector -}}
+{{- $wanted = append $wanted (dict "key" $label "operator" "In" "values" (list (toString $value))) -}}
+{{- end -}}
+{{- $terms := list -}}
+{{- range $term := dig $key "nodeSelectorTerms" (list dict) $affinity -}}
+{{- $terms = append $terms (set $term "matchExpressions" (concat ($term.matchExpressions | default list) $wanted)) -}}
+{{- end -}}
+{{- $affinity = set $affinity $key (dict "nodeSelectorTerms" $terms) -}}
+{{- end -}}
+{{- toYaml $affinity -}}
 {{- end -}}
 
 {{/* CloudNativePG needs images of its own making, which have its tools. */}}
@@ -118,12 +132,12 @@ anew, and one more replica is no reason to stop the primary.
 
 {{- define "tabular.postgresql.configuration" -}}
 {{- /* What is kept for those that are away must not fill the disk, and stop the primary. */}}
-{{- $fifth := max 64 (div (include "tabular.postgresql.mebibytes" (.Values.postgresql.primary.persistence.size | toString) | int64) 5) -}}
+{{- $fifth := max 64 (div (include "tabular.mebibytes" (.Values.postgresql.primary.persistence.size | toString) | int64) 5) -}}
 listen_addresses = '*'
 log_destination = 'stderr'
 password_encryption = 'scram-sha-256'
-# More than the pools of many API pods open: the failover and the replicas connect as well.
-max_connections = '400'
+# The failover and the replicas connect as well.
+max_connections = '{{ include "tabular.maxConnections" . }}'
 {{- if ge (regexFind "^[0-9]+" (.Values.postgresql.image.tag | toString) | int) 16 }}
 reserved_connections = '10'
 {{- end }}

@@ -20,4 +20,8 @@ loopback_users = none
 log.console = true
 log.console.level = warning
 disk_free_limit.absolute = 256MB
+{{- /* It sees the memory of the node, and would be ended before it holds up those that send. */}}
+{{- with dig "limits" "memory" "" .Values.rabbitmq.resources }}
+vm_memory_high_watermark.absolute = {{ div (mul 6 (include "tabular.mebibytes" (toString .) | int64)) 10 }}MiB
+{{- end }}
 {{- end -}}
