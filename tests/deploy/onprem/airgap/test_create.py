@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import signal
@@ -77,12 +79,26 @@ def test_helm_takes_the_packed_chart(tmp_path: Path) -> None:
     helm = module("helm_python", package="helm-python-sdk")
     content = chart.packed()
     assert content == chart.packed()
+    assert gzip.decompress(content)
+    # Each zlib deflates to other bytes.
+    assert _is_stored(content)
     path = tmp_path / chart.FILE
     path.write_bytes(content)
     loaded = helm.Chart.load(path)
     values = {**RELEASE.values, "secrets": {"generate": True}}
     rendered = loaded.render(values, name="demo", namespace="demo-prod")
     assert any("kind: Deployment" in text for text in rendered.values())
+
+
+def _is_stored(content: bytes) -> bool:
+    """Whether a file of gzip has blocks alone that are copied as they are (RFC 1951)."""
+    at, last = 10, 0
+    while not last:
+        last, kind = content[at] & 1, content[at] >> 1
+        if kind:
+            return False
+        at += 5 + int.from_bytes(content[at + 1 : at + 3], "little")
+    return at == len(content) - 8
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
@@ -175,6 +191,37 @@ def _arm(folder: Path) -> Path:
     return archive(folder / "arm.tar", image(layer("arm", b"arm"), architecture="arm64"))
 
 
+DAMAGED = {
+    "cut": lambda whole: gzip.compress(whole)[:-200],
+    "flipped": lambda whole: (packed := gzip.compress(whole))[:200] + b"\xff" + packed[201:],
+    "no-json": lambda whole: _archived(b"{"),
+    "no-object": lambda whole: _archived(b"[]"),
+    "no-digest": lambda whole: _archived(b'{"manifests": [{}]}'),
+    "no-entry": lambda whole: _archived(b'{"manifests": ["x"]}'),
+    "no-end": lambda whole: _archived(b"[" * 200_000),
+}
+
+
+def _archived(index: bytes) -> bytes:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as file:
+        info = tarfile.TarInfo("index.json")
+        info.size = len(index)
+        file.addfile(info, io.BytesIO(index))
+    return plain.getvalue()
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_archive_is_a_sentence(tmp_path: Path, damage: str) -> None:
+    chosen = files(tmp_path / "images")
+    path = Path(next(iter(chosen.values())).removeprefix("archive:"))
+    path.write_bytes(DAMAGED[damage](path.read_bytes()))
+    order = Order(RELEASE, sources=Sources(chosen=chosen), wheels=False)
+    with pytest.raises(InputError, match=r"cannot be read|is not understood") as told:
+        create(order, tmp_path / "bundle.tar")
+    assert told.value.where == str(path)
+
+
 def test_a_damaged_archive_gives_no_bundle(tmp_path: Path) -> None:
     chosen = files(tmp_path / "images")
     path = Path(next(iter(chosen.values())).removeprefix("archive:"))
@@ -243,7 +290,7 @@ def test_images_come_from_a_registry_for_one_platform(server: Registry, tmp_path
     }
     arm = Order(RELEASE, "linux/arm64", hub(server.host), wheels=False)
     other = create(arm, tmp_path / "arm")
-    assert other.size < 100_000
+    assert other.size < 500_000
     with pytest.raises(RefusedError, match="the earlier bundle is for linux/amd64"):
         create(Order(RELEASE, "linux/arm64", wheels=False, since=made.path), tmp_path / "x")
 

@@ -15,9 +15,20 @@ from tabular.deploy.onprem.airgap.load import load
 from tabular.deploy.onprem.airgap.opened import Opened
 from tabular.deploy.onprem.airgap.registry.connection import Access
 from tabular.deploy.onprem.rendered.rendering import render
-from tabular.errors import IntegrityError, PreflightError, UnavailableError, UsageError
+from tabular.errors import (
+    EngineError,
+    ForbiddenError,
+    IntegrityError,
+    NotFoundError,
+    PreflightError,
+    TabularError,
+    UnavailableError,
+    UsageError,
+)
 from tests.deploy.onprem.airgap.bed import RELEASE, SHARED, make, picture
 from tests.deploy.onprem.chart.cases import merged
+from tests.testbed.disk import fill as fill_disk
+from tests.testbed.disk import small_disk
 from tests.testbed.faults import ALWAYS, Fault, faults_before
 from tests.testbed.registry import Registry, digest, image, layer, registry
 
@@ -154,6 +165,49 @@ def test_a_load_that_was_cut_goes_on(there: Registry, tmp_path: Path) -> None:
         assert sum(line.startswith("PUT") and "manifests" in line for line in proxy.seen) == 2
     assert loaded.kept >= 4
     assert len(loaded.references) == bundle.images
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "error", "words"),
+    [
+        ("PATCH", 413, EngineError, "client_max_body_size"),
+        ("PATCH", 403, ForbiddenError, ""),
+        ("PATCH", 507, EngineError, "disk is full"),
+        ("POST", 405, EngineError, "read-only"),
+        ("POST", 404, NotFoundError, "made before anything is pushed"),
+    ],
+)
+def test_a_refusal_is_not_asked_for_again_and_says_what_to_do(
+    there: Registry,
+    tmp_path: Path,
+    method: str,
+    status: int,
+    error: type[TabularError],
+    words: str,
+) -> None:
+    bundle = make(tmp_path)
+    waits: list[float] = []
+    access = Access(insecure=True, environ={}, pause=waits.append)
+    with faults_before(there.url) as proxy:
+        proxy.fault = Fault("refuse", method=method, status=status, times=ALWAYS)
+        with pytest.raises(error) as told:
+            load(bundle.path, proxy.endpoint.removeprefix("http://"), access)
+    assert words in (told.value.hint or "")
+    assert waits == []
+
+
+@pytest.mark.root
+def test_a_registry_whose_disk_is_full_is_told_so_and_goes_on_with_room(tmp_path: Path) -> None:
+    bundle = make(tmp_path)
+    said: list[str] = []
+    with small_disk(tmp_path / "disk", "8m") as disk, registry(disk / "registry") as full:
+        fill_disk(disk, 4096)
+        with pytest.raises(UnavailableError) as told:
+            load(bundle.path, full.host, QUICK, tell=said.append)
+        assert told.value.hint is not None and "disk is full" in told.value.hint
+        assert said[-1] == f"0 of {bundle.images} images are there, and stay"
+        (disk / "filler").unlink()
+        assert len(load(bundle.path, full.host, QUICK).references) == bundle.images
 
 
 def test_http_is_refused_to_other_machines(tmp_path: Path) -> None:

@@ -138,6 +138,25 @@ def test_a_registry_that_stays_away_is_given_up(there: Registry, tmp_path: Path,
     assert waits == ([3.0, 3.0, 3.0, 3.0, 4.0] if kind == "refuse" else [0.2, 0.5, 1.0, 2.0, 4.0])
 
 
+def test_a_pause_that_a_registry_asks_for_is_kept_for_blobs_too(
+    there: Registry, tmp_path: Path
+) -> None:
+    there.put("team/app", "1", ONE)
+    waits: list[float] = []
+    with (
+        faults_before(there.url) as proxy,
+        Shelf(host(proxy.endpoint), "team/app", quick(waits)) as shelf,
+    ):
+        headers = {"Retry-After": "7"}
+        proxy.fault = Fault("refuse", path="blobs", status=429, headers=headers, times=2)
+        pulling.fetch(shelf, blob(LARGE), tmp_path / "part")
+        proxy.fault = Fault("refuse", path="blobs", status=429, headers=headers, times=ALWAYS)
+        with pytest.raises(UnavailableError) as told:
+            pulling.fetch(shelf, blob(LARGE), tmp_path / "other")
+    assert waits == [7.0] * 7
+    assert "podman login" in str(told.value.hint)
+
+
 def test_a_manifest_that_changed_on_its_way_is_found(there: Registry) -> None:
     there.put("team/app", "1", ONE)
     with (

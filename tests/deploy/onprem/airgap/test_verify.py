@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tabular.deploy.onprem.airgap.contents import PUBLIC_KEY, SIGNATURE, SUMS, sums_to_bytes
+from tabular.deploy.onprem.airgap import archive, signing, wheels
+from tabular.deploy.onprem.airgap.contents import (
+    CONTENTS,
+    LOCK,
+    PUBLIC_KEY,
+    SIGNATURE,
+    SUMS,
+    digest_of,
+    sums_to_bytes,
+)
+from tabular.deploy.onprem.airgap.difference import difference
 from tabular.deploy.onprem.airgap.opened import Opened
 from tabular.deploy.onprem.airgap.verify import Verdict, require_whole, verify
 from tabular.errors import ConfigError, IntegrityError, NotFoundError
@@ -111,6 +123,85 @@ def test_a_changed_byte_in_any_file_of_the_folder_is_found(
         assert name in problems or name == SUMS
     finally:
         path.write_bytes(content)
+
+
+def test_no_changed_bit_of_a_key_or_a_signature_is_an_accident(signed: Path) -> None:
+    """Among them are kinds of keys that nobody knows."""
+    bundle = Opened.open(signed / "bundle")
+    pem, signature, sums = (bundle.read(name) for name in (PUBLIC_KEY, SIGNATURE, SUMS))
+    signing.check(pem, signature, sums, "here")
+    for content, which in ((pem, 0), (signature, 1)):
+        for at in range(len(content)):
+            for bit in range(8):
+                changed = content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
+                given = (changed, signature) if which == 0 else (pem, changed)
+                with contextlib.suppress(IntegrityError):
+                    signing.check(*given, sums, "here")
+                    assert which == 0, "another signature of the same"
+
+
+EVIL = "x\x1b[2K\rbundle is whole\n"
+
+
+def test_a_name_of_somebody_elses_moves_no_cursor(signed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(signed / "bundle", folder)
+    for name in (EVIL, "\udcff"):
+        (folder / name).write_bytes(b"")
+    content = (signed / "bundle.tar").read_bytes()
+    (tmp_path / "more.tar").write_bytes(archive.header(EVIL, 0) + content)
+    (tmp_path / "twice.tar").write_bytes(archive.header(EVIL, 0) * 2 + content)
+    (tmp_path / "late.tar").write_bytes(archive.header(EVIL, 1) + b"x" * 512 + content)
+    for path in (folder, *tmp_path.glob("*.tar")):
+        said = [" ".join(one) for one in look(path).problems.items()]
+        assert all(line.isprintable() for line in said)
+        assert any("x\\x1b[2K\\r" in line for line in said)
+    with pytest.raises(IntegrityError) as told:
+        require_whole(Opened.open(folder), None)
+    assert told.value.message.isprintable()
+
+
+def closed(signed: Path, folder: Path, files: Mapping[str, bytes]) -> Path:
+    """A bundle with other files and the checksums of them: by whoever signs nothing."""
+    shutil.copytree(signed / "bundle", folder)
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    for name in (SIGNATURE, PUBLIC_KEY, SUMS):
+        (folder / name).unlink()
+    there = (path for path in folder.rglob("*") if path.is_file())
+    sums = {path.relative_to(folder).as_posix(): digest_of(path.read_bytes()) for path in there}
+    (folder / SUMS).write_bytes(sums_to_bytes(sums))
+    return folder
+
+
+def test_contents_that_cannot_be_read_are_named(signed: Path, tmp_path: Path) -> None:
+    said = json.loads((signed / "bundle" / CONTENTS).read_bytes())
+    image = {**said["images"][0], "name": EVIL}
+    for number, (text, words) in enumerate(
+        (
+            (b"[" * 200_000, "no JSON"),
+            (b"[]", "bundle.json is damaged"),
+            (json.dumps({**said, "images": [image]}).encode(), "images.0.name"),
+        )
+    ):
+        path = closed(signed, tmp_path / str(number), {CONTENTS: text})
+        assert words in look(path).problems[CONTENTS]
+    path = closed(
+        signed, tmp_path / "chart", {CONTENTS: json.dumps({**said, "chart": "x"}).encode()}
+    )
+    assert look(path).problems == {"x": "no bundle has it"}
+    (change,) = difference(Opened.open(path), Opened.open(signed / "bundle")).changes
+    assert (change.kind, change.old) == ("chart", "")
+
+
+def test_a_lock_with_a_wheel_that_no_bundle_has_is_found(signed: Path, tmp_path: Path) -> None:
+    """Or the command line would be whole, and not installable behind the gap."""
+    name, lock = "wheels/a-1.0-py3-none-any.whl", wheels.lock({"a-1.0-py3-none-any.whl": b"a"})
+    good = closed(signed, tmp_path / "good", {name: b"a", LOCK: lock.encode()})
+    assert look(good).problems == {}
+    bad = closed(signed, tmp_path / "bad", {name: b"", LOCK: lock.encode()})
+    assert look(bad).problems == {LOCK: "no bundle has a wheel that it names"}
 
 
 def _remove(folder: Path) -> str:

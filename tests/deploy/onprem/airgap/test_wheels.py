@@ -18,6 +18,7 @@ import pytest
 
 from tabular.deploy.onprem.airgap import wheels
 from tabular.deploy.onprem.airgap.opened import Opened
+from tabular.deploy.onprem.airgap.store import Store
 from tabular.deploy.onprem.airgap.verify import verify
 from tabular.errors import EngineError
 from tabular.version import __version__
@@ -33,6 +34,8 @@ def test_our_own_wheel_is_whole_and_the_same_each_time() -> None:
     assert wheels.own() == (name, content)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
+        # Each zlib deflates to other bytes.
+        assert {one.compress_type for one in archive.infolist()} == {zipfile.ZIP_STORED}
         names = set(archive.namelist())
         folder = f"inferloop_tabular-{__version__}.dist-info"
         assert {"tabular/cli/app.py", "tabular/deploy/onprem/chart/Chart.yaml"} <= names
@@ -75,10 +78,13 @@ def alone(argv: Sequence[str | Path], **more: object) -> subprocess.CompletedPro
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_it_installs_and_plans_where_there_is_no_network(tmp_path: Path) -> None:
+def test_it_installs_and_plans_where_there_is_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = Path(sys.executable).with_name("inferloop-tabular")
     argv = [here, "export", described(tmp_path), "--format", "k8s", "--output", tmp_path / "here"]
     subprocess.run(argv, check=True, capture_output=True)
+    _collect_with_a_power_cut(tmp_path / "bundle.tar.partial", monkeypatch)
     bundle = make(tmp_path, "bundle.tar", wheels=True)
     # Nothing of this machine but Python, tar and the bundle.
     home = tmp_path / "behind"
@@ -116,6 +122,23 @@ def test_it_installs_and_plans_where_there_is_no_network(tmp_path: Path) -> None
     assert exported
     assert _files(tmp_path / "here") == _files(home / "out") != {}
     assert verify(Opened.open(home / "bundle")).problems == {}
+
+
+def _collect_with_a_power_cut(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wheels that are there are not asked for again, unless one lost its content."""
+    told: list[str] = []
+    with Store.at(root) as store:
+        wheels.collect(store, told.append)
+        wheels.collect(store, told.append)
+        assert len(told) == 1
+        cut = next((root / "wheels").glob("idna-*.whl"))
+        content = cut.read_bytes()
+        cut.write_bytes(b"")
+        with monkeypatch.context() as nowhere:
+            nowhere.setenv("PIP_NO_INDEX", "1")
+            with pytest.raises(EngineError, match="pip cannot bring the wheels"):
+                wheels.collect(store, told.append)
+        cut.write_bytes(content)
 
 
 def _files(folder: Path) -> dict[str, bytes]:

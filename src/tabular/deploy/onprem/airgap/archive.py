@@ -35,6 +35,11 @@ class Member:
     size: int
 
 
+def printable(name: str) -> str:
+    """A name that others gave, as text that moves no cursor and ends no line."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
+
+
 def header(name: str, size: int) -> bytes:
     """What stands before a file."""
     info = tarfile.TarInfo(name)
@@ -95,12 +100,12 @@ def members(archive: BinaryIO, length: int) -> Iterator[Member]:
         name, size = found
         offset = at + len(head)
         if offset + size > length:
-            raise IntegrityError(f"the archive ends within {name}")
+            raise IntegrityError(f"the archive ends within {printable(name)}")
         yield Member(name, offset, size)
         archive.seek(offset + size)
         if archive.read(-size % _BLOCK) != padding(size):
-            raise IntegrityError(f"the archive is damaged right after {name}")
-        at, before = offset + size + (-size % _BLOCK), name
+            raise IntegrityError(f"the archive is damaged right after {printable(name)}")
+        at, before = offset + size + (-size % _BLOCK), printable(name)
     if archive.read(_BLOCK + 1) != _END[_BLOCK:]:
         raise IntegrityError(f"the archive is damaged at its end, after {before}")
 

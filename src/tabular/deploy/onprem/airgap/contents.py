@@ -34,6 +34,8 @@ UNLISTED = frozenset({SUMS, SIGNATURE})
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(ge=0)]
+# Printed where nobody has looked at a bundle yet.
+Word = Annotated[str, Field(pattern=r"^[!-~]+$")]
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9._+@/-]+)\n")
 
 
@@ -67,8 +69,8 @@ class Image(_Strict):
         blobs: its configuration and layers.
     """
 
-    name: str
-    media_type: str
+    name: Word
+    media_type: Word
     manifest: Blob
     blobs: tuple[Blob, ...]
 
@@ -76,9 +78,9 @@ class Image(_Strict):
 class Release(_Strict):
     """What is installed, as `rendering.render` takes it."""
 
-    name: str
-    namespace: str
-    kube_version: str | None
+    name: Word
+    namespace: Word
+    kube_version: Word | None
     values: Mapping[str, Any]
 
 
@@ -107,9 +109,9 @@ class Contents(_Strict):
     """
 
     format: Literal[1] = 1
-    version: str
-    platform: str
-    chart: str
+    version: Word
+    platform: Word
+    chart: Word
     release: Release
     images: tuple[Image, ...]
     base: Base | None = None
@@ -139,7 +141,7 @@ class Contents(_Strict):
         except ValidationError as error:
             wrong = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
             raise IntegrityError(f"{CONTENTS} is damaged: {wrong}"[:300], where=where) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise IntegrityError(f"{CONTENTS} is damaged: no JSON", where=where) from None
 
     def has(self, sums: Mapping[str, str]) -> dict[str, str]:

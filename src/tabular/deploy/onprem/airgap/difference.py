@@ -52,13 +52,17 @@ def difference(old: Opened, new: Opened) -> Difference:
     before, after = old.contents(), new.contents()
     had, has = before.has(old.sums()), after.has(new.sums())
     changes = [
-        *_changes("chart", {"chart": had[before.chart]}, {"chart": has[after.chart]}),
+        *_changes("chart", _chart(before, had), _chart(after, has)),
         *_changes("image", _images(before), _images(after)),
         *_changes("wheel", _wheels(had), _wheels(has)),
     ]
     needed = {blob.path: blob.size for image in after.images for blob in image.blobs}
     size = sum(size for path, size in needed.items() if path not in had)
     return Difference(tuple(changes), size)
+
+
+def _chart(contents: Contents, files: dict[str, str]) -> dict[str, str]:
+    return {"chart": files[contents.chart]} if contents.chart in files else {}
 
 
 def _images(contents: Contents) -> dict[str, str]:

@@ -6,9 +6,12 @@ everything lies in `blobs/` by its digest.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import lzma
 import tarfile
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +43,9 @@ class ImageArchive:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
+        with self._reading():
             self._tar = tarfile.open(path, "r:*")  # noqa: SIM115 - closed by `close`
             self._members = {one.name.removeprefix("./"): one for one in self._tar if one.isfile()}
-        except (OSError, tarfile.TarError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise InputError(f"the image cannot be read: {why}", where=str(path)) from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -56,9 +56,17 @@ class ImageArchive:
 
         Raises:
             UnsupportedError: there are others or none, or none for this platform.
-            InputError: the archive is of an older kind.
+            InputError: the archive is of an older kind, or damaged.
+            IntegrityError: a part of it is missing or damaged.
         """
-        where = str(self._path)
+        try:
+            return self._manifest(platform, str(self._path))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(
+                "its list of images is not understood", where=str(self._path)
+            ) from error
+
+    def _manifest(self, platform: str, where: str) -> Manifest:
         if "index.json" not in self._members:
             raise InputError(
                 "the archive has no OCI layout",
@@ -85,11 +93,11 @@ class ImageArchive:
 
         Raises:
             IntegrityError: it is not there.
+            InputError: it cannot be read.
             OSError: the disk does not take it.
         """
         with part.open("wb") as file:
-            source = self._tar.extractfile(self._member(f"blobs/sha256/{blob.sha256}"))
-            while source is not None and (piece := source.read(_PIECE)):
+            for piece in self._pieces(f"blobs/sha256/{blob.sha256}"):
                 file.write(piece)
 
     def _document(self, entry: dict[str, Any]) -> Manifest:
@@ -103,8 +111,23 @@ class ImageArchive:
         return found
 
     def _read(self, name: str) -> bytes:
+        return b"".join(self._pieces(name))
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
         source = self._tar.extractfile(self._member(name))
-        return b"" if source is None else source.read()
+        piece = b"some"
+        while source is not None and piece:
+            with self._reading():
+                piece = source.read(_PIECE)
+            yield piece
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise InputError(f"the image cannot be read: {why}", where=str(self._path)) from error
 
     def _member(self, name: str) -> tarfile.TarInfo:
         if name not in self._members:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tabular.deploy.onprem.airgap.registry.connection import Access, Shelf
-from tabular.errors import ConflictError, PreflightError
+from tabular.errors import ConflictError, PreflightError, TabularError
 from tabular.transfer.copying import in_parallel
 
 from . import images
@@ -93,14 +93,18 @@ def load(
     digests = {image.name: image.manifest.digest for image in contents.images}
     values = images.values_for(contents.release, digests, root)
     sent: list[int] = []
-    references = {}
+    references: dict[str, str] = {}
     with ExitStack() as stack:
         ways = [stack.enter_context(_way(one, root, access)) for one in _planned(contents, root)]
         _require_base(bundle, contents, ways, root, access)
         for way in ways:
             tell(f"{way.image.name} to {way.shelf.where}")
-            sent += in_parallel(functools.partial(_put, bundle, way), way.image.blobs)
-            tag = _put_manifest(bundle, way)
+            try:
+                sent += in_parallel(functools.partial(_put, bundle, way), way.image.blobs)
+                tag = _put_manifest(bundle, way)
+            except TabularError:
+                tell(f"{len(references)} of {len(ways)} images are there, and stay")
+                raise
             digest = way.image.manifest.digest
             references[way.image.name] = f"{way.shelf.where}:{tag}@{digest}"
     return Loaded(values, references, sum(sent), sent.count(0))

@@ -135,7 +135,8 @@ def _archive(path: Path) -> Opened:
         try:
             for member in archive.members(file, length):
                 if member.name in files:
-                    return Opened(path, files, damage=f"{member.name} is in it twice")
+                    twice = f"{archive.printable(member.name)} is in it twice"
+                    return Opened(path, files, damage=twice)
                 files[member.name] = (path, member.offset, member.size)
         except IntegrityError as error:
             return Opened(path, files, damage=error.message)

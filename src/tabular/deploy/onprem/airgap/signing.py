@@ -61,21 +61,27 @@ def check(pem: bytes, signature: bytes, signed: bytes, where: str) -> None:
     Raises:
         IntegrityError: they do not fit.
     """
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
         key = _serialization().load_pem_public_key(pem)
+        if not isinstance(key, Ed25519PublicKey):
+            raise ValueError("another kind of key")
         key.verify(signature, signed)
-    except (ValueError, AttributeError, TypeError, InvalidSignature) as error:
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
         raise IntegrityError("the signature does not fit the checksums", where=where) from error
 
 
 def _loaded(path: Path, how: str, **more: Any) -> Any:
+    forms = _serialization()
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     try:
-        return getattr(_serialization(), how)(path.read_bytes(), **more)
+        return getattr(forms, how)(path.read_bytes(), **more)
     except OSError as error:
         raise _no_key(path, error.strerror or str(error)) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         why = "it has a passphrase" if isinstance(error, TypeError) else "no key in PEM form"
         raise _no_key(path, why) from error
 

@@ -10,8 +10,10 @@ from tabular.errors import IntegrityError, TabularError
 from tabular.transfer.copying import in_parallel
 
 from . import signing
+from .archive import printable
 from .contents import (
     CONTENTS,
+    LOCK,
     PUBLIC_KEY,
     SIGNATURE,
     SUMS,
@@ -20,6 +22,7 @@ from .contents import (
     digest_of,
 )
 from .opened import Opened
+from .wheels import locked
 
 _SHOWN = 5
 
@@ -62,10 +65,9 @@ def verify(
     except TabularError as error:
         return Verdict("", {**problems, SUMS: error.message})
     problems |= dict.fromkeys(sums.keys() - bundle.files.keys(), "it is missing")
-    problems |= dict.fromkeys(
-        bundle.files.keys() - sums.keys() - UNLISTED, "it does not belong to the bundle"
-    )
-    problems |= dict.fromkeys(bundle.strange, "it is neither a file nor a folder")
+    strangers = bundle.files.keys() - sums.keys() - UNLISTED
+    problems |= dict.fromkeys(map(printable, strangers), "it does not belong to the bundle")
+    problems |= dict.fromkeys(map(printable, bundle.strange), "it is neither a file nor a folder")
 
     def look(name: str) -> tuple[str, str]:
         try:
@@ -118,7 +120,10 @@ def _lacking(bundle: Opened, sums: Mapping[str, str]) -> dict[str, str]:
     except TabularError as error:
         return {CONTENTS: error.message}
     known = contents.has(sums)
-    return dict.fromkeys(set(promised(contents)) - known.keys(), "no bundle has it")
+    lacking = dict.fromkeys(set(promised(contents)) - known.keys(), "no bundle has it")
+    if LOCK in sums and not locked(bundle.read(LOCK).decode()) <= set(known.values()):
+        lacking[LOCK] = "no bundle has a wheel that it names"
+    return lacking
 
 
 def promised(contents: Contents) -> tuple[str, ...]:

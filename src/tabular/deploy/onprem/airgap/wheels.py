@@ -15,6 +15,7 @@ import io
 import re
 import shutil
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ _FILE = re.compile(r"([^-]+)-([^-]+)(-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl")
 def own() -> tuple[str, bytes]:
     """Our own wheel: its name and its bytes, the same each time (PyPA, binary distributions).
 
+    Nothing in it is deflated: what comes out of that differs from one zlib to the next.
+
     Raises:
         EngineError: the installed package cannot be read.
     """
@@ -47,10 +50,10 @@ def own() -> tuple[str, bytes]:
     files = {**files, f"{folder}/WHEEL": _TAGS}
     files[f"{folder}/RECORD"] = _record(files, f"{folder}/RECORD")
     plain = io.BytesIO()
-    with zipfile.ZipFile(plain, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(plain, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files, key=lambda name: (".dist-info/" in name, name)):
             info = zipfile.ZipInfo(name, _DATE)
-            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            info.external_attr = 0o644 << 16
             archive.writestr(info, files[name])
     return f"{folder.removesuffix('.dist-info')}-py3-none-any.whl", plain.getvalue()
 
@@ -58,7 +61,7 @@ def own() -> tuple[str, bytes]:
 def collect(store: Store, tell: Callable[[str], None]) -> None:
     """Bring our wheel and all that it needs for `EXTRA` into the bundle, with their lock.
 
-    What an earlier run brought for the same versions is not asked for again.
+    What an earlier run brought for the same versions is not asked for again, unless it is damaged.
 
     Raises:
         PreflightError: there is no pip here.
@@ -66,8 +69,9 @@ def collect(store: Store, tell: Callable[[str], None]) -> None:
     """
     name, content = own()
     pins = constraints()
-    key = hashlib.sha256(content + pins.encode()).hexdigest()
-    if store.noted().get(WHEELS) == key and (store.root / LOCK).is_file():
+    machine = f"{sys.implementation.cache_tag} {sysconfig.get_platform()}\n"
+    key = hashlib.sha256(content + (machine + pins).encode()).hexdigest()
+    if store.noted().get(WHEELS) == key and _is_whole(store.root):
         return
     tell("bringing the wheels of the command line")
     folder = store.root / _FOLDER
@@ -76,12 +80,22 @@ def collect(store: Store, tell: Callable[[str], None]) -> None:
     (folder / "constraints.txt").write_text(pins, encoding="utf-8")
     _download(folder, name)
     shutil.rmtree(store.root / WHEELS, ignore_errors=True)
-    found = {path.name: path.read_bytes() for path in sorted(folder.glob("*.whl"))}
+    found = _in(folder)
     for wheel in found:
         store.place(folder / wheel, f"{WHEELS}/{wheel}")
     store.put(LOCK, lock(found).encode())
     store.note(WHEELS, key)
     shutil.rmtree(folder)
+
+
+def _in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.whl"))}
+
+
+def _is_whole(root: Path) -> bool:
+    """Whether the wheels of a bundle are those of its lock: a power cut may have emptied some."""
+    file = root / LOCK
+    return file.is_file() and file.read_text(encoding="utf-8") == lock(_in(root / WHEELS))
 
 
 def constraints() -> str:
@@ -107,6 +121,11 @@ def lock(wheels: Mapping[str, bytes]) -> str:
         sha256 = hashlib.sha256(wheels[file]).hexdigest()
         lines.append(f"{name}{extra}=={version} --hash=sha256:{sha256}\n")
     return "".join(lines)
+
+
+def locked(text: str) -> frozenset[str]:
+    """SHA-256 of each wheel that a lock names."""
+    return frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", text))
 
 
 def named(file: str) -> tuple[str, str]:

@@ -33,7 +33,17 @@ from .signin import SignIn
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE = 30.0
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
-_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_FULL = "the registry's own log says why; one whose disk is full answers so"
+_HINTS: Mapping[int, str] = {
+    405: "it takes nothing: it is read-only, or a cache of another registry",
+    413: "a proxy before it limits how much one request may bring: let it take 8 MB at least "
+    "(nginx: client_max_body_size 0)",
+    429: "wait and run the same command again, which goes on; who signs in (`podman login`) may "
+    "ask more often",
+    500: _FULL,
+    507: _FULL,
+}
 _LOOKS = ("GET", "HEAD")
 
 
@@ -160,7 +170,7 @@ class Shelf:
             if answer.status_code in ok:
                 return answer
             refusal = self.refusal(answer)
-            if answer.status_code not in _BUSY:
+            if answer.status_code not in BUSY:
                 raise refusal
             rest(refusal, answer.headers.get("Retry-After"))
         raise AssertionError  # the last try raises
@@ -220,18 +230,24 @@ class Shelf:
             return ForbiddenError(f"the registry refuses this{said}", where=self.where)
         if status == 404:
             return NotFoundError(f"the registry has no such thing{said}", where=self.where)
-        if status in _BUSY:
-            return UnavailableError(f"the registry answers {status}{said}", where=self.where)
-        return EngineError(f"the registry answers {status}{said}", where=self.where)
+        kind = UnavailableError if status in BUSY else EngineError
+        message = f"the registry answers {status}{said}"
+        return kind(message, where=self.where, hint=_HINTS.get(status))
 
     def _full(self, url: str | httpx.URL) -> httpx.URL:
         if isinstance(url, httpx.URL):
             return url
         return self._client.base_url.join(f"{self.path}/{url}")
 
-    def joined(self, location: str) -> httpx.URL:
-        """What a ``Location`` of the registry means."""
-        return self._client.base_url.join(location)
+    def location(self, answer: httpx.Response) -> httpx.URL:
+        """Where the registry says that an upload goes on.
+
+        Raises:
+            EngineError: it does not say it.
+        """
+        if "Location" not in answer.headers:
+            raise EngineError("the registry does not say where to upload to", where=self.where)
+        return self._client.base_url.join(answer.headers["Location"])
 
 
 def _said(answer: httpx.Response) -> str:

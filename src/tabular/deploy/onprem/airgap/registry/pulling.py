@@ -26,7 +26,7 @@ from tabular.errors import (
     UnsupportedError,
 )
 
-from .connection import Shelf
+from .connection import BUSY, Shelf
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -166,17 +166,23 @@ def fetch(shelf: Shelf, blob: Blob, part: Path) -> None:
     have = _length(part)
     tries = shelf.tries()
     while have != blob.size:
-        problem = _get_on(shelf, blob, part, have)
+        problem, pause = _get_on(shelf, blob, part, have)
         now = _length(part)
         if problem is not None and now <= have:
-            next(tries)(problem, None)
+            next(tries)(problem, pause)
         elif now > have:
             tries = shelf.tries()
         have = now
 
 
-def _get_on(shelf: Shelf, blob: Blob, part: Path, have: int) -> TabularError | None:
-    """Ask for what is missing; what went wrong, if that is worth another try."""
+def _get_on(
+    shelf: Shelf, blob: Blob, part: Path, have: int
+) -> tuple[TabularError | None, str | None]:
+    """Ask for what is missing.
+
+    Returns:
+        What went wrong, if that is worth another try, and the pause that the registry asks for.
+    """
     if have > blob.size:
         part.unlink()
         have = 0
@@ -187,18 +193,20 @@ def _get_on(shelf: Shelf, blob: Blob, part: Path, have: int) -> TabularError | N
                 answer.status_code == _PARTIAL and not _begins_at(answer, have)
             ):
                 part.unlink(missing_ok=True)
-                return EngineError("the registry gives another range", where=shelf.where)
+                return EngineError("the registry gives another range", where=shelf.where), None
             if answer.status_code not in (_WHOLE, _PARTIAL):
                 answer.read()
                 refusal = shelf.refusal(answer)
-                if answer.status_code < 500 and answer.status_code != 429:
+                if answer.status_code not in BUSY:
                     raise refusal
-                return refusal
+                return refusal, answer.headers.get("Retry-After")
             with part.open("ab" if answer.status_code == _PARTIAL else "wb") as file:
                 _write(answer, file, blob.size)
     except httpx.TransportError as error:
-        return shelf.unanswered(error)
-    return None if _length(part) == blob.size else EngineError("it ended early", where=shelf.where)
+        return shelf.unanswered(error), None
+    if _length(part) == blob.size:
+        return None, None
+    return EngineError("it ended early", where=shelf.where), None
 
 
 def _write(answer: httpx.Response, file: Any, most: int) -> None:

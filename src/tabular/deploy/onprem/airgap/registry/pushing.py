@@ -12,12 +12,19 @@ from collections.abc import Callable, Iterator
 import httpx
 
 from tabular.deploy.onprem.airgap.contents import Blob
-from tabular.errors import EngineError, IntegrityError, NotFoundError, UnavailableError
+from tabular.errors import (
+    AccessError,
+    EngineError,
+    IntegrityError,
+    NotFoundError,
+    UnavailableError,
+)
 
 from .connection import Shelf
 from .pulling import INDEXES, MANIFESTS
 
 PIECE = 8 * 1024 * 1024  # bytes of one request
+_ASTRAY = (404, 416)  # the registry knows of no such upload, or of another length of it
 _BYTES = {"Content-Type": "application/octet-stream"}
 Read = Callable[[int], Iterator[bytes]]
 
@@ -35,10 +42,13 @@ def has(shelf: Shelf, blob: Blob) -> bool:
 def take_over(shelf: Shelf, blob: Blob, source: str) -> bool:
     """Have a blob of another repository of the same registry; False where it does not do that."""
     asked = {"mount": blob.digest, "from": source}
-    answer = shelf.ask("POST", "blobs/uploads/", (201, 202), params=asked)
+    try:
+        answer = shelf.ask("POST", "blobs/uploads/", (201, 202), params=asked)
+    except (NotFoundError, AccessError, EngineError):
+        return False  # what is wrong with the repository itself, the upload will tell
     if answer.status_code == 201:
         return True
-    _give_up(shelf, shelf.joined(answer.headers["Location"]))
+    _give_up(shelf, shelf.location(answer))
     return False
 
 
@@ -52,7 +62,10 @@ def put(shelf: Shelf, blob: Blob, read: Read) -> None:
 
     Raises:
         IntegrityError: what arrived is something else.
+        NotFoundError: there is no such repository, and none is made by a push.
+        AccessError: who asks may not.
         UnavailableError: the registry does not answer.
+        EngineError: it refuses.
     """
     at, least = _begin(shelf)
     offset, tries = 0, shelf.tries()
@@ -107,21 +120,32 @@ def put_manifest(shelf: Shelf, tag: str, digest: str, media_type: str, raw: byte
 
 def _begin(shelf: Shelf) -> tuple[httpx.URL, int]:
     """A new upload: where to, and how long a piece must be at least."""
-    answer = shelf.ask("POST", "blobs/uploads/", (202,))
+    try:
+        answer = shelf.ask("POST", "blobs/uploads/", (202,))
+    except NotFoundError as error:
+        hint = "some registries want a project or a repository to be made before anything is pushed"
+        raise NotFoundError(error.message, where=shelf.where, hint=hint) from error
     least = answer.headers.get("OCI-Chunk-Min-Length", "0")
-    return shelf.joined(answer.headers["Location"]), int(least) if least.isdigit() else 0
+    return shelf.location(answer), int(least) if least.isdigit() else 0
 
 
 def _send(shelf: Shelf, at: httpx.URL, offset: int, data: bytes) -> httpx.URL:
     """Send one piece once; where the next one goes.
 
     Not repeated as it is: what arrived of it has to be asked first.
+
+    Raises:
+        UnavailableError: it may go well another time.
+        TabularError: it is refused.
     """
     span = f"{offset}-{offset + len(data) - 1}"
     answer = shelf.once("PATCH", at, content=data, headers={**_BYTES, "Content-Range": span})
-    if answer.status_code != 202:
-        raise UnavailableError(shelf.refusal(answer).message, where=shelf.where)
-    return shelf.joined(answer.headers["Location"])
+    if answer.status_code == 202:
+        return shelf.location(answer)
+    refusal = shelf.refusal(answer)
+    if answer.status_code in _ASTRAY:
+        raise UnavailableError(refusal.message, where=shelf.where)
+    raise refusal
 
 
 def _arrived(shelf: Shelf, at: httpx.URL) -> tuple[httpx.URL, int]:
@@ -133,7 +157,7 @@ def _arrived(shelf: Shelf, at: httpx.URL) -> tuple[httpx.URL, int]:
     last = answer.headers.get("Range", "").removeprefix("bytes=").partition("-")[2]
     # A registry says 0-0 for nothing as well as for one byte, and pieces are never one byte.
     offset = int(last) + 1 if last.isdigit() and int(last) else 0
-    return shelf.joined(answer.headers.get("Location", str(at))), offset
+    return shelf.location(answer) if "Location" in answer.headers else at, offset
 
 
 def _give_up(shelf: Shelf, at: httpx.URL) -> None:
