@@ -19,8 +19,9 @@ HOST = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 # What the service imports of its clients, and a program of each kind.
 CLIENTS = (
     "azure.identity", "boto3", "google.auth.transport.requests", "jwt", "cryptography", "psycopg",
-    "opentelemetry.exporter.otlp.proto.http.trace_exporter", "pymemcache", "pymysql", "pyrage",
-    "redis", "sansldap", "tabular.api.app", "tabular.worker.partition", "tabular.worker.function",
+    "minio", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "pymemcache", "pymysql",
+    "pyrage", "redis", "sansldap", "tabular.api.app", "tabular.worker.partition",
+    "tabular.worker.function",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tabular.deploy.onprem.secrets.secret_keys import needed_secrets
 from tabular.errors import ConfigError, EngineError
 from tests.deploy.onprem.chart.cases import BUILT_IN, SECRET, merged, objects, one, seed
 from tests.deploy.onprem.chart.paths import pod, reaches
+from tests.deploy.onprem.chart.rules import containers, pods
 
 PART = "demo-minio"
 # What the operator's definition (minio.min.io/v2, of its release 7.1) says of the fields used.
@@ -190,6 +191,60 @@ def test_the_api_makes_the_bucket_before_it_migrates() -> None:
     found = objects(merged(BUILT_IN, external))
     spec = one(found, "Deployment", "demo-api")["spec"]["template"]["spec"]
     assert "bucket" not in [container["name"] for container in spec["initContainers"]]
+
+
+def holders(found: Any, secret: str, *keys: str) -> set[str]:
+    """Containers that have keys of a Secret, by a variable or a mounted file."""
+    holding = set()
+    for workload, made in pods(found):
+        volumes = {
+            volume["name"]
+            for volume in made["spec"].get("volumes", ())
+            for source in volume.get("projected", {}).get("sources", ())
+            if source["secret"]["name"] == secret
+            if {item["key"] for item in source["secret"]["items"]} & set(keys)
+        }
+        for container in containers(made):
+            named = [e.get("valueFrom", {}).get("secretKeyRef", {}) for e in container["env"]]
+            mounted = {mount["name"] for mount in container.get("volumeMounts", ())}
+            if volumes & mounted or any(
+                n and n["name"] == secret and n["key"] in keys for n in named
+            ):
+                holding.add(f"{workload['metadata']['name']}/{container['name']}")
+    return holding
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_only_minio_and_who_makes_the_user_have_the_administrators_keys(own: bool) -> None:
+    more = {"backup": {"enabled": True}, "minio": {"existingSecret": "" if own else "root"}}
+    found = objects(merged(distributed(4), more))
+    keys = ("storage-access-key", "storage-secret-key") if own else ("root-user", "root-password")
+    administrators = holders(found, SECRET if own else "root", *keys)
+    assert administrators == {"demo-minio/minio", "demo-api/bucket"}
+    users = holders(found, SECRET, "storage-password")
+    assert {
+        "demo-api/api",
+        "demo-worker/worker",
+        "demo-worker/bucket",
+        "demo-backup/backup",
+    } < users
+    assert "demo-minio/minio" not in users
+    for name in ("demo-api", "demo-worker"):
+        spec = one(found, "Deployment", name)["spec"]["template"]["spec"]
+        said = {e["name"]: e.get("value") for e in spec["containers"][0]["env"]}
+        assert said["AWS_ACCESS_KEY_ID"] == "tabular-service"
+
+
+def test_a_tenants_user_is_made_as_well() -> None:
+    found = objects(distributed(4, operator="minio"))
+    assert holders(found, SECRET, "storage-secret-key") == {"demo-api/bucket"}
+    assert "storage-password" in {one.key for one in needed_secrets(found, SECRET)}
+
+
+def test_workers_wait_for_the_user() -> None:
+    spec = one(objects(distributed(4)), "Deployment", "demo-worker")["spec"]["template"]["spec"]
+    (waiting,) = (c for c in spec["initContainers"] if c["name"] == "bucket")
+    assert waiting["command"][-1] == "--wait"
 
 
 def fields(value: Any, at: str = "spec") -> Iterator[tuple[str, Any]]:
