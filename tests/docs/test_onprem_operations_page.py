@@ -21,8 +21,10 @@ from tabular.deploy.spec import Deployment, load_text
 from tabular.infra.config import load_settings
 from tabular.infra.database import Database, migrate
 from tests.cli.command import run
+from tests.deploy.onprem.export.made import KUBECTL
 from tests.platform import environment
 from tests.testbed.kube.cluster import Kube
+from tests.testbed.venvs import venv
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "onprem-operations.md").read_text(encoding="utf-8")
@@ -71,6 +73,34 @@ def test_alarms_and_metrics_that_are_named_exist() -> None:
     }
     assert set(re.findall(r"`(Tabular\w+)`", TEXT)) <= raised
     assert "tabular_certificate_left_seconds" in TEXT
+
+def test_what_is_sealed_is_a_secret_with_every_key(tmp_path: Path) -> None:
+    """`kubectl` is real; `kubeseal` is not to be had here, and lets through what it is given."""
+    (export,) = _commands("inferloop-tabular export")
+    (seal,) = (line for line in _commands("kubectl create") if "kubeseal" in line)
+    done = run(*shlex.split(export)[1:], home=tmp_path, cwd=_examples(tmp_path))
+    assert done.code == 0, done.err
+    path = f"{tmp_path}{os.pathsep}{venv(KUBECTL)}{os.pathsep}{os.environ['PATH']}"
+    (tmp_path / "kubeseal").write_text('#!/bin/sh\n[ "$*" = "--format yaml" ] && cat\n')
+    (tmp_path / "kubeseal").chmod(0o700)
+    example = (tmp_path / "exported" / "secrets.env.example").read_text()
+    filled = re.sub(r"^# (openssl .*)\n(\S+=)$", r'echo "\2$(\1)"', example, flags=re.MULTILINE)
+    for line in (f"({filled}) >secrets.env", seal.format(namespace="synth")):
+        words = ["sh", "-c", line]
+        subprocess.run(words, cwd=tmp_path, env={"PATH": path}, timeout=60, check=True)
+    made = YAML(typ="safe").load(tmp_path / "sealed-secret.yaml")
+    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == (f"{NAME}-secrets", "synth")
+    assert sorted(made["data"]) == re.findall(r"^([\w-]+)=$", example, re.MULTILINE)
+    assert "database-password" in made["data"]
+    assert all(made["data"].values())
+
+
+def _examples(folder: Path) -> Path:
+    """A folder with a file of the name that the page has."""
+    spec = (ROOT / "examples" / "deployment.yaml").read_bytes()
+    (folder / "deployment.yaml").write_bytes(spec)
+    return folder
+
 
 
 @pytest.mark.k8s

@@ -26,6 +26,7 @@ TARGET = f"{_DOMAIN}/target"
 OPERATION = f"{_DOMAIN}/operation"
 RETAINED = f"{_DOMAIN}/retained"
 HANDED_OUT = f"{_DOMAIN}/handed-out"
+PATCHED = "sealedsecrets.bitnami.com/patch"
 HELM_NAME = "meta.helm.sh/release-name"
 HELM_NAMESPACE = "meta.helm.sh/release-namespace"
 LEASE = "deploy"  # component of the lease
@@ -78,6 +79,20 @@ def annotation(one: Mapping[str, Any], name: str) -> str:
 def label(one: Mapping[str, Any], name: str) -> str:
     """One label of an object, "" if it is not there."""
     return str((one["metadata"].get("labels") or {}).get(name, ""))
+
+
+def maker(one: Mapping[str, Any]) -> str:
+    """The object that a controller makes this one from, such as ``SealedSecret/x``; "" if none.
+
+    A controller puts back what others change. Sealed Secrets leaves keys of others alone where
+    the Secret says ``patch``.
+    """
+    if annotation(one, PATCHED) == "true":
+        return ""
+    for owner in one["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            return f"{owner['kind']}/{owner['name']}"
+    return ""
 
 
 def is_of(one: Mapping[str, Any], target: Target) -> bool:

@@ -21,7 +21,12 @@ from tabular.deploy.onprem.names import (
 )
 from tabular.deploy.onprem.rendered.rendering import Object, render
 from tabular.deploy.onprem.secrets.certificates import is_wanted
-from tabular.deploy.onprem.secrets.secret_keys import Needed, needed_secrets, other_secrets
+from tabular.deploy.onprem.secrets.secret_keys import (
+    Needed,
+    needed_secrets,
+    operator_of,
+    other_secrets,
+)
 from tabular.deploy.stack import Stack
 
 VALUES = "values.yaml"
@@ -104,11 +109,7 @@ class Release:
     @property
     def by_operator(self) -> bool:
         """Whether an operator of the cluster makes the secret, from a store of the user's."""
-        return any(
-            one["kind"] == "ExternalSecret"
-            and one["spec"].get("target", {}).get("name", one["metadata"]["name"]) == self.secret
-            for one in self.objects
-        )
+        return bool(operator_of(self.objects, self.secret))
 
     @property
     def namespace_object(self) -> Object:

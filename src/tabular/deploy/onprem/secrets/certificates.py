@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from tabular.deploy.onprem.cluster import marks
 from tabular.deploy.onprem.names import COMPONENT, INSTANCE, MANAGED_BY, tls_secret_name
 from tabular.errors import ConfigError, EngineError
 from tabular.infra.certificates import read
@@ -158,7 +159,9 @@ def _held(secret: Object, wanted: Iterable[str]) -> Held:
     lacking = tuple(sorted(set(wanted) - known))
     ends = min([certificate.not_valid_after_utc, authorities[0].not_valid_after_utc])
     checksum = hashlib.sha256(data[CERTIFICATE] + data[AUTHORITY]).hexdigest()[:16]
-    return Held(ends, False, AUTHORITY_KEY in data, checksum, lacking)
+    # What a controller makes (Sealed Secrets) it puts back, so it is not for us to renew.
+    ours = AUTHORITY_KEY in data and not marks.maker(secret)
+    return Held(ends, False, ours, checksum, lacking)
 
 
 def _data(secret: Object) -> dict[str, bytes]:

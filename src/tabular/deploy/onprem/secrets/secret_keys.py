@@ -79,6 +79,14 @@ def other_secrets(objects: Iterable[Object], secret: str) -> dict[str, tuple[str
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
 
+def operator_of(objects: Iterable[Object], secret: str) -> str:
+    """The one of the objects by which an operator fills a secret from a store; "" for none."""
+    for one in objects:
+        if one["kind"] == "ExternalSecret" and secret in _makes(one):
+            return f"ExternalSecret/{one['metadata']['name']}"
+    return ""
+
+
 def length_of(key: str) -> int:
     """How many characters a generated value has."""
     return LENGTHS.get(key, LENGTH)

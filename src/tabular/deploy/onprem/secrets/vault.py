@@ -2,7 +2,9 @@
 
 Which keys it has is read from the rendered objects. A key that is there is never changed, since a
 server keeps the password that it began with; but what opens somebody else's server follows the
-spec. Values are read at the moment of an apply, and are in no plan, log or error.
+spec. Where a controller makes the Secret (Sealed Secrets, External Secrets) nothing is written into
+it: the controller would take it out again, and with it the password of a database. Values are read
+at the moment of an apply, and are in no plan, log or error.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from tabular.errors import PreflightError, UnsupportedError
 
 from .given import Given, GivenSecret
 from .owned import secret_of
-from .secret_keys import Needed, needed_secrets
+from .secret_keys import Needed, needed_secrets, operator_of
 
 _LETTERS = string.ascii_letters + string.digits
 _HIDDEN = "(secret)"
@@ -51,14 +53,19 @@ class Vault:
         """What an apply would do to it.
 
         Raises:
-            PreflightError: a key that only the user can give is nowhere.
+            PreflightError: a key that only the user can give is nowhere, or a controller that
+                makes the Secret leaves one out.
         """
         rendered = tuple(objects)
         found, needed = self.read(target), needed_secrets(rendered, secret_name(target.name))
         there, given = _keys(found), self._given.of(target)
         missing = [one for one in needed if one.key not in there]
+        said = secret_of(rendered, secret_name(target.name))
+        if maker := self._maker(target, rendered, found):
+            self._require_made(target, maker, found, [one.key for one in missing])
+            return Change(Action.NOOP, said.id, said.type, stateful=True)
         for one in missing:
-            self._require_known(target, one, given)
+            self._require_known(target, one, given, found)
         follows = [k for k, one in given.items() if one.replaces and one.known and k in there]
         added = [PropertyChange(f"data.{one.key}", None, _HIDDEN) for one in missing]
         changed = [
@@ -66,7 +73,6 @@ class Vault:
             for key in sorted(follows)
             if found is not None and _value(found, key) != given[key].read().get_secret_value()
         ]
-        said = secret_of(rendered, secret_name(target.name))
         properties = tuple(added + changed)
         action = Action.UPDATE if properties else Action.NOOP
         if found is None:
@@ -83,11 +89,15 @@ class Vault:
             ConfigError: what the spec refers to cannot be read.
             PreflightError: a key that only the user can give is nowhere.
         """
+        rendered = tuple(objects)
         found = self.read(target)
+        if self._maker(target, rendered, found):
+            self.preview(target, rendered)
+            return False
         there, given = _keys(found), self._given.of(target)
         values: dict[str, str] = {}
         composed = False
-        for one in needed_secrets(objects, secret_name(target.name)):
+        for one in needed_secrets(rendered, secret_name(target.name)):
             source = given.get(one.key)
             if one.key in there:
                 if source is None or not (source.replaces and source.known):
@@ -98,7 +108,7 @@ class Vault:
             elif one.key == CONFIGURATION:
                 composed = True
             else:
-                self._require_known(target, one, given)
+                self._require_known(target, one, given, found)
                 values[one.key] = "".join(secrets.choice(_LETTERS) for _ in range(one.length))
         if composed:
             # Its two keys come after it: by now they are there, or are among the new ones.
@@ -141,8 +151,8 @@ class Vault:
                 where=f"{target.region}/{name}",
                 hint=f"POST /v1/keys with the administrator's key; to read that one: {read}",
             )
-        if found is None or ADMIN_KEY not in _keys(found):
-            return None
+        if found is None or ADMIN_KEY not in _keys(found) or marks.maker(found):
+            return None  # who gave it to a controller has it
         if marks.annotation(found, marks.HANDED_OUT):
             return None
         when = self._cluster.now().isoformat(timespec="seconds")
@@ -150,19 +160,61 @@ class Vault:
         self._cluster.merge("v1", "Secret", name, target.region, patch)
         return _value(found, ADMIN_KEY)
 
+    def _maker(
+        self, target: Target, objects: Iterable[Mapping[str, Any]], found: Object | None
+    ) -> str:
+        """What a controller makes the Secret from, "" if none does."""
+        by_store = operator_of(objects, secret_name(target.name))
+        return by_store or ("" if found is None else marks.maker(found))
+
+    def _require_made(
+        self, target: Target, maker: str, found: Object | None, missing: list[str]
+    ) -> None:
+        """Be sure that a controller's Secret has all, and what the spec gives besides.
+
+        One that is not there yet is made when the objects are applied: pods wait for it.
+        """
+        if found is None:
+            return
+        name = secret_name(target.name)
+        if missing:
+            raise PreflightError(
+                f"{maker} makes the Secret, and it has no {', '.join(missing)}",
+                where=f"{target.region}/{name}",
+                hint="add them there: what a deploy would put beside them, the controller takes "
+                "out again",
+                code="preflight.secret",
+            )
+        for key, one in self._given.of(target).items():
+            if key not in _keys(found) or not (one.replaces and one.known):
+                continue
+            if _value(found, key) != one.read().get_secret_value():
+                raise PreflightError(
+                    f"the spec gives another {key} than {maker}, which makes the Secret",
+                    where=one.path,
+                    hint=f"change it there, and name it in the spec: k8s:{name}/{key}",
+                    code="preflight.secret",
+                )
+
     def _require_known(
-        self, target: Target, needed: Needed, given: Mapping[str, GivenSecret]
+        self,
+        target: Target,
+        needed: Needed,
+        given: Mapping[str, GivenSecret],
+        found: Object | None,
     ) -> None:
         if needed.generated or needed.key in given or needed.key == CONFIGURATION:
             return
         name = secret_name(target.name)
+        say = f"create secret generic {name} --from-file={needed.key}=FILE"
+        if found is not None:
+            data = f'{{\\"data\\":{{\\"{needed.key}\\":\\"$(base64 -w0 FILE)\\"}}}}'
+            say = f'patch secret {name} -p "{data}"'
         raise PreflightError(
             f"the deployment needs the secret {needed.key!r}, and neither the spec nor the "
             "cluster has it",
             where=f"{target.region}/{name}",
-            hint="give it in the spec, or add it: "
-            f"kubectl -n {target.region} create secret generic {name} "
-            f"--from-file={needed.key}=FILE",
+            hint=f"give it in the spec, or add it: kubectl -n {target.region} {say}",
             code="preflight.secret",
         )
 
