@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,10 @@ def test_the_same_deployment_gives_the_same_bytes(name: str) -> None:
     assert FORMATS["k8s"](again) == files(name, "k8s")
 
 
-def shell(command: str, folder: Path, **variables: str) -> str:
-    """Run a command of a README, with kubectl at hand."""
-    path = f"{venv(KUBECTL)}{os.pathsep}{os.environ['PATH']}"
+def shell(command: str, folder: Path, tools: Sequence[Path] = (), **variables: str) -> str:
+    """Run a command of a README, with kubectl at hand, and other programs."""
+    folders = (venv(KUBECTL), *(tool.parent for tool in tools))
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
     done = subprocess.run(
         ["sh", "-euc", command],
         cwd=folder,

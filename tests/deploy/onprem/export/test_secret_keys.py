@@ -107,6 +107,10 @@ def test_further_secrets_are_told_whole_or_by_key() -> None:
         "site-tls": (),
         "whole": (),
     }
+    for kind in ("issuer", "cluster-issuer"):
+        notes = {"annotations": {f"cert-manager.io/{kind}": "corp"}}
+        issued = {**ingress, "metadata": {**ingress["metadata"], **notes}}
+        assert other_secrets([issued], OURS) == {}, "cert-manager makes it"
 
 
 @pytest.mark.parametrize(

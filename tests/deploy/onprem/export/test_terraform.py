@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from tabular.deploy.onprem.compile import compile_stack
 from tabular.deploy.onprem.export.terraform import PROVIDERS, terraform
-from tests.deploy.onprem.export.made import files, put, stack
+from tests.deploy.onprem.export.made import deployment, files, put, stack
 from tests.testbed.terraform import Terraform, terraform_mirror
 
 
@@ -77,6 +78,16 @@ def test_a_plan_makes_the_release_in_its_namespace(
     for words in (("apply", "-auto-approve", "plan"), ("plan", "-detailed-exitcode")):
         done = helm_terraform.run(folder, *words)
         assert done.returncode == 0, done.stdout
+
+
+def test_terraform_does_not_wait_for_the_volume_of_the_first_backup() -> None:
+    backups = terraform(compile_stack(deployment({"backup": {"enabled": True}})))
+    assert re.search(r"wait +=  *false\n", backups["main.tf"].decode())
+    assert re.search(r"atomic +=  *false\n", backups["main.tf"].decode())
+    assert "kubectl rollout status" in backups["README.md"].decode()
+    small = files("small", "terraform")
+    assert re.search(r"wait +=  *true\n", small["main.tf"].decode())
+    assert "kubectl rollout" not in small["README.md"].decode()
 
 
 def test_the_namespace_is_there_already_and_of_what_runs_the_release_too() -> None:

@@ -74,6 +74,11 @@ class Release:
         return bool(self.stack.ids)
 
     @property
+    def runs_without_helm(self) -> bool:
+        """Whether it was applied by `--method manifests`."""
+        return self.runs and self.stack.template.get("method", "helm") != "helm"
+
+    @property
     def secret(self) -> str:
         """Name of the secret that everything refers to."""
         name: str = self.values["secrets"]["existingSecret"]

@@ -14,6 +14,7 @@ from tabular.deploy.stack import Stack
 
 from . import secrets
 from .release import VALUES, Release, chart_files
+from .waiting import in_vain, watched
 
 TERRAFORM = ">= 1.5"  # since when a namespace that is there can be taken over by a block
 # The ones whose schemas this is tested with, and later.
@@ -37,15 +38,22 @@ A release of the chart in `{chart}/` with the values of `{values}`, and its name
     terraform apply
 
 `kubeconfig` and `context` are variables: `-var kubeconfig=…`. The namespace is taken over as it is,
-and never destroyed: the volumes and the secrets are in it. {adopted}
-
+and never destroyed: the volumes and the secrets are in it.{adopted}
+{watch}
 The state has the values and what is rendered of them, in which secrets are named and never told.
 When the spec changed, export into this folder again, and apply again.
 """
-_NEW = "A release that fails is taken back."
-_HELM = "So is the release that runs: the first plan imports both and changes nothing else."
+_NEW = " A release that fails is taken back."
+_WATCH = """
+The volume of the backups is bound when the first one is made, and Helm would wait for it until its
+time is up. So Terraform waits for no pod, and takes nothing back; see them come up:
+
+{commands}
+With `backup.destination` there is no such volume, and Terraform waits.
+"""
+_HELM = " So is the release that runs: the first plan imports both and changes nothing else."
 _MANIFESTS = (
-    "What runs was applied without Helm; the release takes its objects over\n(`take_ownership`). "
+    " What runs was applied without Helm; the release takes its objects over\n(`take_ownership`). "
     "From then on `inferloop-tabular deploy` has to leave them alone."
 )
 
@@ -57,10 +65,12 @@ def terraform(stack: Stack) -> dict[str, bytes]:
         EngineError: the chart refuses the values.
     """
     release = Release.of(stack)
-    by_helm = stack.template.get("method", "helm") == "helm"
-    adopted = (_HELM if by_helm else _MANIFESTS) if release.runs else _NEW
+    blind = in_vain(release)
+    new = "" if blind else _NEW
+    adopts = _MANIFESTS if release.runs_without_helm else _HELM
+    adopted = adopts if release.runs else new
     imports = [_import(_NAMESPACE, release.namespace)]
-    if release.runs and by_helm:
+    if release.runs and not release.runs_without_helm:
         imports.append(_import(_RELEASE, f"{release.namespace}/{release.name}"))
     readme = _README.format(
         id=stack.target.id,
@@ -68,13 +78,14 @@ def terraform(stack: Stack) -> dict[str, bytes]:
         values=VALUES,
         secrets=secrets.section(release),
         adopted=adopted,
+        watch=_WATCH.format(commands=secrets.indented(watched(release, "15m"))) if blind else "",
     )
     return {
         "README.md": readme.encode(),
         **secrets.helpers(release),
         "versions.tf": document(_versions()),
         "variables.tf": document(_variables()),
-        "main.tf": document(_resources(release, takes_over=release.runs and not by_helm)),
+        "main.tf": document(_resources(release)),
         "imports.tf": document(imports),
         VALUES: as_yaml(release.values),
         **chart_files(),
@@ -111,22 +122,23 @@ def _variable(name: str, words: str, default: str | Expression) -> Block:
     return Block("variable", (name,), said)
 
 
-def _resources(release: Release, *, takes_over: bool) -> Iterator[Block]:
+def _resources(release: Release) -> Iterator[Block]:
     metadata = release.namespace_object["metadata"]
     kept = Block("lifecycle", (), (Attribute("prevent_destroy", True),))
     described = Block("metadata", (), tuple(Attribute(*one) for one in metadata.items()))
     yield Block("resource", ("kubernetes_namespace_v1", "this"), (described, kept))
+    waits = not in_vain(release)
     items = [
         Attribute("name", release.name),
         Attribute("namespace", Expression(f"{_NAMESPACE}.metadata[0].name")),
         Attribute("chart", _here(CHART_NAME)),
         Attribute("values", [Call("file", (_here(VALUES),))]),
-        Attribute("wait", True),
+        Attribute("wait", waits),
         Attribute("timeout", _WAIT_SECONDS),
-        Attribute("atomic", True),
+        Attribute("atomic", waits),
         Attribute("max_history", 10),
     ]
-    if takes_over:
+    if release.runs_without_helm:
         items.append(Attribute("take_ownership", True))
     yield Block("resource", ("helm_release", "this"), tuple(items))
 

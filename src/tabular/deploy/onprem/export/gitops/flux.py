@@ -7,6 +7,7 @@ from typing import Any
 
 from tabular.deploy.export.yaml_text import as_yaml
 from tabular.deploy.onprem.export.release import VALUES
+from tabular.deploy.onprem.export.waiting import in_vain, running
 from tabular.deploy.onprem.names import CHART_NAME
 from tabular.deploy.stack import Stack
 
@@ -55,7 +56,7 @@ def flux(stack: Stack) -> dict[str, bytes]:
         url=tree.repository or "URL",
         branch=tree.branch,
     )
-    if tree.waits:
+    if in_vain(tree.release):
         start += _NO_WAITING.format(id=tree.id)
     files = {
         f"{tree.cluster}/README.md": readme(tree, "Flux", start),
@@ -92,7 +93,7 @@ def _applied(tree: Tree, source: str) -> dict[str, Any]:
     """What applies the release; where Helm must not wait, it waits for all that has pods."""
     made = _kustomization(tree.id, source, tree.overlay)
     made["spec"]["dependsOn"] = [{"name": f"{tree.id}-infrastructure"}]
-    if tree.waits:
+    if in_vain(tree.release):
         del made["spec"]["wait"]  # with it the objects that are named are not looked at
         made["spec"]["healthChecks"] = [
             {
@@ -103,8 +104,7 @@ def _applied(tree: Tree, source: str) -> dict[str, Any]:
             },
             *(
                 {"apiVersion": one["apiVersion"], "kind": one["kind"], **_place(one)}
-                for one in tree.release.objects
-                if one["kind"] in ("Deployment", "StatefulSet")
+                for one in running(tree.release)
             ),
         ]
     return made
@@ -177,7 +177,7 @@ def _overlay(tree: Tree, source: str) -> dict[str, Any]:
             for kind, name in tree.scaled
         ]
         changes.append({"op": "add", "path": "/spec/driftDetection/ignore", "value": ignored})
-    if tree.waits:
+    if in_vain(tree.release):
         changes += [
             {"op": "add", "path": f"/spec/{what}/disableWait", "value": True}
             for what in ("install", "upgrade", "rollback")

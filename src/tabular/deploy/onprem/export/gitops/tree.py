@@ -15,7 +15,6 @@ from tabular.deploy.export.yaml_text import as_yaml
 from tabular.deploy.onprem.export import secrets
 from tabular.deploy.onprem.export.release import VALUES, Release, chart_files
 from tabular.deploy.onprem.names import CHART_NAME
-from tabular.deploy.onprem.preflight.amounts import pods
 from tabular.deploy.stack import Stack
 from tabular.errors import UsageError
 
@@ -86,23 +85,6 @@ class Tree:
             if one["kind"] == "HorizontalPodAutoscaler"
         )
         return tuple(sorted((one["kind"], one["name"]) for one in targets))
-
-    @property
-    def waits(self) -> bool:
-        """Whether a volume is bound only when its first pod starts, which is no pod of now.
-
-        That of the backups is: whoever waits until all is ready waits for the first backup.
-        """
-        used = {
-            volume["persistentVolumeClaim"]["claimName"]
-            for workload in pods(self.release.objects)
-            for volume in workload.spec.get("volumes") or ()
-            if "persistentVolumeClaim" in volume
-        }
-        return any(
-            one["kind"] == "PersistentVolumeClaim" and one["metadata"]["name"] not in used
-            for one in self.release.objects
-        )
 
     def needs_repository(self, flavour: str) -> str:
         """The repository's URL.
