@@ -118,7 +118,7 @@ def test_what_a_deployment_lacks_is_told_before_a_pod_waits_for_it(
     place.kube.api.delete(place.path("secrets", "data-tls"))
     gone = looked(place)
     assert gone["secrets"].detail == f"not there: {NAME}-secrets/secret-key, data-tls"
-    assert f"certificate of {HOST}" not in gone
+    assert gone[f"certificate of {HOST}"].detail == "there is no Secret data-tls"
     place.kube.let_run(
         place.namespace, api_pod(place), "api", {}, instead=["sh", "-c", "echo no >&2; exit 1"]
     )

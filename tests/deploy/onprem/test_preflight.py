@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +18,13 @@ from tabular.deploy.onprem import preflight
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.doctor import checks
 from tabular.deploy.onprem.preflight import rights
-from tabular.deploy.onprem.preflight.volumes import require_volumes
+from tabular.deploy.onprem.preflight.volumes import default_class, require_volumes
 from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import PreflightError
-from tests.deploy.onprem.made import objects_of, stack_of
+from tests.deploy.onprem.export.made import KUBECTL
+from tests.deploy.onprem.made import NAME, objects_of, stack_of
 from tests.testbed.kube.cluster import Kube
+from tests.testbed.venvs import venv
 
 pytestmark = pytest.mark.k8s
 
@@ -126,8 +130,32 @@ def test_no_class_is_named_and_none_is_the_default_one(own_kube: Kube) -> None:
     assert required(own_kube, {"onprem": {"storage_class": "standard"}}) == {}
 
 
-def claim(kube: Kube, namespace: str, name: str, class_: str, size: str = "1Gi") -> None:
+def test_two_default_classes_are_what_this_server_refuses(own_kube: Kube) -> None:
+    mark = {"storageclass.beta.kubernetes.io/is-default-class": "true"}
+    second = class_of("another", "example.com/disks")
+    own_kube.apply({**second, "metadata": {"name": "another", "annotations": mark}})
+    error = refused(own_kube, {})
+    assert error.code == "preflight.storage-class"
+    assert "another and standard are both the cluster's default" in error.message
+    assert required(own_kube, {"onprem": {"storage_class": "standard"}}) == {}
+    with pytest.raises(Exception, match="2 default StorageClasses were found"):
+        claim(own_kube, "default", "without-class", None)
+
+
+def test_of_two_default_classes_a_newer_server_takes_the_youngest() -> None:
+    def made(name: str, when: str) -> Object:
+        mark = {"storageclass.kubernetes.io/is-default-class": "true"}
+        return {"metadata": {"name": name, "annotations": mark, "creationTimestamp": when}}
+
+    old, young = made("a", "2024-01-01T00:00:00Z"), made("b", "2026-01-01T00:00:00Z")
+    same = made("c", "2026-01-01T00:00:00Z")
+    assert default_class([old, same, young]) == young
+    assert default_class([]) is None
+
+
+def claim(kube: Kube, namespace: str, name: str, class_: str | None, size: str = "1Gi") -> None:
     """A claim of a deployment that is there, or was."""
+    named = {} if class_ is None else {"storageClassName": class_}
     kube.apply(
         {
             "apiVersion": "v1",
@@ -135,7 +163,7 @@ def claim(kube: Kube, namespace: str, name: str, class_: str, size: str = "1Gi")
             "metadata": {"name": name, "labels": {"app.kubernetes.io/instance": "demo"}},
             "spec": {
                 "accessModes": ["ReadWriteOnce"],
-                "storageClassName": class_,
+                **named,
                 "resources": {"requests": {"storage": size}},
             },
         },
@@ -211,27 +239,46 @@ def test_local_volumes_must_be_there(own_kube: Kube) -> None:
     error = refused(own_kube, spec)
     assert error.code == "preflight.capacity"
     assert "needs 4 local volumes" in error.message
-    for number in range(4):
-        own_kube.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "PersistentVolume",
-                "metadata": {"name": f"disk-{number}"},
-                "spec": {
-                    "capacity": {"storage": "60Gi"},
-                    "accessModes": ["ReadWriteOnce"],
-                    "storageClassName": "local",
-                    "hostPath": {"path": f"/mnt/{number}"},
-                },
-            }
-        )
-        own_kube.wait(
-            f"/api/v1/persistentvolumes/disk-{number}",
-            lambda one: one.get("status", {}).get("phase") == "Available",
-        )
+    for number in range(3):
+        volume(own_kube, f"disk-{number}", "60Gi")
+    kept = {
+        "namespace": "others",
+        "name": "data",
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+    }
+    volume(own_kube, "kept-for-others", "60Gi", claimRef=kept)
+    volume(own_kube, "shared", "60Gi", accessModes=["ReadWriteMany"])
+    assert "has 3 that are free" in refused(own_kube, spec).message
+    volume(own_kube, "disk-3", "60Gi")
+    assert required(own_kube, spec) == {}
+    # The database's is one more: what is free is free once.
+    spec["database"] = {"storage_class": "local", "size": "40Gi"}
+    error = refused(own_kube, spec)
+    assert "StatefulSet/demo-postgresql needs 1 local volumes of 40Gi" in error.message
+    assert "has 0 that are free" in error.message
+    volume(own_kube, "small", "40Gi")
     assert required(own_kube, spec) == {}
     spec["storage"]["minio"]["size"] = "100Gi"
     assert "0 that are free" in refused(own_kube, spec).message
+
+
+def volume(kube: Kube, name: str, size: str, **more: Any) -> None:
+    """A volume that somebody made, of the class ``local``."""
+    spec = {
+        "capacity": {"storage": size},
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "local",
+        "hostPath": {"path": f"/mnt/{name}"},
+        **more,
+    }
+    kube.apply(
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+    )
+    kube.wait(
+        f"/api/v1/persistentvolumes/{name}",
+        lambda one: one.get("status", {}).get("phase") == "Available",
+    )
 
 
 # The namespace and who asks
@@ -314,6 +361,24 @@ def test_a_quota_that_leaves_enough(kube: Kube, kube_namespace: str) -> None:
     assert "requests.storage" in refused(kube, big).message
 
 
+def test_a_claim_without_class_counts_to_the_quota_of_the_default_one(
+    kube: Kube, kube_namespace: str
+) -> None:
+    made = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "disks", "namespace": kube_namespace},
+        "spec": {"hard": {"standard.storageclass.storage.k8s.io/requests.storage": "5Gi"}},
+    }
+    kube.apply(made, kube_namespace)
+    kube.wait(kube.path_of(made, kube_namespace), lambda one: "hard" in one.get("status", {}))
+    error = refused(kube, at(kube_namespace))
+    assert error.code == "preflight.quota"
+    assert "the quota disks leaves 5Gi of standard.storageclass" in error.message
+    with pytest.raises(Exception, match="exceeded quota"):
+        claim(kube, kube_namespace, "without-class", None, "6Gi")
+
+
 def test_a_quota_of_objects(kube: Kube, kube_namespace: str) -> None:
     quota(kube, kube_namespace, services="3")
     assert "leaves 3 of services" in refused(kube, at(kube_namespace)).message
@@ -351,6 +416,44 @@ def test_a_limit_range_that_lets_less(kube: Kube, kube_namespace: str) -> None:
     assert "wants 16Gi of memory, and the limit range small lets it have 8Gi" in error.message
 
 
+def test_a_limit_range_of_claims(kube: Kube, kube_namespace: str) -> None:
+    borders = {
+        "type": "PersistentVolumeClaim",
+        "max": {"storage": "30Gi"},
+        "min": {"storage": "2Gi"},
+    }
+    kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "LimitRange",
+            "metadata": {"name": "disks", "namespace": kube_namespace},
+            "spec": {"limits": [borders]},
+        },
+        kube_namespace,
+    )
+    spec = {**at(kube_namespace), "database": {"size": "40Gi"}, "storage": {"size": "20Gi"}}
+    error = refused(kube, spec)
+    assert (error.where, error.code) == ("spec.database.size", "preflight.limit-range")
+    assert "40Gi of storage, and the limit range disks lets it have 30Gi" in error.message
+    spec["database"] = {"size": "1Gi"}
+    assert "wants at least 2Gi" in refused(kube, spec).message
+    spec["database"] = {"size": "10Gi"}
+    assert required(kube, spec) == {}
+
+
+def test_a_limit_range_that_wants_more(kube: Kube, kube_namespace: str) -> None:
+    kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "LimitRange",
+            "metadata": {"name": "large", "namespace": kube_namespace},
+            "spec": {"limits": [{"type": "Container", "min": {"memory": "64Gi"}}]},
+        },
+        kube_namespace,
+    )
+    assert "wants at least 64Gi" in refused(kube, at(kube_namespace)).message
+
+
 def test_pods_that_no_node_can_hold(kube: Kube, kube_namespace: str) -> None:
     spec = {**at(kube_namespace), "compute": {"cpu": 100, "memory": "16Gi"}}
     error = refused(kube, spec)
@@ -374,13 +477,13 @@ def test_a_graphics_processor_that_is_there(kube: Kube, kube_namespace: str) -> 
 # Secrets of others
 
 
-def test_secrets_that_are_named_are_there_with_their_keys(kube: Kube, kube_namespace: str) -> None:
+def test_secrets_that_are_named_are_there_with_their_keys(
+    kube: Kube, kube_namespace: str, tmp_path: Path
+) -> None:
     spec = {**at(kube_namespace), "database": {"password": {"secretRef": "k8s:pg/pw"}}}
     error = refused(kube, spec)
     assert error.code == "preflight.secret"
-    assert f"kubectl create secret generic pg -n {kube_namespace} --from-literal=pw=…" in str(
-        error.hint
-    )
+    assert error.hint == f"kubectl create secret generic pg -n {kube_namespace} --from-file=pw=FILE"
     made = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -388,9 +491,24 @@ def test_secrets_that_are_named_are_there_with_their_keys(kube: Kube, kube_names
         "stringData": {"other": "x"},
     }
     kube.apply(made, kube_namespace)
-    assert "has no key pw" in refused(kube, spec).message
+    lacks = refused(kube, spec)
+    assert "has no key pw" in lacks.message
+    (tmp_path / "FILE").write_text("a password")
+    env = {"PATH": f"{venv(KUBECTL)}:{os.environ['PATH']}", "KUBECONFIG": str(kube.kubeconfig)}
+    typed = ["sh", "-c", str(lacks.hint)]
+    done = subprocess.run(typed, env=env, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert required(kube, spec) == {}
     kube.apply({**made, "stringData": {"pw": "x"}}, kube_namespace)
     assert required(kube, spec) == {}
+
+
+def test_a_secret_of_the_user_s_may_be_called_after_the_deployment(
+    kube: Kube, kube_namespace: str
+) -> None:
+    ldap = {"urls": ["ldaps://dc.corp"], "existingSecret": f"{NAME}-directory"}
+    spec = {**at(kube_namespace), "overrides": {"onprem": {"values": {"ldap": ldap}}}}
+    assert f"the Secret {NAME}-directory, which the spec names" in refused(kube, spec).message
 
 
 # Kinds

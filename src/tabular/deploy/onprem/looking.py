@@ -84,8 +84,7 @@ def _certificates(cluster: Cluster, target: Target, objects: Sequence[Object]) -
         yield Check("certificate", held.ends - now > SOON, said, hint)
     for secret, hosts in _published(objects).items():
         found = cluster.get("v1", "Secret", secret, target.region)
-        if found is not None:  # else it is among the missing
-            yield _host(secret, found, hosts, now)
+        yield _host(secret, found, hosts, now)
 
 
 def _published(objects: Iterable[Object]) -> dict[str, list[str]]:
@@ -102,8 +101,11 @@ def _published(objects: Iterable[Object]) -> dict[str, list[str]]:
     return found
 
 
-def _host(secret: str, found: Object, hosts: Sequence[str], now: datetime) -> Check:
+def _host(secret: str, found: Object | None, hosts: Sequence[str], now: datetime) -> Check:
     name, hint = f"certificate of {', '.join(hosts)}", f"a new one into the Secret {secret}"
+    if found is None:
+        hint += "; where cert-manager makes it: kubectl describe certificate"
+        return Check(name, False, f"there is no Secret {secret}", hint)
     text = base64.b64decode((found.get("data") or {}).get("tls.crt", ""))
     try:
         certificate, *_ = read(text, where=f"Secret/{secret}")

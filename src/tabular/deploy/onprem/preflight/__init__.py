@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tabular.deploy.onprem.cluster.session import Cluster
-from tabular.deploy.onprem.names import backup_secret_name, secret_name
+from tabular.deploy.onprem.names import secret_name, tls_secret_name
 from tabular.deploy.onprem.rendered.rendering import Object, render
-from tabular.deploy.onprem.secrets.secret_keys import other_secrets
+from tabular.deploy.onprem.secrets.secret_keys import other_secrets, typed
 from tabular.deploy.policy import Finding
 from tabular.deploy.stack import Stack
 from tabular.errors import ForbiddenError, PreflightError
@@ -122,21 +122,19 @@ def _require_secrets(
 ) -> None:
     """Secrets that the spec names must be there; pods would wait for them for ever."""
     for other, keys in other_secrets(objects, secret_name(name)).items():
-        ours = other.startswith(f"{name}-") or f".{name}-" in other
-        if ours and other != backup_secret_name(name):
-            continue  # an operator, an issuer or the engine makes it
+        if other == tls_secret_name(name):
+            continue  # the engine makes it
         found = cluster.get("v1", "Secret", other, namespace)
         gone = (
             [key for key in keys if key not in (found.get("data") or {})] if found else list(keys)
         )
         if found is None or gone:
             what = f"no key {', '.join(gone)}" if found else "not there"
-            literals = " ".join(f"--from-literal={key}=…" for key in gone)
             raise PreflightError(
                 f"the Secret {other}, which the spec names, is {what}"
                 if found is None
                 else f"the Secret {other}, which the spec names, has {what}",
                 where=f"namespace {namespace}",
-                hint=f"kubectl create secret generic {other} -n {namespace} {literals}".strip(),
+                hint=typed(namespace, other, gone, there=found is not None),
                 code="preflight.secret",
             )

@@ -29,6 +29,8 @@ _SERVERS: Mapping[str, frozenset[str]] = {
     "queue-password": frozenset({"rabbitmq", "redis"}),
     "grafana-password": frozenset({"grafana"}),
 }
+# By which cert-manager makes the certificate of an Ingress.
+_ISSUERS = frozenset({"cert-manager.io/issuer", "cert-manager.io/cluster-issuer"})
 # How the Zalando operator calls the secrets of its users.
 _ZALANDO = ".credentials.postgresql.acid.zalan.do"
 # Nobody's but ours: any value does, as long as it stays.
@@ -79,6 +81,22 @@ def other_secrets(objects: Iterable[Object], secret: str) -> dict[str, tuple[str
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
 
+def typed(namespace: str, secret: str, keys: Iterable[str], *, there: bool) -> str:
+    """What to type to put keys into a secret, each from a file: no value in a shell's history.
+
+    Args:
+        namespace: where.
+        secret: its name.
+        keys: what it lacks.
+        there: it exists, and only these are missing.
+    """
+    if not there:
+        files = "".join(f" --from-file={key}=FILE" for key in keys)
+        return f"kubectl create secret generic {secret} -n {namespace}{files}"
+    data = ",".join(f'\\"{key}\\":\\"$(base64 -w0 FILE)\\"' for key in keys)
+    return f'kubectl patch secret {secret} -n {namespace} -p "{{\\"data\\":{{{data}}}}}"'
+
+
 def operator_of(objects: Iterable[Object], secret: str) -> str:
     """The one of the objects by which an operator fills a secret from a store; "" for none."""
     for one in objects:
@@ -114,6 +132,10 @@ def _makes(one: Object) -> Iterator[str]:
             yield (spec.get("target") or {}).get("name", name)
         case "postgresql.cnpg.io Cluster":
             yield f"{name}-app"
+        case "networking.k8s.io Ingress" if _ISSUERS & set(
+            one["metadata"].get("annotations") or ()
+        ):
+            yield from (tls["secretName"] for tls in spec.get("tls") or ())
 
 
 def _references(value: Any, inside: str = "") -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ from tabular.errors import PreflightError, UnsupportedError
 
 from .given import Given, GivenSecret
 from .owned import secret_of
-from .secret_keys import Needed, needed_secrets, operator_of
+from .secret_keys import Needed, needed_secrets, operator_of, typed
 
 _LETTERS = string.ascii_letters + string.digits
 _HIDDEN = "(secret)"
@@ -206,15 +206,12 @@ class Vault:
         if needed.generated or needed.key in given or needed.key == CONFIGURATION:
             return
         name = secret_name(target.name)
-        say = f"create secret generic {name} --from-file={needed.key}=FILE"
-        if found is not None:
-            data = f'{{\\"data\\":{{\\"{needed.key}\\":\\"$(base64 -w0 FILE)\\"}}}}'
-            say = f'patch secret {name} -p "{data}"'
+        say = typed(target.region or "", name, [needed.key], there=found is not None)
         raise PreflightError(
             f"the deployment needs the secret {needed.key!r}, and neither the spec nor the "
             "cluster has it",
             where=f"{target.region}/{name}",
-            hint=f"give it in the spec, or add it: kubectl -n {target.region} {say}",
+            hint=f"give it in the spec, or add it: {say}",
             code="preflight.secret",
         )
 
