@@ -1,12 +1,11 @@
-"""Credentials, TLS and proxies of a kubeconfig, and what it means when they do not work.
+"""Connections to a cluster, and what it means when they do not work.
 
-Everything here is the client library's; this module is the only one that knows it.
+Credentials, TLS and proxies are the client library's; this module and `kubeconfig` alone know it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 import time
@@ -17,17 +16,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from tabular.errors import (
-    PreflightError,
-    TabularError,
-    UnavailableError,
-    UsageError,
-    nearest,
-)
+from tabular.errors import PreflightError, TabularError, UnavailableError
 from tabular.infra.optional import require
 
-NEEDS = "deployments on Kubernetes"
-_POD_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+from .kubeconfig import NEEDS, read
 
 
 @dataclass
@@ -38,6 +30,8 @@ class Link:
         configuration: of the client library.
         pool: connections.
         namespace: that the context names.
+        acting: headers that say for whom is acted.
+        kubeconfig: what several files say together; None where one is named or none.
         answered: whether the server ever answered.
         ahead: seconds that the server's clock is ahead of ours, as its answers say; they leave out
             parts of a second and take their time, so the most that was heard is the nearest.
@@ -46,6 +40,8 @@ class Link:
     configuration: Any
     pool: Any
     namespace: str
+    acting: tuple[tuple[str, str], ...] = ()
+    kubeconfig: str | None = None
     answered: bool = False
     ahead: float | None = None
 
@@ -54,7 +50,7 @@ class Link:
         """URL of the server."""
         return str(self.configuration.host)
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> tuple[tuple[str, str], ...]:
         """Who asks, as of now: a token of an account or of a plugin is renewed on the way."""
         headers = {"User-Agent": "inferloop-tabular"}
         token = self.configuration.get_api_key_with_prefix(
@@ -64,7 +60,7 @@ class Link:
             headers["Authorization"] = token
         elif self.configuration.username:
             headers["Authorization"] = self.configuration.get_basic_auth_token()
-        return headers
+        return (*headers.items(), *self.acting)
 
     def request(
         self,
@@ -87,7 +83,7 @@ class Link:
             stream: leave the answer's body to be read piece by piece.
         """
         urllib3 = require("urllib3", extra="onprem", needed_by=NEEDS)
-        headers = {"Accept": "application/json", **self.headers()}
+        headers = urllib3.HTTPHeaderDict([("Accept", "application/json"), *self.headers()])
         if body is not None:
             headers["Content-Type"] = content
         answer = self.pool.request(
@@ -109,56 +105,19 @@ class Link:
 
 
 def connected(kubeconfig: str | None, context: str | None) -> Link:
-    """Read the credentials; nothing is asked yet.
+    """Connections by a kubeconfig; nothing is asked yet.
 
     Raises:
         UsageError: no such file or context.
         PreflightError: there is no kubeconfig, or its credentials cannot be had.
     """
-    config = require("kubernetes.config", extra="onprem", needed_by=NEEDS)
+    access = read(kubeconfig, context)
     rest = require("kubernetes.client.rest", extra="onprem", needed_by=NEEDS)
-    client = require("kubernetes.client", extra="onprem", needed_by=NEEDS)
-    paths = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    files = [Path(one).expanduser() for one in paths.split(os.pathsep) if one]
-    configuration = client.Configuration()
-    if not any(one.exists() for one in files):
-        if kubeconfig is None and context is None and _POD_TOKEN.exists():
-            config.load_incluster_config(client_configuration=configuration)
-            return Link(configuration, rest.RESTClientObject(configuration).pool_manager, "default")
-        raise _no_kubeconfig(paths, named=kubeconfig is not None)
-    try:
-        contexts, active = config.list_kube_config_contexts(paths)
-        named = {one["name"]: one for one in contexts}
-        if context is not None and context not in named:
-            raise UsageError(
-                f"the kubeconfig has no context {context!r}",
-                where=paths,
-                hint=nearest(context, named) + f"known: {', '.join(sorted(named)) or 'none'}",
-                code="usage.context",
-            )
-        config.load_kube_config(
-            paths, context=context, client_configuration=configuration, persist_config=False
-        )
-    except config.ConfigException as error:
-        raise PreflightError(
-            f"the kubeconfig cannot be used: {error}",
-            where=paths,
-            hint="`kubectl config view --minify` with the same file shows what it says",
-            code="preflight.kubeconfig",
-        ) from error
-    chosen = named[context] if context is not None else active
-    space = (chosen or {}).get("context", {}).get("namespace") or "default"
-    return Link(configuration, rest.RESTClientObject(configuration).pool_manager, space)
-
-
-def _no_kubeconfig(paths: str, *, named: bool) -> TabularError:
-    kind = UsageError if named else PreflightError
-    return kind(
-        "there is no kubeconfig" if not named else "there is no such kubeconfig",
-        where=paths,
-        hint="--kubeconfig FILE, or KUBECONFIG; whoever runs the cluster gives you one",
-        code="preflight.kubeconfig",
-    )
+    if not access.configuration.verify_ssl:  # which the kubeconfig says in as many words
+        urllib3 = require("urllib3", extra="onprem", needed_by=NEEDS)
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    pool = rest.RESTClientObject(access.configuration).pool_manager
+    return Link(access.configuration, pool, access.namespace, access.acting, access.merged)
 
 
 @contextlib.contextmanager
@@ -250,6 +209,9 @@ def _tls(error: BaseException, doing: str, link: Link) -> TabularError:
     if "certificate has expired" in said or "certificate expired" in said:
         message = f"the certificate of {link.host} has run out"
         hint = "whoever runs the cluster renews it (kubeadm: `kubeadm certs renew apiserver`)"
+    elif any(word in said for word in ("PEM", "NO_CERTIFICATE")):
+        message = f"a certificate or key of the kubeconfig cannot be read: {said[:200]}"
+        hint = "`kubectl config view --minify --raw` shows them; PEM is wanted"
     elif "CERTIFICATE_VERIFY_FAILED" in said:
         message = f"the certificate of {link.host} is not to be trusted: {said[:200]}"
         hint = "the kubeconfig's certificate-authority is another cluster's, or a proxy is between"

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from tabular.errors import EngineError, TabularError, UnavailableError
 from tabular.infra.optional import require
 
-from .connecting import NEEDS, Link, explained
+from .connecting import Link, explained
+from .kubeconfig import NEEDS
 
 PROTOCOL = "v4.channel.k8s.io"
 MOST = 4 * 1024 * 1024  # bytes that a program may write
@@ -100,7 +101,7 @@ def _opened(link: Link, path: str, seconds: float) -> Any:
         f"{'wss' if secure else 'ws'}://{host.netloc}{host.path}{path}",
         timeout=seconds,
         subprotocols=[PROTOCOL],
-        header=[f"{name}: {value}" for name, value in link.headers().items()],
+        header=[f"{name}: {value}" for name, value in link.headers()],
         suppress_origin=True,
         sslopt={"context": _context(known), "server_hostname": _name(known, host.hostname)},
         **options,

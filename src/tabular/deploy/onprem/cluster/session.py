@@ -104,6 +104,11 @@ class Cluster:
         _ = self._told
 
     @property
+    def merged_kubeconfig(self) -> str | None:
+        """What several kubeconfigs say together, with secrets; None where one is named or none."""
+        return self._link.kubeconfig
+
+    @property
     def default_namespace(self) -> str:
         """The namespace that the context names; ``default`` if none."""
         return self._link.namespace

@@ -32,8 +32,12 @@ class InProcess:
         self._package = library.helm()
         # Helm would say what is wrong with a kubeconfig in words that say not what to do.
         cluster.require()
+        merged = cluster.merged_kubeconfig  # it takes the list of files for the name of one
         self._config = self._package.Config(
-            kubeconfig_path=cluster.kubeconfig, kube_context=cluster.context, namespace=namespace
+            kubeconfig_path=None if merged else cluster.kubeconfig,
+            kubeconfig_content=merged,
+            kube_context=cluster.context,
+            namespace=namespace,
         )
         self._namespace = namespace
         self._chart = chart
