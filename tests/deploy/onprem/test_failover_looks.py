@@ -225,6 +225,38 @@ def test_a_replica_past_its_primarys_beginning_starts_and_is_laid_anew() -> None
         assert members.here(2, "SELECT to_regclass('gone') IS NULL") == "t"
 
 
+def test_settings_are_lowered_and_the_password_is_changed_while_members_run() -> None:
+    with members_of(TRIO) as members:
+        watched_of(members)
+        settings = members.folder / "config" / "postgresql.conf"
+        lower = {"max_connections = '20'": "max_connections = '17'", "'16'": "'12'"}
+        text = settings.read_text()
+        for old, new in lower.items():
+            assert old in text
+            text = text.replace(old, new)
+        settings.write_text(text + "max_prepared_transactions = '0'\n")
+        # An update starts replicas again before the primary.
+        again(members, 1)
+        again(members, 0)
+        end = members.here(0, "SELECT pg_current_wal_lsn()")
+        eventually(lambda: members.here(1, f"SELECT pg_last_wal_replay_lsn() >= '{end}'") == "t")
+        again(members, 1)
+        assert {members.here(n, "SHOW max_connections") for n in (0, 1)} == {"17"}
+
+        members.here(0, "ALTER ROLE replicator PASSWORD 'another'")
+        (members.folder / "secrets" / "database-replication-password").write_text("another")
+        with members.tended():
+            members.here(0, "SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+            members.wait_ready(1)
+
+
+def again(members: Members, number: int) -> None:
+    """Start a member again, as an update does."""
+    members.stop(number)
+    members.start(number)
+    members.wait_ready(number)
+
+
 def eventually(question: Callable[[], object], told: Callable[[], str] = str) -> None:
     """Wait until something is so; else say what is told then."""
     deadline = time.monotonic() + 30

@@ -3,6 +3,7 @@
 
 . "$(dirname "$0")/common.sh"
 
+write_pgpass
 [ ! -e "$run/preparing" ] || exit 0
 answer=0
 pg_isready -q -U replicator -d postgres -h "$run" -p "$(port_of "$me")" -t 3 || answer=$?

@@ -20,6 +20,13 @@ say() { echo "tabular: $*" >&2; }
 
 port_of() { awk -v me="$1" '$1 == me { print $3 }' "$config/members"; }
 
+# The password by which members know each other, which may be another now.
+write_pgpass() {
+  (umask 077 && printf '*:*:*:replicator:%s\n' "$(cat "$secrets/database-replication-password")" \
+    >"$run/pgpass.new")
+  mv "$run/pgpass.new" "$run/pgpass"
+}
+
 # ask HOST PORT SQL: of another member, as the role that replicates. The time to find an address is
 # no part of PGCONNECT_TIMEOUT, and a name server that is away must not make a probe fail.
 ask() {

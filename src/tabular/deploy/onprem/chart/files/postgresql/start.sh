@@ -22,12 +22,6 @@ name_myself() {
   done
 }
 
-write_pgpass() {
-  (umask 077 && printf '*:*:*:replicator:%s\n' "$(cat "$secrets/database-replication-password")" \
-    >"$run/pgpass.new")
-  mv "$run/pgpass.new" "$run/pgpass"
-}
-
 # The new database is made beside its place and moved there when it is whole.
 create() {
   say "makes a new database"
@@ -240,6 +234,18 @@ ${me%-*}-failover lets it begin anew; then restore a backup"
   clone
 }
 
+# Sets lowest to what this replica needs beyond its settings: it starts with no less than its primary
+# had, and is started before that where settings are lowered.
+find_lowest() {
+  local name theirs own
+  lowest=()
+  while read -r name theirs; do
+    own=$(postgres -D "$PGDATA" -c config_file="$config/postgresql.conf" -C "$name")
+    [ "$own" -ge "$theirs" ] || lowest+=(-c "$name=$theirs")
+  done < <(LC_ALL=C pg_controldata "$PGDATA" |
+    sed -nE 's/_xact(s?) setting:/_transaction\1 setting:/; s/^(max_[a-z_]+) setting: +/\1 /p')
+}
+
 touch "$run/preparing"
 rm -f "$run/deaf"
 name_myself
@@ -256,11 +262,14 @@ else
   begin
 fi
 # Who is astray and may not be laid anew yet is there to be asked, and to be told whom to follow.
-branch=latest
-[ ! -e "$PGDATA/standby.signal" ] || ! astray || branch=current
+branch=latest lowest=()
+if [ -e "$PGDATA/standby.signal" ]; then
+  ! astray || branch=current
+  find_lowest
+fi
 rm -f "$run/preparing"
 # The receiver of a replica reads the rest of its connection from these.
 export PGUSER=replicator
 exec postgres -D "$PGDATA" -p "$(port_of "$me")" -c config_file="$config/postgresql.conf" \
   -c hba_file="$config/pg_hba.conf" -c unix_socket_directories="$run" -c cluster_name="$me" \
-  -c recovery_target_timeline=$branch
+  -c recovery_target_timeline=$branch "${lowest[@]}"
