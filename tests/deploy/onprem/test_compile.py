@@ -351,8 +351,8 @@ def test_a_volume_that_one_node_mounts_is_not_shared_by_three() -> None:
 @pytest.mark.parametrize(
     ("servers", "legal"),
     [
-        *((number, True) for number in (1, 4, 6, 16, 20)),
-        *((number, False) for number in (2, 5, 17)),
+        *((number, True) for number in (1, 4, 5, 6, 7, 16, 18, 20)),
+        *((number, False) for number in (2, 3, 17, 34)),
     ],
 )
 def test_minio_has_a_number_of_servers_that_makes_an_erasure_set(servers: int, legal: bool) -> None:
@@ -362,8 +362,15 @@ def test_minio_has_a_number_of_servers_that_makes_an_erasure_set(servers: int, l
     if legal:
         assert values_of(spec)["minio"]["replicas"] == servers
         return
-    with pytest.raises(UnsupportedError, match="no erasure set"):
+    with pytest.raises(UnsupportedError, match="do not divide into erasure sets"):
         stack_of(spec)
+
+
+def test_the_set_that_minio_takes_of_eighteen_servers_is_one_of_nine() -> None:
+    """By cmd/endpoint-ellipses.go the largest that divides them: nine, of which four may be lost."""
+    minio = {"mode": "distributed", "replicas": 18}
+    values = values_of({"storage": {"size": "100Gi", "minio": minio}})
+    assert values["minio"]["persistence"] == {"size": "10Gi"}, "18 servers keep ten disks' worth"
 
 
 def test_mysql_is_one_server() -> None:

@@ -117,7 +117,7 @@ def require_growable(
         PreflightError: a disk would shrink, its class lets none grow, or it has no volume yet.
     """
     made, there = tuple(objects), volumes_of(cluster, namespace, name)
-    fields = {id_of(one): _field(one) for one in made}
+    fields = {id_of(one): field_of(one) for one in made}
     for one in made:
         _require_no_less(cluster, namespace, one, there)
     for growth in growths(made, there):
@@ -143,7 +143,7 @@ def _require_no_less(
             raise PreflightError(
                 f"{wanted.owner} has disks of {largest}, and {wanted.size} are asked for: a "
                 "volume never shrinks",
-                where=_field(one),
+                where=field_of(one),
                 hint=f"leave it at {largest}; or for smaller ones: {_ANEW.format(what='size')}",
                 code="preflight.volume-size",
             )
@@ -188,6 +188,7 @@ def _sized(claim: Object, size: str) -> Object:
     return {**claim, "spec": {**spec, "resources": {**spec["resources"], "requests": requests}}}
 
 
-def _field(one: Object) -> str:
+def field_of(one: Object) -> str:
+    """The key of the spec that an object's disks are asked for by."""
     component = (one["metadata"].get("labels") or {}).get(COMPONENT, "")
     return _FIELDS.get(component, "spec")

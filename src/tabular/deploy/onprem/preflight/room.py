@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.names import INSTANCE
+from tabular.deploy.onprem.rendered.objects import id_of
 from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import ForbiddenError, PreflightError
 
 from .amounts import Amounts, Pods, amount, pods, shown
+from .growing import field_of, volumes_of
 from .rights import address
-from .volumes import claims
+from .volumes import STORAGE, claims, default_class
 
 _COUNTED = ("cpu", "memory", "ephemeral-storage")
 _WORKLOADS = ("Deployment", "StatefulSet")
@@ -31,13 +34,16 @@ def require_room(cluster: Cluster, namespace: str, name: str, objects: Iterable[
     made = tuple(objects)
     wanted = tuple(pods(made))
     ranges, quotas = _of(cluster, "LimitRange", namespace), _of(cluster, "ResourceQuota", namespace)
-    for one in ranges:
-        _require_range(one, wanted)
+    if ranges:
+        there = volumes_of(cluster, namespace, name)
+        measured = (*_measures(wanted), *_measures_of_claims(made, there))
+        for one in ranges:
+            _require_range(one, measured)
     if quotas:
         filled = {entry for one in ranges for entry in _defaults(one)}
-        now = _live(cluster, namespace, name)
+        now, class_ = _live(cluster, namespace, name), _default_class(cluster)
         for one in quotas:
-            _require_quota(one, made, now, filled)
+            _require_quota(one, made, now, filled, class_)
     _require_node(cluster, wanted)
 
 
@@ -57,8 +63,19 @@ def _live(cluster: Cluster, namespace: str, name: str) -> tuple[Object, ...]:
     return (*found, *cluster.list("v1", "PersistentVolumeClaim", namespace, labels=label))
 
 
-def _sums(objects: tuple[Object, ...], *, rendered: bool) -> dict[str, Decimal]:
-    """What objects use of a quota, in a quota's words."""
+def _default_class(cluster: Cluster) -> str | None:
+    """The class whose quota a claim that names none counts to."""
+    try:
+        found = default_class(cluster.list(STORAGE, "StorageClass"))
+    except ForbiddenError:
+        return None
+    return None if found is None else str(found["metadata"]["name"])
+
+
+def _sums(
+    objects: tuple[Object, ...], *, rendered: bool, class_: str | None = None
+) -> dict[str, Decimal]:
+    """What objects use of a quota, in a quota's words; ``class_`` is of claims that name none."""
     sums: defaultdict[str, Decimal] = defaultdict(Decimal)
     for one in pods(objects):
         sums["pods"] += one.count
@@ -70,8 +87,8 @@ def _sums(objects: tuple[Object, ...], *, rendered: bool) -> dict[str, Decimal]:
         sums["persistentvolumeclaims"] += len(claim.names)
         whole = amount(claim.size) * len(claim.names)
         sums["requests.storage"] += whole
-        if claim.class_:
-            prefix = f"{claim.class_}.storageclass.storage.k8s.io"
+        if named := class_ if claim.class_ is None else claim.class_:
+            prefix = f"{named}.storageclass.storage.k8s.io"
             sums[f"{prefix}/requests.storage"] += whole
             sums[f"{prefix}/persistentvolumeclaims"] += len(claim.names)
     for resource in ("cpu", "memory"):
@@ -92,13 +109,17 @@ def _counted(objects: tuple[Object, ...]) -> dict[str, Decimal]:
 
 
 def _require_quota(
-    quota: Object, objects: tuple[Object, ...], now: tuple[Object, ...], filled: set[str]
+    quota: Object,
+    objects: tuple[Object, ...],
+    now: tuple[Object, ...],
+    filled: set[str],
+    class_: str | None,
 ) -> None:
     if (quota["spec"].get("scopes") or quota["spec"].get("scopeSelector")) is not None:
         return  # it counts some pods only
     name, hard = quota["metadata"]["name"], quota["spec"].get("hard") or {}
     used = (quota.get("status") or {}).get("used") or {}
-    wanted, there = _sums(objects, rendered=True), _sums(now, rendered=False)
+    wanted, there = _sums(objects, rendered=True, class_=class_), _sums(now, rendered=False)
     if not now:  # of an update the most are there, and which are not is for the server to tell
         wanted = {**_counted(objects), **wanted}
     for resource, limit in hard.items():
@@ -149,34 +170,76 @@ def _defaults(limits: Object) -> Iterator[str]:
             yield from (f"requests.{name}" for name in one.get("default") or {})
 
 
-def _require_range(limits: Object, wanted: tuple[Pods, ...]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """What a limit range looks at.
+
+    Attributes:
+        kind: in its words.
+        what: for people.
+        where: key of the spec.
+        most: what must not be more, by resource.
+        least: what must not be less; what is not said gets a default.
+    """
+
+    kind: str
+    what: str
+    where: str
+    most: Amounts
+    least: Amounts
+
+
+def _require_range(limits: Object, measured: tuple[_Measure, ...]) -> None:
     name = limits["metadata"]["name"]
     for rule in limits["spec"].get("limits") or ():
-        for one in wanted:
-            for what, found in _measured(rule["type"], one):
-                for resource, most in (rule.get("max") or {}).items():
-                    value = found.get(resource, Decimal(0))
-                    if value > amount(most):
-                        raise PreflightError(
-                            f"{what} wants {shown(resource, value)} of {resource}, and the limit "
-                            f"range {name} lets it have {most}",
-                            where="spec.compute",
-                            hint="ask for less, or have it raised: kubectl describe limitrange "
-                            f"{name}",
-                            code="preflight.limit-range",
-                        )
+        for one in measured:
+            if one.kind != rule["type"]:
+                continue
+            for resource, border in (rule.get("max") or {}).items():
+                value = one.most.get(resource, Decimal(0))
+                if value > amount(border):
+                    raise _outside(one, name, resource, value, f"lets it have {border}")
+            for resource, border in (rule.get("min") or {}).items():
+                value = one.least.get(resource, amount(border))
+                if value < amount(border):
+                    raise _outside(one, name, resource, value, f"wants at least {border}")
 
 
-def _measured(kind: str, one: Pods) -> Iterator[tuple[str, Amounts]]:
-    if kind == "Pod":
-        yield f"a pod of {one.owner}", {**one.each("requests"), **one.each("limits")}
-    elif kind == "Container":
-        for container in one.containers:
+def _outside(
+    one: _Measure, name: str, resource: str, value: Decimal, border: str
+) -> PreflightError:
+    return PreflightError(
+        f"{one.what} wants {shown(resource, value)} of {resource}, and the limit range {name} "
+        f"{border}",
+        where=one.where,
+        hint=f"ask for what it lets, or have it changed: kubectl describe limitrange {name}",
+        code="preflight.limit-range",
+    )
+
+
+def _measures(wanted: tuple[Pods, ...]) -> Iterator[_Measure]:
+    for one in wanted:
+        yield _measure("Pod", f"a pod of {one.owner}", one)
+        for container in (*one.containers, *(one.spec.get("initContainers") or ())):
             alone = Pods(one.owner, 1, {"containers": [container]})
-            yield (
-                f"{container['name']} of {one.owner}",
-                {**alone.each("requests"), **alone.each("limits")},
-            )
+            yield _measure("Container", f"{container['name']} of {one.owner}", alone)
+
+
+def _measure(kind: str, what: str, one: Pods) -> _Measure:
+    requests = one.each("requests")
+    return _Measure(kind, what, "spec.compute", {**requests, **one.each("limits")}, requests)
+
+
+def _measures_of_claims(
+    objects: tuple[Object, ...], there: Mapping[str, Object]
+) -> Iterator[_Measure]:
+    """Claims that are made anew: those that are there were let in."""
+    fields = {id_of(one): field_of(one) for one in objects}
+    for one in claims(objects):
+        if set(one.names) - set(there):
+            size = {"storage": amount(one.size)}
+            what = f"a claim of {one.owner}"
+            yield _Measure("PersistentVolumeClaim", what, fields[one.owner], size, size)
 
 
 def _require_node(cluster: Cluster, wanted: tuple[Pods, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tabular.deploy.onprem.cluster.session import Cluster
@@ -11,12 +11,15 @@ from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import ForbiddenError, PreflightError, nearest
 
 from .amounts import amount, shown
+from .kinds import minor
 
 STORAGE = "storage.k8s.io/v1"
 _DEFAULT = (
     "storageclass.kubernetes.io/is-default-class",
     "storageclass.beta.kubernetes.io/is-default-class",
 )
+# Of several default classes the youngest counts; before, a claim without a class is refused.
+_YOUNGEST_COUNTS = "1.26"
 LOCAL = "kubernetes.io/no-provisioner"
 SHARED = "ReadWriteMany"
 # Provisioners of disks that one node mounts at a time. Source: their own documentation, as of
@@ -79,22 +82,41 @@ def require_volumes(cluster: Cluster, namespace: str, objects: Iterable[Object])
         classes = {one["metadata"]["name"]: one for one in cluster.list(STORAGE, "StorageClass")}
     except ForbiddenError:
         return  # a deployer who may not look at classes is told by the claims themselves
-    there = _there(cluster, namespace)
+    there, by_hand = _there(cluster, namespace), dict[str, list[Claim]]()
     for claim in wanted:
-        missing = tuple(name for name in claim.names if name not in there)
-        if missing and claim.class_ != "":
-            found = _class_of(claim, classes)
-            _require_mode(claim, found)
-            _require_room(cluster, claim, found, len(missing))
+        missing = replace(claim, names=tuple(name for name in claim.names if name not in there))
+        if not missing.names:
+            continue
+        if claim.class_ == "":
+            by_hand.setdefault("", []).append(missing)
+            continue
+        found = _class_of(cluster, claim, classes)
+        _require_mode(claim, found)
+        if found["provisioner"] == LOCAL:
+            by_hand.setdefault(found["metadata"]["name"], []).append(missing)
+        else:
+            _require_room(cluster, claim, found)
+    for class_, asked in by_hand.items():
+        _require_volumes_by_hand(cluster, namespace, class_, asked)
 
 
 def default_class(classes: Iterable[Object]) -> Object | None:
-    """The class of claims that name none."""
-    for one in classes:
-        annotations = one["metadata"].get("annotations") or {}
-        if any(annotations.get(name) == "true" for name in _DEFAULT):
-            return one
-    return None
+    """The class of claims that name none: of several the youngest, as from Kubernetes 1.26."""
+    found = _defaults(classes)
+    return found[0] if found else None
+
+
+def _defaults(classes: Iterable[Object]) -> list[Object]:
+    """Classes that are marked as the default one, the one that counts first."""
+    marked = [
+        one
+        for one in classes
+        if any((one["metadata"].get("annotations") or {}).get(name) == "true" for name in _DEFAULT)
+    ]
+    by_name = sorted(marked, key=lambda one: str(one["metadata"]["name"]))
+    return sorted(
+        by_name, key=lambda one: str(one["metadata"].get("creationTimestamp") or ""), reverse=True
+    )
 
 
 def _claim(owner: str, names: tuple[str, ...], spec: Mapping[str, Any]) -> Claim:
@@ -110,18 +132,28 @@ def _there(cluster: Cluster, namespace: str) -> frozenset[str]:
     return frozenset(one["metadata"]["name"] for one in found)
 
 
-def _class_of(claim: Claim, classes: Mapping[str, Object]) -> Object:
+def _class_of(cluster: Cluster, claim: Claim, classes: Mapping[str, Object]) -> Object:
     known = ", ".join(sorted(classes)) or "none"
     if claim.class_ is None:
-        found = default_class(classes.values())
-        if found is None:
+        found = _defaults(classes.values())
+        if not found:
             raise PreflightError(
                 f"{claim.owner} names no storage class, and the cluster has no default one",
                 where="spec.onprem.storage_class",
                 hint=f"--storage-class NAME; classes of this cluster: {known}",
                 code="preflight.storage-class",
             )
-        return found
+        if len(found) > 1 and minor(cluster.version) < minor(_YOUNGEST_COUNTS):
+            names = " and ".join(sorted(one["metadata"]["name"] for one in found))
+            raise PreflightError(
+                f"{claim.owner} names no storage class, and {names} are both the cluster's "
+                f"default: a server of {cluster.version} then makes no claim",
+                where="spec.onprem.storage_class",
+                hint=f"--storage-class NAME; or have one default: kubectl annotate storageclass "
+                f"{found[-1]['metadata']['name']} {_DEFAULT[0]}-",
+                code="preflight.storage-class",
+            )
+        return found[0]
     if claim.class_ not in classes:
         raise PreflightError(
             f"the cluster has no storage class {claim.class_!r}, which {claim.owner} asks for",
@@ -148,19 +180,41 @@ def _require_mode(claim: Claim, class_: Object) -> None:
         )
 
 
-def _require_room(cluster: Cluster, claim: Claim, class_: Object, count: int) -> None:
-    name, asked = class_["metadata"]["name"], amount(claim.size)
-    if class_["provisioner"] == LOCAL:
-        free = _free_volumes(cluster, name)
-        if free is not None and sum(size >= asked for size in free) < count:
+def _require_volumes_by_hand(
+    cluster: Cluster, namespace: str, class_: str, wanted: Iterable[Claim]
+) -> None:
+    """Each claim has a volume of its own among those that somebody made; the smallest that fits."""
+    free = _free_volumes(cluster, class_)
+    if free is None:
+        return
+    for claim in sorted(wanted, key=lambda one: amount(one.size), reverse=True):
+        fitting = [one for one in free if _fits(one, claim, namespace)]
+        if len(fitting) < len(claim.names):
             raise PreflightError(
-                f"{claim.owner} needs {count} local volumes of {claim.size}, and {name} has "
-                f"{sum(size >= asked for size in free)} that are free",
+                f"{claim.owner} needs {len(claim.names)} local volumes of {claim.size}, and "
+                f"{class_ or 'no class'} has {len(fitting)} that are free",
                 where="spec.onprem.storage_class",
-                hint=f"kubectl get pv; make more PersistentVolumes with storageClassName: {name}",
+                hint="kubectl get pv; make more PersistentVolumes with storageClassName: "
+                f"{class_ or chr(34) * 2} and accessModes: [{', '.join(claim.modes)}]",
                 code="preflight.capacity",
             )
-        return
+        fitting.sort(key=lambda one: amount(one["spec"]["capacity"]["storage"]))
+        for one in fitting[: len(claim.names)]:
+            free.remove(one)
+
+
+def _fits(volume: Object, claim: Claim, namespace: str) -> bool:
+    """Whether a volume may become a claim's: large enough, mounted so, kept for no other."""
+    spec = volume["spec"]
+    kept = spec.get("claimRef") or {}
+    if kept and (kept.get("namespace") != namespace or kept.get("name") not in claim.names):
+        return False
+    large = amount(spec["capacity"]["storage"]) >= amount(claim.size)
+    return large and set(claim.modes) <= set(spec.get("accessModes") or ())
+
+
+def _require_room(cluster: Cluster, claim: Claim, class_: Object) -> None:
+    name, asked = class_["metadata"]["name"], amount(claim.size)
     told = [one for one in _capacities(cluster) if one["storageClassName"] == name]
     most = max(
         (amount(one.get("maximumVolumeSize") or one.get("capacity") or 0) for one in told),
@@ -176,15 +230,15 @@ def _require_room(cluster: Cluster, claim: Claim, class_: Object, count: int) ->
         )
 
 
-def _free_volumes(cluster: Cluster, class_: str) -> list[Any] | None:
+def _free_volumes(cluster: Cluster, class_: str) -> list[Object] | None:
     try:
         found = cluster.list("v1", "PersistentVolume")
     except ForbiddenError:
         return None
     return [
-        amount(one["spec"]["capacity"]["storage"])
+        one
         for one in found
-        if one["spec"].get("storageClassName") == class_
+        if (one["spec"].get("storageClassName") or "") == class_
         and (one.get("status") or {}).get("phase") == "Available"
     ]
 

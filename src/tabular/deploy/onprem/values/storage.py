@@ -16,7 +16,9 @@ from . import existing as secrets
 from .wanted import MINIO_SERVERS, Values, Wanted, said, size
 
 ACCESS_KEY, SECRET_KEY = "storage-access-key", "storage-secret-key"
-_SET = range(4, 17, 2)  # disks of one erasure set that survives a loss
+# Disks of one erasure set that can be written to while one is away. Source: minio/minio,
+# cmd/endpoint-ellipses.go, which takes the largest that divides their number.
+_SET = range(4, 17)
 _GIB = BINARY["Gi"]
 _ROOT_PASSWORD = "root-password"  # noqa: S105 - the name of a key
 _SHARED = "ReadWriteMany"
@@ -71,7 +73,7 @@ def servers(wanted: Wanted) -> int:
         return 1
     if not any(number % disks == 0 for disks in _SET):
         raise UnsupportedError(
-            f"{number} servers of MinIO make no erasure set, which has 4, 6 … 16 disks",
+            f"{number} servers of MinIO do not divide into erasure sets, which have 4 to 16 disks",
             where="spec.storage.minio.replicas",
             hint=f"{_nearest(number)}, for example; 4 lose no object when one is lost",
         )
