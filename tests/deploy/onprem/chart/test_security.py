@@ -92,6 +92,27 @@ def test_with_tls_every_url_of_the_service_verifies_the_server() -> None:
     assert told["TABULAR_CERTIFICATES"] == "/run/tls/tls.crt,/run/tls/ca.crt"
 
 
+def test_the_end_of_the_certificate_that_people_see_is_told_as_well() -> None:
+    host = {"host": "data.example.com", "tls": {"secretName": "data-tls"}}
+    for name, values in {
+        "data-tls": {"ingress": host},
+        f"{NAME}-tls": {"ingress": {**host, "tls": {"secretName": "", "issuer": "corp"}}},
+    }.items():
+        found = objects(merged(TLS, values))
+        files = env_of(found)["TABULAR_CERTIFICATES"]
+        assert files == "/run/tls/tls.crt,/run/tls/ca.crt,/run/host/host.crt"
+        pod = one(found, "Deployment", f"{NAME}-api")["spec"]["template"]["spec"]
+        (volume,) = [v["secret"] for v in pod["volumes"] if v["name"] == "host"]
+        assert (volume["secretName"], volume["optional"]) == (name, True)
+        assert volume["items"] == [{"key": "tls.crt", "path": "host.crt"}], "never its key"
+        assert one(found, "Ingress", f"{NAME}-api")["spec"]["tls"][0]["secretName"] == name
+    route = {"route": {"enabled": True}, "ingress": {"host": host["host"]}}
+    gateway = {"gateway": {"name": "g", "listener": "https"}, "ingress": {"host": host["host"]}}
+    for values in (route, gateway, {}):
+        assert "host.crt" not in env_of(objects(merged(TLS, values)))["TABULAR_CERTIFICATES"]
+    assert "TABULAR_CERTIFICATES" not in env_of(objects(BUILT_IN))
+
+
 def test_the_key_is_in_servers_alone() -> None:
     holders = set()
     for workload, pod in pods(objects(EVERYTHING)):

@@ -13,11 +13,24 @@ release's own TLS, the directory. Each is empty where nothing is set. They take 
 {{- end }}
 {{- end -}}
 
+{{/* The secret with the certificate that the host shows; empty where it is none of the release's to name. */}}
+{{- define "tabular.hostSecret" -}}
+{{- with .Values.ingress -}}
+{{- if and .host (not $.Values.gateway.name) -}}
+{{- .tls.secretName | default (ternary "" (printf "%s-tls" (include "tabular.fullname" $)) $.Values.route.enabled) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Settings by lower-case name, as JSON. */}}
 {{- define "tabular.trust.settings" -}}
 {{- $found := dict -}}
-{{- if .Values.tls.enabled -}}
-{{- $_ := set $found "certificates" "/run/tls/tls.crt,/run/tls/ca.crt" -}}
+{{- $certificates := ternary (list "/run/tls/tls.crt" "/run/tls/ca.crt") list .Values.tls.enabled -}}
+{{- if include "tabular.hostSecret" . -}}
+{{- $certificates = append $certificates "/run/host/host.crt" -}}
+{{- end -}}
+{{- with $certificates -}}
+{{- $_ := set $found "certificates" (join "," .) -}}
 {{- end -}}
 {{- with .Values.ldap -}}
 {{- if .urls -}}
@@ -59,6 +72,17 @@ release's own TLS, the directory. Each is empty where nothing is set. They take 
 {{- with include "tabular.tlsClientVolume" . }}
 {{ . }}
 {{- end }}
+{{- with include "tabular.hostSecret" . }}
+# For the alarm before its end; never its key. An issuer may not have made it yet.
+- name: host
+  secret:
+    secretName: {{ . }}
+    optional: true
+    defaultMode: 288 # 0440, which YAML 1.2 would read as 440
+    items:
+      - key: tls.crt
+        path: host.crt
+{{- end }}
 {{- if .Values.ldap.urls }}
 - name: ldap
   secret:
@@ -78,6 +102,11 @@ release's own TLS, the directory. Each is empty where nothing is set. They take 
 {{- end }}
 {{- with include "tabular.tlsMount" . }}
 {{ . }}
+{{- end }}
+{{- if include "tabular.hostSecret" . }}
+- name: host
+  mountPath: /run/host
+  readOnly: true
 {{- end }}
 {{- if .Values.ldap.urls }}
 - name: ldap
