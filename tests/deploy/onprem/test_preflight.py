@@ -130,6 +130,24 @@ def test_no_class_is_named_and_none_is_the_default_one(own_kube: Kube) -> None:
     assert required(own_kube, {"onprem": {"storage_class": "standard"}}) == {}
 
 
+def test_a_class_that_operators_would_ask_for_and_is_not_there(own_kube: Kube) -> None:
+    define(own_kube, "postgresql.cnpg.io", "Cluster", "clusters")
+    define(own_kube, "acid.zalan.do", "postgresql", "postgresqls")
+    define(own_kube, "minio.min.io", "Tenant", "tenants", "v2")
+    for operators, what in (
+        (["cloudnative-pg"], "Cluster/demo-postgresql"),
+        (["zalando"], "postgresql/demo-postgresql"),
+        (["minio"], "Tenant/demo-minio"),
+    ):
+        spec: dict[str, Any] = {
+            "database": {"storage_class": "standard" if "minio" in operators else "fats"},
+            "storage": {"minio": {"storage_class": "fats" if "minio" in operators else "standard"}},
+            "onprem": {"operators": operators},
+        }
+        error = refused(own_kube, spec)
+        assert f"no storage class 'fats', which {what} asks for" in error.message
+
+
 def test_two_default_classes_are_what_this_server_refuses(own_kube: Kube) -> None:
     mark = {"storageclass.beta.kubernetes.io/is-default-class": "true"}
     second = class_of("another", "example.com/disks")
@@ -506,7 +524,8 @@ def test_secrets_that_are_named_are_there_with_their_keys(
 def test_a_secret_of_the_user_s_may_be_called_after_the_deployment(
     kube: Kube, kube_namespace: str
 ) -> None:
-    ldap = {"urls": ["ldaps://dc.corp"], "existingSecret": f"{NAME}-directory"}
+    own = {"bindDn": "cn=x", "existingSecret": f"{NAME}-directory", "roleMap": {"a": "admin"}}
+    ldap = {"urls": ["ldaps://dc.corp"], "userBase": "ou=p", "groupBase": "ou=g", **own}
     spec = {**at(kube_namespace), "overrides": {"onprem": {"values": {"ldap": ldap}}}}
     assert f"the Secret {NAME}-directory, which the spec names" in refused(kube, spec).message
 

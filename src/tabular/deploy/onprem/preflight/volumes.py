@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tabular.deploy.onprem.cluster.session import Cluster
+from tabular.deploy.onprem.rendered.objects import CLUSTERS, claims_of
 from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import ForbiddenError, PreflightError, nearest
 
@@ -21,7 +22,7 @@ _DEFAULT = (
 # Of several default classes the youngest counts; before, a claim without a class is refused.
 _YOUNGEST_COUNTS = "1.26"
 LOCAL = "kubernetes.io/no-provisioner"
-SHARED = "ReadWriteMany"
+SHARED, _ONE_NODE_MODE = "ReadWriteMany", "ReadWriteOnce"
 # Provisioners of disks that one node mounts at a time. Source: their own documentation, as of
 # November 2026; of one that is not here nothing is known, and the cluster finds out.
 _ONE_NODE = frozenset(
@@ -75,7 +76,8 @@ def require_volumes(cluster: Cluster, namespace: str, objects: Iterable[Object])
     Raises:
         PreflightError: no such class, no default one, a class that cannot be shared, or no room.
     """
-    wanted = tuple(claims(objects))
+    made = tuple(objects)
+    wanted = (*claims(made), *_claims_of_operators(cluster, namespace, made))
     if not wanted:
         return
     try:
@@ -117,6 +119,26 @@ def _defaults(classes: Iterable[Object]) -> list[Object]:
     return sorted(
         by_name, key=lambda one: str(one["metadata"].get("creationTimestamp") or ""), reverse=True
     )
+
+
+def _claims_of_operators(
+    cluster: Cluster, namespace: str, objects: Iterable[Object]
+) -> Iterator[Claim]:
+    """What operators will claim for those of their kinds that are not there yet."""
+    for one in objects:
+        name, spec = one["metadata"]["name"], one["spec"] if one["kind"] in CLUSTERS else {}
+        if not spec or cluster.get(one["apiVersion"], one["kind"], name, namespace) is not None:
+            continue
+        owner = f"{one['kind']}/{name}"
+        if one["kind"] == "Tenant":
+            servers, bases = int(spec["pools"][0]["servers"]), claims_of(one)
+            names = tuple(f"{base}-{number}" for base in bases for number in range(servers))
+            yield _claim(owner, names, spec["pools"][0]["volumeClaimTemplate"]["spec"])
+        else:
+            disk = spec.get("storage") or spec["volume"]
+            count = int(spec.get("instances") or spec["numberOfInstances"])
+            names = tuple(f"{name}-{number}" for number in range(count))
+            yield Claim(owner, names, disk.get("storageClass"), (_ONE_NODE_MODE,), disk["size"])
 
 
 def _claim(owner: str, names: tuple[str, ...], spec: Mapping[str, Any]) -> Claim:
