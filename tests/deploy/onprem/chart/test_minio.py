@@ -13,8 +13,8 @@ import pytest
 from tabular.deploy.onprem.operators.minio import configuration
 from tabular.deploy.onprem.secrets.secret_keys import needed_secrets
 from tabular.errors import ConfigError, EngineError
-from tests.deploy.onprem.chart.cases import BUILT_IN, SECRET, merged, objects, one, seed
-from tests.deploy.onprem.chart.paths import pod, reaches
+from tests.deploy.onprem.chart.cases import BUILT_IN, NAMESPACE, SECRET, merged, objects, one, seed
+from tests.deploy.onprem.chart.paths import End, pod, reaches
 from tests.deploy.onprem.chart.rules import containers, pods
 
 PART = "demo-minio"
@@ -181,6 +181,19 @@ def test_servers_reach_each_other_and_clients_reach_them() -> None:
         assert reaches(found, pod(found, name), server, 9000), name
     assert not reaches(found, pod(found, "redis"), server, 9000)
     assert not reaches(found, server, pod(found, "postgresql"), 5432)
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_a_tenants_servers_reach_each_other_and_clients_reach_them(copies: bool) -> None:
+    """Its operator copied the Tenant's labels to pods before its version 7."""
+    found = objects(distributed(4, operator="minio"))
+    tenant = one(found, "Tenant", PART)["metadata"]["labels"] if copies else {}
+    labels = {**tenant, "v1.min.io/tenant": PART, "v1.min.io/pool": "pool-0"}
+    server = End(labels, namespace_labels={"kubernetes.io/metadata.name": NAMESPACE})
+    assert reaches(found, server, server, 9000)
+    assert reaches(found, server, End(address="10.96.0.1"), 443), "its sidecar asks the cluster"
+    for name in ("api", "worker"):
+        assert reaches(found, pod(found, name), server, 9000), name
 
 
 def test_the_api_makes_the_bucket_before_it_migrates() -> None:
