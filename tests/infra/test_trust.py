@@ -88,7 +88,7 @@ def test_every_library_trusts_the_private_authority_by_the_joined_file(tmp_path:
 
 
 def test_the_end_of_a_certificate_is_read_from_its_file(tmp_path: Path) -> None:
-    make_authority(tmp_path)
+    make_authority(tmp_path, days=2)
     (found,) = certificates.ends(tmp_path / "server.pem")
     left = found - datetime.now(UTC)
     assert timedelta(days=1, hours=23) < left <= timedelta(days=2)

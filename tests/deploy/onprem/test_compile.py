@@ -652,7 +652,8 @@ def test_values_that_the_spec_has_no_word_for_go_to_the_chart(tmp_path: Path) ->
         f"postgresql: {{image: {{digest: '{digest}'}}}}\n"
         "mysql: {enabled: false}\n"
         "workers: {resources: {limits: {memory: 64Gi}}}\n"
-        "ldap: {urls: ['ldaps://dc.corp'], existingSecret: ldap}\n",
+        "ldap: {urls: ['ldaps://dc.corp'], existingSecret: ldap, bindDn: cn=x, userBase: ou=p,\n"
+        "  groupBase: ou=g, roleMap: {a: admin}}\n",
         encoding="utf-8",
     )
     loaded = load(EXAMPLES / "deployment.yaml", Overrides(provider="onprem", values=file))

@@ -299,8 +299,28 @@ def test_the_directory_is_settings_and_its_password_a_file() -> None:
     assert "TABULAR_LDAP_CA_FILE" not in told
     with_ca = env_of(objects(merged(EXTERNAL, {"ldap": LDAP, "ca": {"existingSecret": "corp"}})))
     assert with_ca["TABULAR_LDAP_CA_FILE"] == "/run/trust/ca-bundle.crt"
-    with pytest.raises(EngineError, match=r"ldap\.existingSecret is empty"):
-        objects(merged(EXTERNAL, {"ldap": {**LDAP, "existingSecret": ""}}))
+
+
+@pytest.mark.parametrize("key", ["bindDn", "existingSecret", "groupBase", "roleMap", "userBase"])
+def test_a_directory_with_which_nobody_could_sign_in_is_refused(key: str) -> None:
+    """The service refuses these settings as well, but by pods that end again and again."""
+    said = {name: value for name, value in LDAP.items() if name != key}
+    with pytest.raises(EngineError, match=rf"ldap\.{key} is empty: nobody could sign in"):
+        objects(merged(EXTERNAL, {"ldap": said}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"userFilter": "(uid=*)"},
+        {"groupFilter": "(objectClass=group)"},
+        {"roleMap": {"a": "boss"}},
+        {"urls": ["http://dc.corp"]},
+    ],
+)
+def test_words_that_the_service_would_not_take_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match=f"/ldap/{next(iter(change))}"):
+        objects(merged(EXTERNAL, {"ldap": {**LDAP, "roleMap": {}, **change}}))
 
 
 @pytest.mark.debian

@@ -34,6 +34,15 @@ release's own TLS, the directory. Each is empty where nothing is set. They take 
 {{- end -}}
 {{- with .Values.ldap -}}
 {{- if .urls -}}
+{{- $empty := list -}}
+{{- range $key := list "bindDn" "existingSecret" "groupBase" "roleMap" "userBase" -}}
+{{- if not (get $.Values.ldap $key) -}}
+{{- $empty = append $empty (printf "ldap.%s" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- with $empty -}}
+{{- fail (printf "ldap.urls is set, and %s %s empty: nobody could sign in. bindDn is the service's own name in the directory, existingSecret the secret with its password, userBase and groupBase where people and groups are, roleMap our role for a group" (join ", " .) (ternary "is" "are" (eq (len .) 1))) -}}
+{{- end -}}
 {{- $roles := list -}}
 {{- range $group, $role := .roleMap -}}
 {{- $roles = append $roles (printf "%s=%s" $group $role) -}}
@@ -48,7 +57,6 @@ release's own TLS, the directory. Each is empty where nothing is set. They take 
   "ldap_group_filter" .groupFilter
   "ldap_role_map" (join ";" $roles)
   "ldap_timeout" (.timeout | toString) -}}
-{{- $_ := required "ldap.existingSecret is empty: name the secret that has the password of ldap.bindDn" .existingSecret -}}
 {{- if include "tabular.ca" $ -}}
 {{- $_ := set $given "ldap_ca_file" "/run/trust/ca-bundle.crt" -}}
 {{- end -}}
