@@ -9,17 +9,9 @@ from typing import Any
 
 from tabular.deploy.aws.export.terraform.kinds import FILES, KINDS
 from tabular.deploy.aws.export.terraform.kinds.security import rights
+from tabular.deploy.aws.export.terraform.place import AFTER, LIFE, Item, Piece, Place, settled
 from tabular.deploy.aws.export.terraform.references import References, Target
-from tabular.deploy.aws.export.terraform.rules import (
-    AFTER,
-    LIFE,
-    Item,
-    Kind,
-    Piece,
-    Place,
-    body,
-    settled,
-)
+from tabular.deploy.aws.export.terraform.rules import Kind, body
 from tabular.deploy.aws.infrastructure.compute.collector import IMAGE as COLLECTOR
 from tabular.deploy.export.hcl import (
     Attribute,

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.aws.export.terraform.place import Ignored, Item, Piece, Place, settled
 from tabular.deploy.aws.export.terraform.rules import (
-    Ignored,
-    Item,
     Kind,
-    Piece,
-    Place,
     Rules,
     block,
     body,
     inline,
     number,
     pairs,
-    settled,
     single,
     unsaid,
 )

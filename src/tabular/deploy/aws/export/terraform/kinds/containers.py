@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.aws.export.terraform.place import Ignored, Item, Piece, Place
 from tabular.deploy.aws.export.terraform.rules import (
-    Ignored,
-    Item,
     Kind,
     Names,
-    Piece,
-    Place,
     Rules,
     block,
     by,

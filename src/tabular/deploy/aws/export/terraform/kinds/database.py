@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.aws.export.terraform.place import Item, Place
 from tabular.deploy.aws.export.terraform.rules import (
-    Item,
     Kind,
-    Place,
     Rule,
     attribute,
     inline,

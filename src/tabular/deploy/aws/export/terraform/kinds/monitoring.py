@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.aws.export.terraform.place import Item, Piece, Place, settled
 from tabular.deploy.aws.export.terraform.rules import (
-    Item,
     Kind,
-    Piece,
-    Place,
     Rules,
     attribute,
     block,
@@ -18,7 +16,6 @@ from tabular.deploy.aws.export.terraform.rules import (
     json,
     mapping,
     pairs,
-    settled,
     single,
     tags,
     unsaid,

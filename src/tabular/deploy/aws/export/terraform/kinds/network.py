@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.aws.export.terraform.place import Item, Piece, Place, settled
 from tabular.deploy.aws.export.terraform.rules import (
     Beside,
-    Item,
     Kind,
-    Piece,
-    Place,
     Rules,
     block,
     body,
@@ -19,7 +17,6 @@ from tabular.deploy.aws.export.terraform.rules import (
     inline,
     only,
     options,
-    settled,
     single,
     tags,
     unsaid,

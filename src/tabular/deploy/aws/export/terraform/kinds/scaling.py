@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.export.terraform.rules import (
-    Item,
-    Kind,
-    Piece,
-    Place,
-    Rules,
-    block,
-    body,
-    settled,
-    tags,
-    unsaid,
-)
+from tabular.deploy.aws.export.terraform.place import Item, Piece, Place, settled
+from tabular.deploy.aws.export.terraform.rules import Kind, Rules, block, body, tags, unsaid
 from tabular.deploy.export.hcl import Attribute, Expression, identifier
 
 _NAMED: Rules = {"Name": "name", "Value": "value"}

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.aws.export.terraform.place import Piece, Place, settled
 from tabular.deploy.aws.export.terraform.references import named_in
 from tabular.deploy.aws.export.terraform.rules import (
     Kind,
-    Piece,
-    Place,
     Rules,
     attribute,
     block,
     body,
     json,
     only,
-    settled,
     single,
     tags,
     unsaid,

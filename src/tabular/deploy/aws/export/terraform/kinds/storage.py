@@ -6,19 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tabular.deploy.aws.export.terraform.place import AFTER, Item, Piece, Place, settled
 from tabular.deploy.aws.export.terraform.rules import (
-    AFTER,
     Beside,
-    Item,
     Kind,
-    Piece,
-    Place,
     Rules,
     block,
     body,
     inline,
     json,
-    settled,
     tags,
     unsaid,
 )
