@@ -106,7 +106,14 @@ def test_nothing_is_made_and_nothing_is_said_where_all_is_well(
 
     before = made()
     spec = {**at(kube_namespace), "ha": True, "monitoring": {"enabled": True}}
-    assert required(kube, spec) == {}
+    # The bed has three nodes.
+    told = required(kube, {**spec, "storage": {"minio": {"replicas": 4}}})
+    assert told == {
+        "nodes-apart": "4 servers of MinIO share 3 nodes: where one with 2 is away nothing can be "
+        "written, since 1 may be"
+    }
+    assert required(kube, {**spec, "storage": {"minio": {"mode": "standalone"}}}) == {}
+    assert required(kube, {**spec, "storage": {"minio": {"replicas": 12}}}) == {}
     assert made() == before
 
 
@@ -226,7 +233,7 @@ def test_a_set_of_minio_keeps_its_servers(kube: Kube, kube_namespace: str, lives
     else:
         for number in range(4):  # what a destroy leaves
             claim(kube, kube_namespace, f"data0-demo-minio-{number}", "standard", "250Gi")
-    assert required(kube, spec) == {}
+    assert set(required(kube, spec)) == {"nodes-apart"}
     spec["storage"] = {"type": "minio", "minio": {"mode": "distributed", "replicas": 8}}
     error = refused(kube, spec)
     assert (error.where, error.code) == ("spec.storage.minio", "preflight.minio-set")
@@ -269,14 +276,14 @@ def test_local_volumes_must_be_there(own_kube: Kube) -> None:
     volume(own_kube, "shared", "60Gi", accessModes=["ReadWriteMany"])
     assert "has 3 that are free" in refused(own_kube, spec).message
     volume(own_kube, "disk-3", "60Gi")
-    assert required(own_kube, spec) == {}
+    assert set(required(own_kube, spec)) == {"nodes-apart"}
     # The database's is one more: what is free is free once.
     spec["database"] = {"storage_class": "local", "size": "40Gi"}
     error = refused(own_kube, spec)
     assert "StatefulSet/demo-postgresql needs 1 local volumes of 40Gi" in error.message
     assert "has 0 that are free" in error.message
     volume(own_kube, "small", "40Gi")
-    assert required(own_kube, spec) == {}
+    assert set(required(own_kube, spec)) == {"nodes-apart"}
     spec["storage"]["minio"]["size"] = "100Gi"
     assert "0 that are free" in refused(own_kube, spec).message
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.names import COMPONENT
 from tabular.deploy.onprem.rendered.rendering import Object
+from tabular.deploy.onprem.values.storage import SIZES, parity
 from tabular.errors import PreflightError
 
 from .growing import volumes_of
@@ -27,8 +28,7 @@ def require_same_set(
         PreflightError: it is another one; the hint is the way there.
     """
     for one in objects:
-        part = one["metadata"]["labels"].get(COMPONENT)
-        if one["kind"] != "StatefulSet" or part != "minio":
+        if not is_set(one):
             continue
         title = one["metadata"]["name"]
         live = cluster.get(one["apiVersion"], one["kind"], title, namespace)
@@ -44,6 +44,29 @@ def require_same_set(
                 "--delete-data`, deploy with the other number, `backup restore`",
                 code="preflight.minio-set",
             )
+
+
+def is_set(one: Object) -> bool:
+    """Whether an object is the servers of a MinIO of ours."""
+    part = (one["metadata"].get("labels") or {}).get(COMPONENT)
+    return one["kind"] == "StatefulSet" and part == "minio"
+
+
+def may_be_away(one: Object) -> int:
+    """Servers of a distributed MinIO that may be away while it is written to.
+
+    Source: MinIO's documentation, "Erasure Coding": a set is written to as long as more than half
+    of its disks, and all but the parity, are there.
+    """
+    servers, disks = _set(one)
+    size = max(
+        size
+        for size in SIZES
+        if (servers * disks) % size == 0 and (size % servers == 0 or servers % size == 0)
+    )
+    lost = parity(size)
+    lost -= 2 * lost == size
+    return lost // max(size // servers, 1)
 
 
 def _set(one: Object) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from .wanted import MINIO_SERVERS, Values, Wanted, said, size
 ACCESS_KEY, SECRET_KEY = "storage-access-key", "storage-secret-key"
 # Disks of one erasure set that can be written to while one is away. Source: minio/minio,
 # cmd/endpoint-ellipses.go, which takes the largest that divides their number.
-_SET = range(4, 17)
+SIZES = range(4, 17)
 _GIB = BINARY["Gi"]
 _ROOT_PASSWORD = "root-password"  # noqa: S105 - the name of a key
 _SHARED = "ReadWriteMany"
@@ -71,7 +71,7 @@ def servers(wanted: Wanted) -> int:
     number = minio.replicas if "replicas" in minio.model_fields_set else MINIO_SERVERS
     if not distributed:
         return 1
-    if not any(number % disks == 0 for disks in _SET):
+    if not any(number % disks == 0 for disks in SIZES):
         raise UnsupportedError(
             f"{number} servers of MinIO do not divide into erasure sets, which have 4 to 16 disks",
             where="spec.storage.minio.replicas",
@@ -85,12 +85,12 @@ def parity(number: int) -> int:
 
     Source: MinIO's default for the storage class STANDARD.
     """
-    disks = max((d for d in _SET if number % d == 0), default=1)
+    disks = max((d for d in SIZES if number % d == 0), default=1)
     return 0 if disks == 1 else 2 if disks < 6 else 3 if disks < 8 else 4
 
 
 def _nearest(number: int) -> int:
-    legal = [n for n in range(4, 65) if any(n % disks == 0 for disks in _SET)]
+    legal = [n for n in range(4, 65) if any(n % disks == 0 for disks in SIZES)]
     return min(legal, key=lambda n: abs(n - number))
 
 
@@ -131,7 +131,7 @@ def _existing(password: Secret | None) -> str | None:
 
 def _share(whole: int, number: int) -> int:
     """Disk of each server so that ``whole`` bytes fit beside the parity, in whole GiB."""
-    disks = max((d for d in _SET if number % d == 0), default=1)
+    disks = max((d for d in SIZES if number % d == 0), default=1)
     useful = number * (disks - parity(number)) // disks
     return -(-whole // useful // _GIB) * _GIB
 
