@@ -81,7 +81,20 @@ def test_what_failed_can_be_kept_for_looking_at_it(place: Place) -> None:
         list(engine.apply(engine.preview(place.stack(image=image("missing")))))
     assert not told.value.rolled_back
     assert place.release() != release
-    assert place.engine().status(place.target).state is not State.READY
+    status = place.engine().status(place.target)
+    assert (status.state, status.release) == (State.DEGRADED, release)
+    assert "release 2 did not come up and was left as it is" in status.detail
+    assert "the image cannot be pulled" in status.detail
+    back = place.engine().preview_rollback(place.target)
+    assert back.stack.to_bytes() == place.stack().to_bytes()  # to what served
+    with pytest.raises(ApplyError) as again:
+        place.deploy(image=image("missing") | {"tag": "2"})
+    assert again.value.rolled_back
+    assert place.release() == release
+    with pytest.raises(ApplyError):
+        list(engine.apply(engine.preview(place.stack(image=image("missing")))))
+    list(place.engine().rollback(place.engine().preview_rollback(place.target)))
+    assert (place.release(), place.engine().status(place.target).state) == (release, State.READY)
     place.deploy(compute={"workers": 2})
     assert place.engine().status(place.target).state is State.READY
     back = place.engine().preview_rollback(place.target)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tabular.deploy.onprem.releases import Phase, Release, before
+from tabular.deploy.onprem.releases import Phase, Release, before, present
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,6 +41,14 @@ def history(*said: str) -> tuple[Release, ...]:
 def test_a_rollback_goes_back_to(said: tuple[str, ...], expected: int | None) -> None:
     found = before(history(*said))
     assert (None if found is None else found.revision) == expected
+
+
+@pytest.mark.parametrize("phase", [Phase.SUPERSEDED, Phase.DEPLOYED])  # Helm's word, and ours
+def test_from_what_failed_and_was_left_it_goes_back_to_what_served(phase: Phase) -> None:
+    served = Release(2, phase, WHEN, None, "B")
+    first, newest = (Release(number, Phase.FAILED, WHEN, None, "C") for number in (1, 3))
+    found = (first, served, newest)
+    assert present(found) == before(found) == served
 
 
 def test_nothing_that_serves_has_no_release_before() -> None:

@@ -118,21 +118,31 @@ def last(history: Sequence[Release]) -> Release | None:
 
 
 def present(history: Sequence[Release]) -> Release | None:
-    """The release that serves; None before one does."""
-    serving = [one for one in history if one.phase is Phase.DEPLOYED]
-    return serving[-1] if serving else None
+    """The release that serves; None before one does.
+
+    One that failed and was left as it is serves nobody for sure: the last one that did is meant,
+    which Helm calls superseded then.
+    """
+    newest = last(history)
+    left = newest is not None and newest.phase is Phase.FAILED
+    for phase in (Phase.DEPLOYED, Phase.SUPERSEDED) if left else (Phase.DEPLOYED,):
+        serving = [one for one in history if one.phase is phase]
+        if serving:
+            return serving[-1]
+    return None
 
 
 def before(history: Sequence[Release]) -> Release | None:
     """The release before the present one; None if there is none.
 
     A rollback stands where the release stands that it went back to, so that a second one goes back
-    one more, and one that only undid a failed update changes nothing.
+    one more, and one that only undid a failed update changes nothing. From one that failed and was
+    left as it is, it goes back to what served.
     """
     by_number = {one.revision: one for one in history}
     now = present(history)
-    if now is None:
-        return None
+    if now is None or history[-1].phase is Phase.FAILED:
+        return now
     at = now
     while at.back_to is not None and at.back_to in by_number and at.back_to < at.revision:
         at = by_number[at.back_to]

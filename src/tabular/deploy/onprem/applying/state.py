@@ -139,6 +139,10 @@ def _judged(found: Found, wrong: str) -> tuple[State, str]:
         )
     if serving is None:
         return State.FAILED, wrong or "the first release did not come up"
+    if newest is not None and newest.phase is Phase.FAILED:
+        left = f"release {newest.revision} did not come up and was left as it is: mend it and "
+        said = f"{left}`deploy`, or `rollback`"
+        return (State.DEGRADED, f"{said}; {wrong}") if wrong else (State.READY, said)
     return (State.DEGRADED, wrong) if wrong else (State.READY, "")
 
 
