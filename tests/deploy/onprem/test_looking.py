@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.preflight.rights import roles
@@ -23,6 +25,7 @@ from tests.deploy.onprem.place import NAME, Place
 from tests.platform import Processes, environment
 from tests.testbed.kube.cluster import Kube
 from tests.testbed.slapd import make_authority
+from tests.testbed.tunnel import tunnel
 
 pytestmark = pytest.mark.k8s
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "onprem-operations.md"
@@ -173,3 +176,27 @@ def test_a_program_in_a_pod_gives_back_all_that_it_says(kube: Kube, helm_place: 
         cluster.execute(pod, place.namespace, "api", ["sleep", "20"], seconds=0.5)
     with pytest.raises(EngineError, match="nope"):
         cluster.execute(pod, place.namespace, "nope", ["true"])
+
+
+def test_a_proxy_with_a_password_lets_all_of_it_through(
+    kube: Kube, helm_place: Place, tmp_path: Path
+) -> None:
+    place = helm_place
+    place.deploy()
+    pod = api_pod(place)
+    place.kube.let_run(place.namespace, pod, "api", {})
+    said = YAML(typ="safe").load(kube.kubeconfig.read_text())
+    file = tmp_path / "kubeconfig"
+    with tunnel("who", "wo:rd@1") as way:
+        said["clusters"][0]["cluster"]["proxy-url"] = way.url
+        file.write_text(json.dumps(said))
+        cluster = Cluster(file)
+        assert cluster.get("v1", "Pod", pod, place.namespace)
+        before = len(way.asked)
+        assert cluster.execute(pod, place.namespace, "api", ["true"]).code == 0
+        assert len(way.asked) == before + 1
+        said["clusters"][0]["cluster"]["proxy-url"] = way.url.replace("who", "nobody")
+        file.write_text(json.dumps(said))
+        with pytest.raises(UnavailableError, match="407") as refused:
+            Cluster(file).require()
+        assert "rd@1" not in str(refused.value)

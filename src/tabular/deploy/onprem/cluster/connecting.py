@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from tabular.errors import PreflightError, TabularError, UnavailableError
 from tabular.infra.optional import require
@@ -116,8 +117,21 @@ def connected(kubeconfig: str | None, context: str | None) -> Link:
     if not access.configuration.verify_ssl:  # which the kubeconfig says in as many words
         urllib3 = require("urllib3", extra="onprem", needed_by=NEEDS)
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    password = proxy_password(access.configuration)
+    if password is not None:
+        urllib3 = require("urllib3", extra="onprem", needed_by=NEEDS)
+        known = urllib3.make_headers(proxy_basic_auth=":".join(password))
+        access.configuration.proxy_headers = known
     pool = rest.RESTClientObject(access.configuration).pool_manager
     return Link(access.configuration, pool, access.namespace, access.acting, access.merged)
+
+
+def proxy_password(configuration: Any) -> tuple[str, str] | None:
+    """Name and password that the proxy's URL holds, which the client library leaves there."""
+    proxy = urlsplit(configuration.proxy or "")
+    if proxy.username is None:
+        return None
+    return unquote(proxy.username), unquote(proxy.password or "")
 
 
 @contextlib.contextmanager

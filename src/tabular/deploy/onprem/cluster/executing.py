@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from tabular.errors import EngineError, TabularError, UnavailableError
 from tabular.infra.optional import require
 
-from .connecting import Link, explained
+from .connecting import Link, explained, proxy_password
 from .kubeconfig import NEEDS
 
 PROTOCOL = "v4.channel.k8s.io"
@@ -94,9 +94,8 @@ def _opened(link: Link, path: str, seconds: float) -> Any:
     if known.proxy:
         proxy = urlsplit(known.proxy)
         options |= {"http_proxy_host": proxy.hostname, "http_proxy_port": proxy.port}
-        options |= {"proxy_type": proxy.scheme or "http"}
-        if known.no_proxy:
-            options["http_no_proxy"] = known.no_proxy.split(",")
+        options |= {"proxy_type": proxy.scheme or "http", "http_proxy_auth": proxy_password(known)}
+        options["http_no_proxy"] = (known.no_proxy or "").split(",")
     return websocket.create_connection(
         f"{'wss' if secure else 'ws'}://{host.netloc}{host.path}{path}",
         timeout=seconds,
