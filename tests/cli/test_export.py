@@ -108,10 +108,35 @@ def test_a_check_finds_what_differs_and_what_is_missing(spec: str, tmp_path: Pat
         "folder": "repository",
         "missing": ["infrastructure/staging/demo/namespace.yaml"],
         "different": ["apps/overlays/staging/demo/values.yaml"],
+        "surplus": [],
     }
     after = {**before, "infrastructure/staging/demo/sealed-secret.yaml": b"ours: alone\n"}
     del after["infrastructure/staging/demo/namespace.yaml"]
     assert tree(tmp_path / "repository") == after, "a check writes nothing"
+
+
+@pytest.mark.parametrize("format", ["helm", "terraform", "gitops"])
+def test_a_template_of_another_release_is_not_deployed_in_silence(
+    spec: str, tmp_path: Path, format: str
+) -> None:
+    flavour = ("--flavour", "flux") if format == "gitops" else ()
+    words = (spec, "--format", format, *flavour)
+    assert export(tmp_path, *words, "--output", "out").code == 0
+    (chart,) = (path.parent for path in (tmp_path / "out").rglob("Chart.yaml"))
+    old, mine = chart / "templates" / "old one.yaml", tmp_path / "out" / "mine.yaml"
+    old.write_text("kind: ConfigMap\n")
+    (chart / ".DS_Store").write_text("hidden")
+    mine.write_text("beside it")
+    before = tree(tmp_path / "out")
+    name = old.relative_to(tmp_path).as_posix()
+    found = export(tmp_path, *words, "--check", "out")
+    assert (found.code, found.out) == (1, f"surplus   {name}\n")
+    refused = export(tmp_path, *words, "--output", "out")
+    assert refused.code == 1
+    assert f"hint: rm '{name}'; " in refused.err
+    assert tree(tmp_path / "out") == before
+    old.unlink()
+    assert export(tmp_path, *words, "--output", "out").code == 0
 
 
 def test_a_check_of_a_folder_that_is_not_there_misses_everything(spec: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +20,7 @@ from tabular.cli.place import (
     reach_flags,
 )
 from tabular.deploy.names import DEFAULT_PROVIDER
-from tabular.errors import InputError, UsageError
+from tabular.errors import ConflictError, InputError, UsageError
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.export import Source
@@ -80,10 +81,11 @@ def export(
     Without FILE it is the deployment that runs: what the flags say, or what was deployed last from
     here. The same deployment gives the same bytes. Without --output, a format of one file goes to
     stdout. With --json stdout carries {"format", "out", "files"}, "files" by name with their text;
-    with --check it carries {"format", "folder", "missing", "different"}. Files that an export does
-    not write are nobody's matter here.
+    with --check it carries {"format", "folder", "missing", "different", "surplus"}. Files that an
+    export does not write are left alone; within its chart, where Helm would render them, they are
+    surplus, and nothing is written until they are gone.
     """
-    from tabular.deploy.export import files_of
+    from tabular.deploy.export import files_of, surplus
     from tabular.deploy.spec import Overrides
 
     if check is not None and output is not None:
@@ -93,11 +95,13 @@ def export(
         source = _of_file(file, flags, replace(reach, region=region))
     else:
         source = _running(provider, name, environment, replace(reach, region=region))
-    files = {one: text.decode() for one, text in files_of(source, format, flavour).items()}
+    made = files_of(source, format, flavour)
+    files = {one: text.decode() for one, text in made.items()}
     if check is not None:
-        _compare(check, files, format, as_json=as_json)
+        _compare(check, files, surplus(check, made), format, as_json=as_json)
         return
     if output is not None:
+        _require_no_more(output, surplus(output, made))
         _write(output, files)
     if as_json:
         shown = None if output is None else str(output)
@@ -148,8 +152,26 @@ def _running(
     )
 
 
-def _compare(folder: Path, files: dict[str, str], format: str, *, as_json: bool) -> None:
-    """Tell what a folder lacks, and what is not as an export writes it.
+def _require_no_more(folder: Path, more: list[str]) -> None:
+    """See that Helm would render nothing but what is written.
+
+    Raises:
+        ConflictError: the chart has other files: another release's, or somebody's own.
+    """
+    if more:
+        names = " ".join(shlex.quote(str(folder / name)) for name in more)
+        raise ConflictError(
+            f"the chart there has files that are not of this release of it, and Helm would render "
+            f"them too: {', '.join(more)}",
+            where=str(folder),
+            hint=f"rm {names}; then run the same command again",
+        )
+
+
+def _compare(
+    folder: Path, files: dict[str, str], more: list[str], format: str, *, as_json: bool
+) -> None:
+    """Tell what a folder lacks, what is not as an export writes it, and what is too much.
 
     Raises:
         InputError: a file cannot be read.
@@ -158,13 +180,13 @@ def _compare(folder: Path, files: dict[str, str], format: str, *, as_json: bool)
     missing = [name for name, text in there.items() if text is None]
     different = [name for name in files if name not in missing and there[name] != files[name]]
     if as_json:
-        found = {"missing": missing, "different": different}
+        found = {"missing": missing, "different": different, "surplus": more}
         print_json({"format": format, "folder": str(folder), **found})
     else:
-        for words, names in (("missing", missing), ("different", different)):
+        for words, names in (("missing", missing), ("different", different), ("surplus", more)):
             for name in names:
                 stdout.print(f"{words:<10}{folder / name}", markup=False)
-    if missing or different:
+    if missing or different or more:
         raise typer.Exit(1)
 
 

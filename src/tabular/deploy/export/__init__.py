@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tabular.deploy.export import monitoring
@@ -18,6 +19,7 @@ from tabular.deploy.target import Target
 from tabular.errors import UnsupportedError, UsageError, nearest
 
 Files = Mapping[str, bytes]
+_CHART = "Chart.yaml"  # which every chart's folder has
 
 # Whose stacks can be written in which format; a provider of a plug-in may bring others.
 VENDOR_FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -109,6 +111,22 @@ def files_of(source: Source, name: str, flavour: str | None = None) -> Files:
     if source.target is not None and isinstance(provider, ExportsStacks):
         return build(provider.running(source.target))
     return build(provider.compile(source.deployment))
+
+
+def surplus(folder: Path, files: Files) -> list[str]:
+    """What lies in a folder's charts and is no part of an export: Helm would render it as well.
+
+    An earlier release's templates, say. What is hidden, Helm passes over.
+    """
+    charts = [name.removesuffix(_CHART) for name in files if Path(name).name == _CHART]
+    there = {
+        path.relative_to(folder)
+        for chart in charts
+        for path in (folder / chart).rglob("*")
+        if path.is_file()
+    }
+    shown = {one.as_posix() for one in there if not any(part[0] == "." for part in one.parts)}
+    return sorted(shown - files.keys())
 
 
 def _require_flavour(name: str, flavour: str | None, keys: Sequence[str]) -> None:
