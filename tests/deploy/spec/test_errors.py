@@ -82,6 +82,10 @@ def test_compute(spec: str, said: str) -> None:
         ("environment: Production!", "expected lower-case letters, digits and dashes"),
         ("account: 123456789012", 'put it in quotes: "123456789012"'),
         ("overrides: {aws: {db: {MasterUserPassword: hunter2}}}", "looks like a secret"),
+        (
+            "overrides: {onprem: {values: {queue: {url: 'amqp://tabular:hunter2@mq/x'}}}}",
+            "a URL has a password in it",
+        ),
     ],
 )
 def test_the_other_blocks(block: str, said: str) -> None:

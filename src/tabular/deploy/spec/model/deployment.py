@@ -6,6 +6,7 @@ deployed stack carries only what its user said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -41,8 +42,16 @@ MAX_NAME = 53
 _NAMES_OF_SECRETS = frozenset({"existingSecret"})
 
 
+# A password between name and host of a URL (RFC 3986, 3.2.1) that is no reference in braces.
+_WITH_PASSWORD = re.compile(r"://[^/@\s{}$]*:[^/@\s{}$]+@")
+
+
 def _no_secret(value: Any) -> Any:
     """Overrides go to templates as they are, so nothing secret may be in them."""
+    if isinstance(value, str) and _WITH_PASSWORD.search(value):
+        raise PydanticCustomError(
+            "secret", "a URL has a password in it; name a secret store there instead"
+        )
     if isinstance(value, dict):
         for name, item in value.items():
             named = SECRET_KEY.search(name) and name not in _NAMES_OF_SECRETS
