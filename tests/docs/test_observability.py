@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from tabular.deploy.monitoring import alerts
-from tabular.deploy.spec import Deployment, load
+from tabular.deploy.spec import load_text
 from tabular.infra.metrics import CATALOGUE
 from tests.platform import finished, fitted, platform, submit
 from tests.testbed.tls import make_certificate
@@ -44,6 +44,7 @@ def test_the_service_emits_what_is_documented(tmp_path: Path) -> None:
 
 
 def test_every_alarm_has_a_section_that_it_leads_to() -> None:
-    deployment: Deployment = load(ROOT / "examples" / "monitoring.yaml").deployment
-    titles = set(re.findall(r"^### (\w+)$", PAGE, re.M))
-    assert titles == {rule["alert"] for rule in alerts.rules(deployment)["groups"][1]["rules"]}
+    spec = "apiVersion: synthdata.inferloop.io/v1\nkind: Deployment\nmetadata: {name: c}\n"
+    spec += "spec: {provider: onprem, backup: {enabled: true}, onprem: {operators: [prometheus]}}\n"
+    rules = alerts.rules(load_text(spec, "x.yaml").deployment, "team-a")["groups"][1]["rules"]
+    assert set(re.findall(r"^### (\w+)$", PAGE, re.M)) == {rule["alert"] for rule in rules}

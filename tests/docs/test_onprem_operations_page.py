@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from tabular.deploy.monitoring import alerts
 from tabular.deploy.onprem.compile import compile_stack
-from tabular.deploy.spec import Deployment, load_text
+from tabular.deploy.spec import load_text
 from tabular.infra.config import load_settings
 from tabular.infra.database import Database, migrate
 from tests.cli.command import run
@@ -68,11 +68,12 @@ def test_every_path_of_values_that_is_named_is_one() -> None:
 
 
 def test_alarms_and_metrics_that_are_named_exist() -> None:
-    raised = {
-        r["alert"] for g in alerts.rules(Deployment())["groups"] for r in g["rules"] if "alert" in r
-    }
+    spec = f"{SPEC}  backup: {{enabled: true}}\n  onprem: {{operators: [prometheus]}}\n"
+    made = alerts.rules(load_text(spec, "x.yaml").deployment, "team-a")
+    raised = {r["alert"] for g in made["groups"] for r in g["rules"] if "alert" in r}
     assert set(re.findall(r"`(Tabular\w+)`", TEXT)) <= raised
     assert "tabular_certificate_left_seconds" in TEXT
+
 
 def test_what_is_sealed_is_a_secret_with_every_key(tmp_path: Path) -> None:
     """`kubectl` is real; `kubeseal` is not to be had here, and lets through what it is given."""
@@ -100,7 +101,6 @@ def _examples(folder: Path) -> Path:
     spec = (ROOT / "examples" / "deployment.yaml").read_bytes()
     (folder / "deployment.yaml").write_bytes(spec)
     return folder
-
 
 
 @pytest.mark.k8s

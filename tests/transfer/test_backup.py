@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pyrage
 import pytest
 from sqlalchemy import inspect, select
 
+from tabular.api.observing import FRESH
 from tabular.errors import ConfigError, NotFoundError, RefusedError, UsageError
 from tabular.infra.database import Database, head, migrate, revision
 from tabular.infra.database.models import Garbage, Hold, Job
@@ -174,7 +177,7 @@ def test_whoever_cannot_read_backups_forgets_old_ones_all_the_same(
     writes = create_place(store, Keys(recipients=(public,)), SECRET)
     old, made = Backup(source.settings, writes).run(), Backup(source.settings, writes).run()
     store.put("blobs/" + "0" * 2 + "/" + "0" * 64, b"of a run that was killed")
-    assert prune(writes, keep=1) == ([old.id], 1)  # which is all: what both need stays
+    assert prune(writes, keep=1) == ([old.id], 2)  # the rows of audit as they were, too
     found = verify(open_place(store, Keys(identity=text)), made.id)
     assert found.ok, found.damaged
     assert found.unreferenced == 0
@@ -187,6 +190,20 @@ def test_a_list_of_needed_files_that_is_not_the_manifests_is_found(
     store.put(f"backups/{made.id}/blobs", b"[]")  # by which prune would remove them all
     (said,) = verify(plain, made.id).damaged
     assert "not that of its manifest" in said
+
+
+def test_administrators_and_alarms_are_told_of_a_whole_backup(plain: Place, tmp_path: Path) -> None:
+    ago = datetime.now(UTC) - timedelta(hours=2)
+    with platform(tmp_path / "platform") as one:
+        age = r"^tabular_backup_age_seconds\{.*\} (.+)$"
+        (since_the_key,) = re.findall(age, one.client.get("/metrics").text, re.MULTILINE)
+        assert float(since_the_key) < 600
+        made = Backup(one.settings, plain, clock=lambda: ago).run()
+        (event,) = one.client.get("/v1/audit?event=backup.made").json()["items"]
+        assert (event["resource"], event["name"]) == (made.id, plain.where)
+        time.sleep(FRESH)
+        (since_the_backup,) = re.findall(age, one.client.get("/metrics").text, re.MULTILINE)
+    assert 7200 <= float(since_the_backup) < 7800
 
 
 def test_a_place_is_one_platforms(source: Filled, store: ObjectStore) -> None:

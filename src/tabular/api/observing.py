@@ -17,11 +17,13 @@ from typing import Any
 from anyio import to_thread
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from tabular.api.service import Service
 from tabular.errors import ConfigError, UnavailableError
 from tabular.infra import certificates
-from tabular.infra.database.models import Job
+from tabular.infra.auth.audit import BACKUP_MADE
+from tabular.infra.database.models import ApiKey, AuditEvent, Job
 from tabular.infra.metrics import Described
 from tabular.infra.metrics import catalogue as c
 from tabular.infra.urls import local_path, split
@@ -81,10 +83,20 @@ def _work(service: Service) -> Iterator[_Sample]:
         query = select(func.count(), func.min(Job.created_at)).where(Job.status == QUEUED)
         waiting, oldest = session.execute(query).one()
         workers = presence.count(session, now=now)
+        backup = _backed_up(session)
     since = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
     yield c.JOBS_WAITING, (), float(waiting)
     yield c.OLDEST_WAITING, (), since
     yield c.WORKERS, (), float(workers)
+    if backup is not None:
+        yield c.BACKUP_AGE, (), max(0.0, (now - backup).total_seconds())
+
+
+def _backed_up(session: Session) -> datetime | None:
+    """When the last backup was whole; where there is none, when it could have been."""
+    made = select(func.max(AuditEvent.at)).where(AuditEvent.event == BACKUP_MADE)
+    found: datetime | None = session.scalar(made)
+    return found or session.scalar(select(func.min(ApiKey.created_at)))
 
 
 def _room(service: Service) -> Iterator[_Sample]:

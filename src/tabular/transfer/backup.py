@@ -6,6 +6,7 @@ begins a hold is taken, so that no object of that moment is removed until its co
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from tabular.errors import RefusedError
+from tabular.infra.auth.audit import BACKUP_MADE, Asked, AuditTrail
 from tabular.infra.config import Settings
 from tabular.infra.database import Database, head
 from tabular.infra.database.migrate import revision_of
@@ -84,9 +86,17 @@ class Backup:
                 self.at("tables")
                 objects = self._objects(keys)
                 self.at("objects")
-                return self._finish(started, revision, tables, objects)
+                made = self._finish(started, revision, tables, objects)
+            self._record(database, made)
+            return made
         finally:
             database.close()
+
+    def _record(self, database: Database, made: Summary) -> None:
+        """Everything was copied: administrators see that, and alarms that it was long ago."""
+        trail = AuditTrail(database, retention=self.settings.audit_retention(), clock=self.clock)
+        asked = Asked("backup", made.id, "console", secrets.token_hex(12))
+        trail.record(BACKUP_MADE, asked, name=self.place.where, resource=made.id)
 
     @property
     def _secret(self) -> str:

@@ -163,6 +163,36 @@ def test_only_the_alarms_that_were_chosen_are_raised() -> None:
 
 
 @pytest.mark.parametrize(
+    ("schedule", "hours"),
+    [
+        ("0 2 * * *", 36),
+        ("*/30 * * * *", 36),
+        ("0 2 * * 1-5", 8 * 24),
+        ("0 2 1 * *", 32 * 24),
+        ("0 2 1 * 0", 8 * 24),
+        ("0 2 1 1,7 *", 367 * 24),
+    ],
+)
+def test_a_backup_is_late_after_longer_than_any_pause_of_its_schedule(
+    schedule: str, hours: int
+) -> None:
+    spec = f"  provider: onprem\n  backup: {{enabled: true, schedule: '{schedule}'}}\n"
+    made = alerts.rules(deployment(spec), region="team-a")["groups"][1]["rules"]
+    (rule,) = [one for one in made if one["alert"] == "TabularBackupOld"]
+    assert rule["expr"] == (
+        'max by (provider, region) (tabular_backup_age_seconds{region="team-a"}) > '
+        f"{hours * 3600}"
+    )
+
+
+def test_nobody_is_told_of_backups_or_workers_that_are_not_wanted() -> None:
+    spec = "  provider: onprem\n  compute: {workers: 0}\n"
+    names = {rule["alert"] for rule in alerts.rules(deployment(spec))["groups"][1]["rules"]}
+    assert "TabularNoApi" in names
+    assert not names & {"TabularBackupOld", "TabularNoWorkers"}
+
+
+@pytest.mark.parametrize(
     ("provider", "exporters"),
     [
         ("aws", {"awsemf", "awsxray"}),

@@ -42,7 +42,7 @@ def test_promtool_finds_the_files_right(name: str, tmp_path: Path) -> None:
 
 
 # A series, and the alarm that it must raise at 20 minutes, or not.
-_PLACE = 'provider="aws",region="r"'
+_PLACE = 'provider="onprem",region="r"'
 _CASES = {
     "TabularErrorBudgetFast": {
         f'tabular_request_seconds_count{{{_PLACE},status="200"}}': "0+60x80",
@@ -54,6 +54,14 @@ _CASES = {
         f'tabular_jobs_finished_total{{{_PLACE},kind="fit",status="succeeded"}}': "0+2x80",
     },
     "TabularQueueOld": {f"tabular_queue_oldest_seconds{{{_PLACE}}}": "1000x80"},
+    "TabularNoApi": {'up{job="inferloop-tabular-workers",instance="a"}': "1x80"},
+    "TabularBackupOld": {f"tabular_backup_age_seconds{{{_PLACE}}}": "130000x80"},
+    "TabularVolumeFull": {
+        f"kubelet_volume_stats_{what}_bytes{{namespace='r',persistentvolumeclaim='data'}}": (
+            f"{size}x80"
+        )
+        for what, size in (("available", 5), ("capacity", 100))
+    },
     "TabularNoWorkers": {f"tabular_workers{{{_PLACE}}}": "0x80"},
     "TabularTargetDown": {'up{job="inferloop-tabular",instance="a"}': "0x80"},
     "TabularPartDown": {f'tabular_part_up{{{_PLACE},part="database"}}': "0x80"},
@@ -77,16 +85,28 @@ _WELL = {
     f"tabular_queue_oldest_seconds{{{_PLACE}}}": "20x500",
     f"tabular_workers{{{_PLACE}}}": "2x500",
     f'tabular_part_up{{{_PLACE},part="database"}}': "1x500",
-    'up{job="inferloop-tabular",instance="a"}': "1x500",
+    'up{job="inferloop-tabular",instance="a",region="r"}': "1x500",
     f'tabular_certificate_left_seconds{{{_PLACE},certificate="tls.crt"}}': "5e6x500",
+    f"tabular_backup_age_seconds{{{_PLACE}}}": "90000x500",
+    **{
+        f"kubelet_volume_stats_{what}_bytes{{namespace='other',persistentvolumeclaim='data'}}": (
+            f"{size}x500"
+        )
+        for what, size in (("available", 5), ("capacity", 100))
+    },
+    # Of another deployment, which makes no backups.
+    'tabular_backup_age_seconds{provider="onprem",region="other"}': "9000000x500",
 }
 
 
 def test_every_alarm_is_raised_by_what_it_is_for_and_none_by_good_days(
-    example: Deployment, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    (tmp_path / scrape.RULES).write_bytes(as_yaml(alerts.rules(example)))
-    raised = {r["alert"] for r in alerts.rules(example)["groups"][1]["rules"]}
+    spec = "apiVersion: synthdata.inferloop.io/v1\nkind: Deployment\nmetadata: {name: c}\n"
+    spec += "spec: {provider: onprem, backup: {enabled: true}, onprem: {operators: [prometheus]}}\n"
+    rules = alerts.rules(load_text(spec, "x.yaml").deployment, region="r")
+    (tmp_path / scrape.RULES).write_bytes(as_yaml(rules))
+    raised = {r["alert"] for r in rules["groups"][1]["rules"]}
     assert raised - {"TabularErrorBudgetSlow"} == set(_CASES)
     # promtool compares whole alarms, labels and texts included: what fires is counted instead.
     tests = [

@@ -1,4 +1,4 @@
-"""``/v1/audit``: sign-ins, keys and deletions, for administrators."""
+"""``/v1/audit``: sign-ins, keys, deletions and backups, for administrators."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ Event = Literal[
     "key.revoked",
     "dataset.deleted",
     "model.deleted",
+    "backup.made",
 ]
 
 

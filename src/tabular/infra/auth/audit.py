@@ -1,9 +1,9 @@
 """The record of who was let do what: every decision in the log, what matters in the database.
 
 The log ``tabular.audit`` has one line for each decision, fit for whatever keeps logs for years.
-The table has only the events that an administrator asks for first (sign-ins, keys, deletions),
-so that requests do not become writes; it forgets after a while, the log's keeper decides for
-the log.
+The table has only the events that an administrator asks for first (sign-ins, keys, deletions,
+backups), so that requests do not become writes; it forgets after a while, the log's keeper decides
+for the log.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ KEY_ROTATED = "key.rotated"
 KEY_REVOKED = "key.revoked"
 DATASET_DELETED = "dataset.deleted"
 MODEL_DELETED = "model.deleted"
+BACKUP_MADE = "backup.made"
 EVENTS = (
     SIGNED_IN,
     SIGNED_OUT,
@@ -39,6 +40,7 @@ EVENTS = (
     KEY_REVOKED,
     DATASET_DELETED,
     MODEL_DELETED,
+    BACKUP_MADE,
 )
 
 _LOG = logging.getLogger("tabular.audit")

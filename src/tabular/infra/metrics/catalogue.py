@@ -117,6 +117,13 @@ CERTIFICATE_LEFT = Described(
     unit="s",
     when_asked=True,
 )
+BACKUP_AGE = Described(
+    "tabular_backup_age_seconds",
+    "gauge",
+    "Seconds since the last backup was whole; since the first key was made, where there is none.",
+    unit="s",
+    when_asked=True,
+)
 
 CATALOGUE: tuple[Described, ...] = (
     RATE,
@@ -133,6 +140,7 @@ CATALOGUE: tuple[Described, ...] = (
     DISK_FREE,
     DISK_SIZE,
     CERTIFICATE_LEFT,
+    BACKUP_AGE,
 )
 
 

@@ -154,6 +154,9 @@ def test_grafana_is_given_the_source_and_the_dashboards_as_they_are_exported() -
     config = one(found, "ConfigMap", f"{NAME}-grafana")["data"]
     (source,) = YAML(typ="safe").load(config["datasources.yaml"])["datasources"]
     assert source["url"] == f"http://{NAME}-prometheus:9090"
+    (provider,) = YAML(typ="safe").load(config["dashboards.yaml"])["providers"]
+    # With it Grafana keeps what is no file any more: a dashboard that left the spec.
+    assert provider["disableDeletion"] is False
     board = one(found, "ConfigMap", f"{NAME}-dashboard-platform")
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
     text = board["data"]["platform.json"]

@@ -40,7 +40,7 @@ def values(wanted: Wanted) -> Values:
     boards = grafana.dashboards(wanted.deployment)
     found: Values = {
         "enabled": True,
-        "rules": alerts.rules(wanted.deployment),
+        "rules": alerts.rules(wanted.deployment, wanted.target.region),
         "dashboards": {
             name: json.dumps(model, indent=2, sort_keys=True) + "\n"
             for name, model in sorted(boards.items())
