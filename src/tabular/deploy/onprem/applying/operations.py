@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tabular.deploy.events import Event, EventSequence, EventStatus
+from tabular.deploy.onprem.cluster.replicas import let_go
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.comparing import diff
 from tabular.deploy.onprem.preflight.primary import require_primary
@@ -211,6 +212,7 @@ class Operations:
         for one in diff.immutable(self.cluster, step.method, step.target, step.objects):
             yield tell.next(EventStatus.IN_PROGRESS, reason=f"{id_of(one)} is made anew")
             self._make_way(step.target, one)
+        let_go(self.cluster, step.objects, step.method.manager)
         limit = self.ready_timeout
         work = Work(lambda: step.bring(limit))
         watched = Watched(step.target, step.objects, before, step.quiet)

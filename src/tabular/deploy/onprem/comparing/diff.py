@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from tabular.deploy.onprem.cluster import marks
+from tabular.deploy.onprem.cluster import marks, replicas
 from tabular.deploy.onprem.cluster.refusals import OwnedElsewhereError, UnprocessableError
 from tabular.deploy.onprem.cluster.session import Cluster, Object
 from tabular.deploy.onprem.names import FIELD_MANAGER
@@ -180,7 +180,7 @@ def _compare(cluster: Cluster, method: Method, target: Target, one: Object) -> C
     if not method.owns(target, live) and not adopted:
         return Compared(_change(Action.UPDATE, one, wanted_of(live, one)), uid, foreign=True)
     try:
-        would, owners = _would(cluster, method, one)
+        would, owners = _would(cluster, method, replicas.as_it_is(one, live))
     except UnprocessableError as error:
         resized = _resized(cluster, method, live, one)
         if resized is not None:
@@ -263,7 +263,7 @@ def _would(
         return cluster.apply(one, manager=method.manager, dry_run=True), ()
     except OwnedElsewhereError as error:
         forced = cluster.apply(one, manager=method.manager, dry_run=True, force=True)
-        return forced, error.owners
+        return forced, replicas.in_the_way(error.owners)
 
 
 def _leaving(cluster: Cluster, method: Method, target: Target, one: Object) -> Compared | None:

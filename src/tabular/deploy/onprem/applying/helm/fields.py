@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
+from tabular.deploy.onprem.cluster.managers import Entry, rewrite
 from tabular.deploy.onprem.cluster.session import Cluster, Object
-from tabular.errors import ConflictError
 
 _AT_ONCE = 8  # questions
-_TRIES = 10  # controllers write into a new object several times a second
 
 
 def take_on(cluster: Cluster, objects: Sequence[Object], manager: str) -> None:
@@ -26,12 +26,13 @@ def take_on(cluster: Cluster, objects: Sequence[Object], manager: str) -> None:
         objects: as they were brought.
         manager: of the fields.
     """
+    applied = partial(as_applied, manager=manager)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(lambda one: _take_on(cluster, one, manager), objects):
+        for _ in pool.map(lambda one: rewrite(cluster, one, applied), objects):
             pass
 
 
-def as_applied(entries: Sequence[Mapping[str, Any]], manager: str) -> list[Mapping[str, Any]]:
+def as_applied(entries: Sequence[Entry], manager: str) -> list[Entry]:
     """The entries of ``metadata.managedFields``, a manager's updates as what it applied.
 
     As kubectl does it for its own (client-go, ``util/csaupgrade``): those of the same version of
@@ -50,26 +51,6 @@ def as_applied(entries: Sequence[Mapping[str, Any]], manager: str) -> list[Mappi
         if one["apiVersion"] == whole["apiVersion"]:
             whole["fieldsV1"] = _joined(whole["fieldsV1"], one["fieldsV1"])
     return [whole, *(one for one in entries if one not in updated and one not in applied)]
-
-
-def _take_on(cluster: Cluster, one: Object, manager: str) -> None:
-    meta = one["metadata"]
-    name, namespace = meta["name"], meta["namespace"]
-    for left in reversed(range(_TRIES)):
-        live = cluster.get(one["apiVersion"], one["kind"], name, namespace)
-        there = (live or {}).get("metadata", {})
-        entries = there.get("managedFields") or []
-        wanted = as_applied(entries, manager)
-        if wanted == entries:
-            return
-        patch = {"managedFields": wanted, "resourceVersion": there["resourceVersion"]}
-        try:
-            cluster.merge(one["apiVersion"], one["kind"], name, namespace, {"metadata": patch})
-        except ConflictError:
-            if not left:
-                raise
-        else:
-            return
 
 
 def _is(entry: Mapping[str, Any], manager: str, operation: str) -> bool:
