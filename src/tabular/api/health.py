@@ -98,12 +98,17 @@ def readiness_of(service: Service) -> Readiness:
 
 def _checks_of(service: Service) -> dict[str, Check]:
     return {
-        "database": lambda: check_schema(service.database),
+        "database": lambda: _ask_database(service.database),
         "storage": service.store.ping,
         "cache": service.cache.ping,
         "queue": service.queue.ping,
         "workers": lambda: _find_workers(service.database),
     }
+
+
+def _ask_database(database: Database) -> None:
+    check_schema(database)
+    database.check_commits()
 
 
 def _find_workers(database: Database) -> None:

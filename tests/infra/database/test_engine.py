@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import stat
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
@@ -15,6 +17,7 @@ from tabular.infra.database import Database, migrate
 from tabular.infra.database.models import Garbage, Model
 from tests.testbed.mariadb import MariaDB
 from tests.testbed.ports import free_port
+from tests.testbed.postgres import postgres_server
 from tests.testbed.tls import make_certificate
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
@@ -302,3 +305,35 @@ def test_an_option_that_postgresql_does_not_know_is_refused(postgres_url: str) -
     with pytest.raises(ConfigError, match="'connect_timout'") as caught:
         Database(f"{postgres_url}?connect_timout=9")
     assert "connect_timeout" in str(caught.value)
+
+
+def test_commits_that_wait_for_a_replica_are_told() -> None:
+    with postgres_server() as server:
+        admin = psycopg.connect(server.url().replace("+psycopg", ""), autocommit=True)
+        admin.execute("CREATE ROLE plain LOGIN")
+        admin.execute("ALTER ROLE plain SET synchronous_commit = on")
+        admin.execute("CREATE TABLE t (n int)")
+        admin.execute("GRANT INSERT ON t TO plain")
+        database = Database(server.url().replace("postgres@", "plain@"))
+        database.check_commits(patience=0)
+        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+        admin.execute("SELECT pg_reload_conf()")
+
+        def write() -> None:
+            with database.transaction() as session:
+                session.execute(text("INSERT INTO t VALUES (1)"))
+
+        waiting = threading.Thread(target=write)
+        waiting.start()
+        deadline = time.monotonic() + 20
+        with pytest.raises(UnavailableError, match="commits wait for a replica") as told:
+            while time.monotonic() < deadline:
+                database.check_commits(patience=0.5)
+        assert told.value.code == "unavailable.commits"
+        database.check_commits(patience=60)
+        admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        admin.execute("SELECT pg_reload_conf()")
+        waiting.join(20)
+        database.check_commits(patience=0)
+        database.close()
+        admin.close()

@@ -32,10 +32,17 @@ CONNECT_TIMEOUT = 5  # seconds
 POOL_SIZE = 10
 POOL_OVERFLOW = 20
 POOL_TIMEOUT = 10.0  # seconds a request waits for a free connection
+COMMIT_PATIENCE = 20.0  # seconds; replicas that start again are back sooner
 SILENCE = 30  # seconds after which a server that was cut off without a word counts as gone
 RECYCLE = 1800  # seconds; below the idle limits of common proxies
 
 _BEGIN = "tabular_begin"
+# Whoever asks sees the sessions of its own role:
+# https://www.postgresql.org/docs/18/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+_WAITED = text("""
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'
+  AND state_change < clock_timestamp() - make_interval(secs => :seconds))
+""")
 _SNAPSHOT: dict[str, dict[str, Any]] = {  # a transaction of SQLite is one by itself
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
     "mysql": {"isolation_level": "REPEATABLE READ"},
@@ -118,6 +125,29 @@ class Database:
         """
         with self.session() as session:
             session.execute(text("SELECT 1"))
+
+    def check_commits(self, patience: float = COMMIT_PATIENCE) -> None:
+        """Return when no commit of ours has waited for long, as they do where replicas are away.
+
+        A PostgreSQL whose commits wait for replicas that are all away answers every question.
+
+        Args:
+            patience: seconds that a commit may wait.
+
+        Raises:
+            UnavailableError: one has, or the database does not answer.
+        """
+        if self.backend != "postgresql":
+            return
+        with self.session() as session:
+            waited = session.execute(_WAITED, {"seconds": patience}).scalar_one()
+        if waited:
+            raise UnavailableError(
+                "the database answers, but commits wait for a replica",
+                where=self.where,
+                hint="see which of its replicas are away, and why",
+                code="unavailable.commits",
+            )
 
     def close(self) -> None:
         """Give every connection back."""
