@@ -106,6 +106,8 @@ def test_what_a_deployment_lacks_is_told_before_a_pod_waits_for_it(
     place = helm_place
     place.make()
     certificate(place, tmp_path / "host", "other.example.com", days=3)
+    (warned,) = (f for f in place.plan(networking=PUBLISHED).findings if "host" in f.rule)
+    assert warned.message.startswith(f"the certificate of {HOST}: until 20")
     place.deploy(networking=PUBLISHED)
     place.edit("secrets", f"{NAME}-secrets", {"data": {"secret-key": None}}, "v1")
     found = looked(place)

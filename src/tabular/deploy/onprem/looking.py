@@ -7,26 +7,23 @@ and the mounted authorities count: `python -m tabular.api.doctor` in the contain
 
 from __future__ import annotations
 
-import base64
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
 
 from tabular.deploy.provider import Check
 from tabular.deploy.target import Target
-from tabular.errors import ConfigError, ForbiddenError, TabularError
-from tabular.infra.certificates import read
+from tabular.errors import ForbiddenError, TabularError
 
 from .cluster import marks
 from .cluster.session import Cluster, Object
 from .names import COMPONENT, secret_name, tls_secret_name
+from .preflight.hosts import SOON, shown
 from .secrets import certificates
 from .secrets.secret_keys import needed_secrets, other_secrets
 
 PROGRAM = ("python", "-m", "tabular.api.doctor", "--json")
 SECONDS = 90.0  # several servers of a directory may each take their time limit
-SOON = timedelta(days=14)  # as the alarm TabularCertificateEnds
 _CONTAINER = "api"
 
 
@@ -82,50 +79,11 @@ def _certificates(cluster: Cluster, target: Target, objects: Sequence[Object]) -
         elif held.lacking:
             said += f"; not for {', '.join(held.lacking[:3])}"
         yield Check("certificate", held.ends - now > SOON, said, hint)
-    for secret, hosts in _published(objects).items():
-        found = cluster.get("v1", "Secret", secret, target.region)
-        yield _host(secret, found, hosts, now)
-
-
-def _published(objects: Iterable[Object]) -> dict[str, list[str]]:
-    """The Secrets whose certificates people see, and the hosts that they are for."""
-    found: dict[str, list[str]] = {}
-    for one in objects:
-        if one["kind"] == "Ingress":
-            for tls in one["spec"].get("tls") or ():
-                if tls.get("secretName"):
-                    found.setdefault(tls["secretName"], []).extend(tls.get("hosts") or ())
-        named = one["kind"] == "Route" and (one["spec"].get("tls") or {}).get("externalCertificate")
-        if named:
-            found.setdefault(named["name"], []).append(one["spec"]["host"])
-    return found
-
-
-def _host(secret: str, found: Object | None, hosts: Sequence[str], now: datetime) -> Check:
-    name, hint = f"certificate of {', '.join(hosts)}", f"a new one into the Secret {secret}"
-    if found is None:
-        hint += "; where cert-manager makes it: kubectl describe certificate"
-        return Check(name, False, f"there is no Secret {secret}", hint)
-    text = base64.b64decode((found.get("data") or {}).get("tls.crt", ""))
-    try:
-        certificate, *_ = read(text, where=f"Secret/{secret}")
-    except ConfigError as error:
-        return Check(name, False, f"{error.where}: {error.message}", hint)
-    ends = certificate.not_valid_after_utc
-    known = certificates.names_in(certificate)
-    other = [host for host in hosts if not _is_for(host, known)]
-    said = f"until {ends:%Y-%m-%d}" + (f"; it is not for {', '.join(other)}" if other else "")
-    return Check(name, ends - now > SOON and not other, said, hint)
-
-
-def _is_for(host: str, names: Iterable[str]) -> bool:
-    """Whether a host is one of these names (RFC 6125: a star is one label)."""
-    return any(
-        host.lower() in (name.lower(), host.partition(".")[0].lower() + name.lower()[1:])
-        if name.startswith("*.")
-        else host.lower() == name.lower()
-        for name in names
-    )
+    for one in shown(cluster, target.region or "", objects):
+        hint = f"a new one into the Secret {one.secret}"
+        if not one.there:
+            hint += "; where cert-manager makes it: kubectl describe certificate"
+        yield Check(f"certificate of {', '.join(one.hosts)}", one.well, one.said, hint)
 
 
 def _inside(cluster: Cluster, target: Target, user: str | None) -> Iterator[Check]:

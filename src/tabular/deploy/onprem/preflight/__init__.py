@@ -8,7 +8,7 @@ kinds    version, distribution, operators    volumes  classes, access modes, cap
 rights   what these credentials may          room     quotas, limit ranges, nodes
 secrets  those of others that are named   primary  that of PostgreSQL stays
 growing  disks of another size            minio    a set keeps its servers
-apart    nodes for pods that share none
+apart    nodes for pods that share none     hosts     the certificate that people see
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tabular.errors import ForbiddenError, PreflightError
 
 from .apart import require_apart
 from .growing import require_growable
+from .hosts import told_of_hosts
 from .kinds import require_kinds
 from .minio import require_same_set
 from .primary import require_primary
@@ -70,6 +71,7 @@ def require(
         _require_rights(cluster, space, within, home=space == namespace)
     if there:
         _require_secrets(cluster, name, namespace, made)
+        found += tuple(told_of_hosts(cluster, namespace, made))
         require_primary(cluster, namespace, made)
         require_same_set(cluster, namespace, name, made)
         require_growable(cluster, namespace, name, made)
