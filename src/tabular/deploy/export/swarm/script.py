@@ -67,6 +67,8 @@ network that needs none:
 
     sh deploy.sh --publish 8000
 
+Say it each time: a `deploy.sh` without it takes the port back.
+
 ## Data and secrets
 
 What has data is in volumes of the labelled node, and everything that mounts one runs there: a node

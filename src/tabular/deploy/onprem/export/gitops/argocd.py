@@ -25,6 +25,10 @@ the project says which kinds may be made where, so it is not for the repository 
       --filename {cluster}/infrastructure.yaml \\
       --filename {cluster}/release.yaml
     argocd app wait {id} --health
+
+Argo CD before 3.0 needs `application.resourceTrackingMethod: annotation` in its ConfigMap
+`argocd-cm`: else it writes `{id}` into the label `app.kubernetes.io/instance`, by which monitors
+and Velero find what is of this deployment, and they find nothing.
 """
 
 
