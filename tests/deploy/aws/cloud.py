@@ -85,6 +85,11 @@ def small(
     return Stack(where, template, index(template), {"delay": delay})
 
 
+AT = target()
+NAME = stack_name(AT)
+ONE, TWO, THREE = small(1), small(2), small(3)
+
+
 def waiting(seconds: int = 60, after: str = "Queue") -> dict[str, Any]:
     """Resources that hold an operation until `Cloud.signal`."""
     return {

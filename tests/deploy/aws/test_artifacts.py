@@ -11,18 +11,11 @@ from tabular.deploy.aws.account.artifacts import Artifacts
 from tabular.deploy.aws.account.session import Access, Session
 from tabular.deploy.stack import canonical_json, fingerprint
 from tabular.errors import IntegrityError, NotFoundError, PreflightError, RefusedError
-from tests.deploy.aws.cloud import Cloud, deploy, roll_back, small, target
+from tests.deploy.aws.cloud import AT, ONE, TWO, Cloud, deploy, roll_back, small, target
 from tests.deploy.aws.scripted import Scripted
 from tests.testbed.ministack import ACCOUNT, REGION, MiniStack
 
-AT = target()
-ONE, TWO = small(1), small(2)
 WHO = {"Account": ACCOUNT, "UserId": "u", "Arn": f"arn:aws:iam::{ACCOUNT}:root"}
-
-
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
 
 
 def bucket_of(cloud: Cloud, region: str = REGION) -> str:

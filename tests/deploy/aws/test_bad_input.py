@@ -180,11 +180,6 @@ def test_a_field_of_another_place_is_refused_by_name() -> None:
 # In the region
 
 
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
-
-
 def ask(cloud: Cloud, stack: Stack) -> None:
     World(cloud.session()).require(stack)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +16,9 @@ from tabular.deploy.aws.provider import AWSProvider
 from tabular.infra.config import Settings
 from tabular.synth.synthesizer import Synthesizer
 from tests.cli.command import Answer, run
+from tests.deploy.aws.containers import running_containers
 from tests.deploy.aws.harness import describe, provider_at
-from tests.testbed.ministack import ACCOUNT, REGION, MiniStack, ministack_server
+from tests.testbed.ministack import ACCOUNT, REGION, MiniStack
 
 ROWS = Settings.model_fields["part_rows"].default + 1000  # two parts
 PATIENCE = 60.0  # seconds
@@ -92,10 +92,7 @@ class Cloud:
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     folder = tmp_path_factory.mktemp("cloud")
-    program = folder / "python"
-    program.write_text(PROGRAM.format(folder=folder, python=sys.executable), encoding="utf-8")
-    program.chmod(0o755)
-    with ministack_server(folder, jobs=program) as aws:
+    with running_containers(folder, PROGRAM) as aws:
         found = Cloud(aws, folder)
         table = pa.table({"id": range(200), "shop": ["north", "south"] * 100})
         sink = io.BytesIO()

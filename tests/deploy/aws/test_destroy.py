@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.account.artifacts import empty
+from tabular.deploy.aws.account.bucket import empty
 from tabular.deploy.aws.account.session import Access, Session
 from tabular.deploy.aws.account.stacks import Found, Stacks, stack_name
 from tabular.deploy.aws.applying.emptying import Emptier
@@ -21,18 +21,21 @@ from tabular.errors import (
     RefusedError,
     WaitTimeoutError,
 )
-from tests.deploy.aws.cloud import IMPOSSIBLE, Clock, Cloud, deploy, destroy, small, target
+from tests.deploy.aws.cloud import (
+    AT,
+    IMPOSSIBLE,
+    NAME,
+    ONE,
+    TWO,
+    Clock,
+    Cloud,
+    deploy,
+    destroy,
+    small,
+    target,
+)
 from tests.deploy.aws.scripted import Scripted
-from tests.testbed.ministack import REGION, MiniStack
-
-AT = target()
-NAME = stack_name(AT)
-ONE, TWO = small(1), small(2)
-
-
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
+from tests.testbed.ministack import REGION
 
 
 def fill(cloud: Cloud, *keys: str) -> str:

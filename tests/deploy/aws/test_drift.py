@@ -15,17 +15,12 @@ from tabular.deploy.provider import Drift
 from tabular.errors import EngineError, NotFoundError, WaitTimeoutError
 from tests.deploy.aws.cloud import Clock, Cloud, deploy, small, target
 from tests.deploy.aws.scripted import Scripted
-from tests.testbed.ministack import REGION, MiniStack
+from tests.testbed.ministack import REGION
 
 STACK = "arn:aws:cloudformation:eu-west-1:111122223333:stack/s/0"
 NOW = datetime.now(UTC)
 BEGIN = ("detect_stack_drift", {"StackName": STACK}, {"StackDriftDetectionId": "d" * 36})
 ASKED = {"StackName": STACK, "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"]}
-
-
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
 
 
 def detection(status: str, reason: str | None = None) -> tuple[str, Any, dict[str, Any]]:

@@ -33,7 +33,12 @@ from tabular.errors import (
     UnsupportedError,
 )
 from tests.deploy.aws.cloud import (
+    AT,
     IMPOSSIBLE,
+    NAME,
+    ONE,
+    THREE,
+    TWO,
     Cloud,
     deploy,
     destroy,
@@ -42,18 +47,10 @@ from tests.deploy.aws.cloud import (
     target,
     waiting,
 )
-from tests.testbed.ministack import REGION, MiniStack
+from tests.testbed.ministack import REGION
 
-AT = target()
-NAME = stack_name(AT)
 PROD = target(environment="production")
-ONE, TWO, THREE = small(1), small(2), small(3)
 FAILING = small(9, **IMPOSSIBLE)
-
-
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
 
 
 def begun(cloud: Cloud, stack: Stack, *, until: str = "Wait") -> None:

@@ -23,7 +23,10 @@ from tabular.errors import (
     UnavailableError,
 )
 from tests.deploy.aws.cloud import (
+    AT,
     IMPOSSIBLE,
+    ONE,
+    TWO,
     Clock,
     Cloud,
     deploy,
@@ -36,8 +39,6 @@ from tests.deploy.aws.cloud import (
 from tests.testbed.microburst import Microburst, Rule, microburst_server
 from tests.testbed.ministack import MiniStack
 
-AT = target()
-ONE, TWO = small(1), small(2)
 _accounts = itertools.count(1)
 
 THROTTLED = {"error": {"code": "Throttling", "status": 400}}

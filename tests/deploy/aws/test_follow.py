@@ -14,18 +14,12 @@ from tabular.deploy.aws.applying.follow import Follower, Heard
 from tabular.deploy.aws.applying.judging import require_applied
 from tabular.deploy.events import Event, EventStatus
 from tabular.errors import ApplyError, UnavailableError, WaitTimeoutError
-from tests.deploy.aws.cloud import Clock, Cloud, deploy, small, target, waiting
+from tests.deploy.aws.cloud import AT, Clock, Cloud, deploy, small, waiting
 from tests.deploy.aws.scripted import Scripted
-from tests.testbed.ministack import REGION, MiniStack
+from tests.testbed.ministack import REGION
 
-AT = target()
 STACK = "arn:aws:cloudformation:eu-west-1:111122223333:stack/s/0"
 BEGAN = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
 
 
 # --- On the emulator

@@ -8,24 +8,14 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.account.stacks import Found, Stacks, stack_name
+from tabular.deploy.aws.account.stacks import Found, Stacks
 from tabular.deploy.aws.applying.follow import Heard
 from tabular.deploy.aws.applying.judging import settling_undone
 from tabular.deploy.aws.applying.operations import Operations
 from tabular.deploy.aws.comparing.drift import Drifts
 from tabular.deploy.aws.importing.settling import Settler, settled
 from tabular.errors import ApplyError, BusyError
-from tests.deploy.aws.cloud import IMPOSSIBLE, Cloud, deploy, small, target
-from tests.testbed.ministack import MiniStack
-
-AT = target()
-NAME = stack_name(AT)
-
-
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
-
+from tests.deploy.aws.cloud import AT, IMPOSSIBLE, NAME, Cloud, deploy, small
 
 FIRST = {"First": {"Type": "AWS::SQS::Queue", "Properties": {"DelaySeconds": 3}}}
 

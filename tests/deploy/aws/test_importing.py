@@ -10,7 +10,7 @@ import pytest
 
 from tabular.deploy.aws.account.artifacts import Artifacts
 from tabular.deploy.aws.account.session import Access, Session
-from tabular.deploy.aws.account.stacks import Found, Stacks, stack_name
+from tabular.deploy.aws.account.stacks import Found, Stacks
 from tabular.deploy.aws.applying.changeset import ChangeSet, ChangeSets
 from tabular.deploy.aws.applying.follow import Heard
 from tabular.deploy.aws.applying.judging import require_imported
@@ -28,7 +28,9 @@ from tabular.errors import (
     UsageError,
 )
 from tests.deploy.aws.cloud import (
+    AT,
     IMPOSSIBLE,
+    NAME,
     Clock,
     Cloud,
     deploy,
@@ -41,10 +43,8 @@ from tests.deploy.aws.cloud import (
 from tests.deploy.aws.harness import IMAGE
 from tests.deploy.aws.made import stack_of
 from tests.deploy.aws.scripted import Scripted
-from tests.testbed.ministack import REGION, MiniStack
+from tests.testbed.ministack import REGION
 
-AT = target()
-NAME = stack_name(AT)
 LOG = {"Log": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 30}}}
 DATABASE: dict[str, Any] = {
     "Type": "AWS::RDS::DBInstance",
@@ -53,11 +53,6 @@ DATABASE: dict[str, Any] = {
                    "DBInstanceClass": "db.m6g.large", "MultiAZ": False, "MasterUsername": "tabular",
                    "ManageMasterUserPassword": True},
 }  # fmt: skip
-
-
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import pytest
 
 from tabular.deploy.aws.compile import compile_stack
 from tests.cli.command import Answer, run
+from tests.deploy.aws.containers import running_containers
 from tests.deploy.aws.harness import describe, provider_at
-from tests.testbed.ministack import REGION, MiniStack, ministack_server
+from tests.testbed.ministack import REGION, MiniStack
 
 # What a container runs, where S3 has another address, and the database, which the emulator has in
 # name only, is a file for each bucket: with a key in it, so that there is something to back up.
@@ -51,10 +51,7 @@ class Cloud:
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     folder = tmp_path_factory.mktemp("cloud")
-    program = folder / "python"
-    program.write_text(PROGRAM.format(folder=folder, python=sys.executable), encoding="utf-8")
-    program.chmod(0o755)
-    with ministack_server(folder, jobs=program) as aws:
+    with running_containers(folder, PROGRAM) as aws:
         yield Cloud(aws, folder)
 
 

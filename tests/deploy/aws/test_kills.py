@@ -18,12 +18,15 @@ from tabular.deploy.provider import State
 from tabular.deploy.stack import Stack
 from tabular.errors import BusyError, NotFoundError
 from tests.deploy.aws.cloud import (
+    AT,
     IMPOSSIBLE,
+    ONE,
+    THREE,
+    TWO,
     Cloud,
     deploy,
     destroy,
     small,
-    target,
 )
 from tests.deploy.aws.harness import describe, provider_at
 from tests.deploy.aws.killing import (
@@ -36,8 +39,6 @@ from tests.deploy.aws.killing import (
 )
 from tests.testbed.ministack import MiniStack
 
-AT = target()
-ONE, TWO, THREE = small(1), small(2), small(3)
 Command = dict[str, Any]
 Made = Callable[[], Cloud]
 # In the usual run, so many points are left out between two that are tried.

@@ -14,11 +14,9 @@ from tabular.deploy.aws.account.stacks import Found, Stacks
 from tabular.deploy.aws.running.logs import Logs
 from tabular.deploy.provider import LogLine
 from tabular.errors import NotFoundError
-from tests.deploy.aws.cloud import Cloud, deploy, destroy, small, target
+from tests.deploy.aws.cloud import AT, Cloud, deploy, destroy, small
 from tests.deploy.aws.scripted import Scripted
-from tests.testbed.ministack import MiniStack
 
-AT = target()
 GROUPS = {
     name: {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 7}}
     for name in ("ApiLogGroup", "WorkerLogGroup")
@@ -89,8 +87,8 @@ def _leave() -> None:
 
 
 @pytest.fixture
-def scene(ministack: MiniStack, aws_account: str) -> Scene:
-    return Scene(Cloud(ministack.url, aws_account))
+def scene(cloud: Cloud) -> Scene:
+    return Scene(cloud)
 
 
 def texts(lines: Iterator[LogLine]) -> list[str]:

@@ -30,7 +30,7 @@ from tests.deploy.aws.cloud import Cloud, deploy, roll_back, small, target
 from tests.deploy.aws.harness import credentials
 from tests.deploy.aws.made import stack_of
 from tests.deploy.aws.scripted import Script, Scripted
-from tests.testbed.ministack import ACCOUNT, REGION, MiniStack
+from tests.testbed.ministack import ACCOUNT, REGION
 
 VPC = resource("AWS::EC2::VPC", {"CidrBlock": "10.0.0.0/16"})
 OTHER_VPC = resource("AWS::EC2::VPC", {"CidrBlock": "10.1.0.0/16"})
@@ -421,11 +421,6 @@ def test_a_zone_without_a_default_subnet_is_told_with_those_that_have_one() -> N
 
 
 # What the engine says of it
-
-
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
 
 
 def give(cloud: Cloud, service_code: str, code: str, value: float) -> None:

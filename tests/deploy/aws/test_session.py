@@ -11,20 +11,13 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.aws.account.session import Access, Session, explained
+from tabular.deploy.aws.account.refusals import explained
+from tabular.deploy.aws.account.session import Access, Session
 from tabular.errors import ForbiddenError, IntegrityError, PreflightError, UsageError
-from tests.deploy.aws.cloud import Cloud, deploy, destroy, small, target
+from tests.deploy.aws.cloud import AT, Cloud, deploy, destroy, small
 from tests.deploy.aws.harness import credentials
 from tests.deploy.aws.scripted import Scripted
 from tests.testbed.ministack import ACCOUNT, REGION, MiniStack
-
-AT = target()
-
-
-@pytest.fixture
-def cloud(ministack: MiniStack, aws_account: str) -> Cloud:
-    return Cloud(ministack.url, aws_account)
-
 
 # --- A role to take on first
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tabular.deploy.aws.account.session import Session, explained
+from tabular.deploy.aws.account.refusals import explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.compile import PROVIDER, compile_stack
 from tabular.deploy.aws.preflight.quotas import Look, Quotas
 from tabular.deploy.provider import Check

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from tabular.deploy import answers
 from tabular.deploy.aws.account.artifacts import Artifacts
-from tabular.deploy.aws.account.session import Session, at_once, explained
+from tabular.deploy.aws.account.refusals import explained
+from tabular.deploy.aws.account.session import Session, at_once
 from tabular.deploy.aws.account.stacks import Found, Stacks, basis_of, release_of, stack_name
 from tabular.deploy.aws.applying.changeset import ChangeSet, ChangeSets
 from tabular.deploy.aws.applying.destroy import Destroyer

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, code_of, explained
+from tabular.deploy.aws.account import bucket
+from tabular.deploy.aws.account.refusals import code_of, explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.account.stacks import release_of, stack_name
-from tabular.deploy.aws.words.document import policy
 from tabular.deploy.stack import Stack, canonical_json, fingerprint
 from tabular.deploy.target import Target
 from tabular.errors import (
-    ConflictError,
     IntegrityError,
     NotFoundError,
     RefusedError,
@@ -28,7 +28,6 @@ from tabular.errors import (
 
 MAX_BODY = 51_200  # bytes of a template within a call, says the quota page of CloudFormation
 MAX_STORED = 1_000_000  # bytes of a template in a bucket, likewise (1 MB)
-_MISSING = frozenset({"NoSuchKey", "NoSuchBucket", "404", "NotFound"})
 _READS = 3  # tries at a body, of which boto3 itself makes one
 
 
@@ -61,12 +60,12 @@ class Artifacts:
         Raises:
             RefusedError: the name is taken by another account.
         """
-        s3, name = self._s3(region), self.bucket(region)
+        s3, name, owner = self._s3(region), self.bucket(region), self._session.account
         with explained("s3:CreateBucket"):
-            made = not self._is_there(s3, name) and _create(s3, name, region)
+            made = not bucket.is_there(s3, name, owner) and bucket.create(s3, name, region)
             # A client may have died between the two.
-            if made or not _is_closed(s3, name, self._session.account):
-                _close(s3, name, self._session.partition(region))
+            if made or not bucket.is_closed(s3, name, owner):
+                bucket.close(s3, name, self._session.partition(region))
         return made
 
     def arguments(self, stack: str, body: bytes, region: str) -> dict[str, str]:
@@ -151,11 +150,10 @@ class Artifacts:
 
     def _remove(self, target: Target, what: str) -> None:
         region = target.region or ""
-        s3, bucket = self._s3(region), self.bucket(region)
+        s3, name, owner = self._s3(region), self.bucket(region), self._session.account
         with explained("s3:DeleteObject"):
-            if self._is_there(s3, bucket):
-                prefix = f"{stack_name(target)}/{what}"
-                empty(s3, bucket, prefix, owner=self._session.account)
+            if bucket.is_there(s3, name, owner):
+                bucket.empty(s3, name, f"{stack_name(target)}/{what}", owner=owner)
 
     def _write(self, target: Target, key: str, record: Mapping[str, Any]) -> None:
         sealed = {"record": record, "sha256": fingerprint(record)}
@@ -203,7 +201,7 @@ class Artifacts:
                     Bucket=self.bucket(region), Key=key, ExpectedBucketOwner=self._session.account
                 )
             except s3.exceptions.ClientError as error:
-                if code_of(error) in _MISSING:
+                if code_of(error) in bucket.MISSING:
                     return None
                 raise
             body: bytes = answer["Body"].read()
@@ -219,17 +217,6 @@ class Artifacts:
                 ExpectedBucketOwner=self._session.account,
             )
 
-    def _is_there(self, s3: Any, name: str) -> bool:
-        try:
-            s3.head_bucket(Bucket=name, ExpectedBucketOwner=self._session.account)
-        except s3.exceptions.ClientError as error:
-            if code_of(error) in _MISSING:
-                return False
-            if code_of(error) in ("403", "AccessDenied"):
-                raise _not_ours(name) from error
-            raise
-        return True
-
     def _s3(self, region: str) -> Any:
         return self._session.client("s3", region)
 
@@ -244,107 +231,3 @@ def _rollback_key(target: Target) -> str:
 
 def _shown_key(target: Target, secret: str) -> str:
     return f"{stack_name(target)}/shown/{fingerprint(secret)[:32]}.json"
-
-
-def _not_ours(name: str) -> RefusedError:
-    return RefusedError(
-        f"the bucket {name} is another account's, or you may not see it",
-        hint="`inferloop-tabular aws iam-policy` prints what a deployer needs",
-        code="refused.bucket",
-    )
-
-
-def _create(s3: Any, name: str, region: str) -> bool:
-    """Make a bucket; False where another client of this account just did."""
-    # The oldest region is the one that must not be named.
-    where = {} if region == "us-east-1" else {
-        "CreateBucketConfiguration": {"LocationConstraint": region}
-    }  # fmt: skip
-    try:
-        s3.create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced", **where)
-    except s3.exceptions.ClientError as error:
-        if code_of(error) == "BucketAlreadyOwnedByYou":
-            return False
-        if code_of(error) == "BucketAlreadyExists":
-            raise _not_ours(name) from error
-        raise
-    return True
-
-
-def _is_closed(s3: Any, name: str, account: str) -> bool:
-    """Whether all of `_close` was done, of which the policy is the last."""
-    try:
-        s3.get_bucket_policy(Bucket=name, ExpectedBucketOwner=account)
-    except s3.exceptions.ClientError as error:
-        if code_of(error) == "NoSuchBucketPolicy":
-            return False
-        raise
-    return True
-
-
-def _close(s3: Any, name: str, partition: str) -> None:
-    """Private, encrypted, TLS only, versioned."""
-    s3.put_public_access_block(
-        Bucket=name,
-        PublicAccessBlockConfiguration={
-            "BlockPublicAcls": True,
-            "IgnorePublicAcls": True,
-            "BlockPublicPolicy": True,
-            "RestrictPublicBuckets": True,
-        },
-    )
-    s3.put_bucket_encryption(
-        Bucket=name,
-        ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-        },
-    )
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    arn = f"arn:{partition}:s3:::{name}"
-    deny = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [arn, f"{arn}/*"],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy(deny)))
-
-
-def empty(s3: Any, bucket: str, prefix: str = "", *, owner: str) -> None:
-    """Delete every object below a prefix, all versions of it; no bucket is no error.
-
-    Raises:
-        ConflictError: an object is locked.
-    """
-    pages = s3.get_paginator("list_object_versions").paginate(
-        Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=owner
-    )
-    try:
-        for batch in (_versions(page) for page in pages):
-            if batch:
-                _delete(s3, bucket, batch, owner)
-    except s3.exceptions.ClientError as error:
-        if code_of(error) not in _MISSING:
-            raise
-
-
-def _delete(s3: Any, bucket: str, batch: list[dict[str, str]], owner: str) -> None:
-    answer = s3.delete_objects(
-        Bucket=bucket, Delete={"Objects": batch, "Quiet": True}, ExpectedBucketOwner=owner
-    )
-    for failed in answer.get("Errors", ()):
-        raise ConflictError(
-            f"{failed['Key']} cannot be deleted: {failed['Code']}",
-            where=f"s3://{bucket}",
-            hint="is there an object lock or a legal hold? Lift it, or wait until it has run "
-            "out, then run `inferloop-tabular destroy --delete-data` again; it goes on",
-            code="conflict.locked",
-        )
-
-
-def _versions(page: Mapping[str, Any]) -> list[dict[str, str]]:
-    found: Iterator[Mapping[str, str]] = iter(
-        [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-    )
-    return [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, code_of, explained
+from tabular.deploy.aws.account.refusals import code_of, explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.compile import REPOSITORY
 from tabular.deploy.image.publishing import Shelved
 from tabular.errors import IntegrityError, UsageError

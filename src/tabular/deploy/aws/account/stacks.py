@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from tabular.deploy import answers
-from tabular.deploy.aws.account.session import Session, at_once, code_of, explained, said
+from tabular.deploy.aws.account.refusals import code_of, explained, said
+from tabular.deploy.aws.account.session import Session, at_once
 from tabular.deploy.aws.words.names import METADATA, RELEASE
 from tabular.deploy.stack import Stack, fingerprint
 from tabular.deploy.target import Target

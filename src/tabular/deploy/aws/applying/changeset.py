@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tabular.deploy.aws.account.artifacts import Artifacts
-from tabular.deploy.aws.account.session import code_of, explained, said
+from tabular.deploy.aws.account.refusals import code_of, explained, said
 from tabular.deploy.aws.account.stacks import Stacks
 from tabular.deploy.aws.words.names import RELEASE
 from tabular.deploy.events import utc_now

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tabular.deploy.aws.account.artifacts import empty
-from tabular.deploy.aws.account.session import Session, explained
+from tabular.deploy.aws.account.bucket import empty
+from tabular.deploy.aws.account.refusals import explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.account.stacks import Found, Stacks
 from tabular.errors import WaitTimeoutError
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tabular.deploy.aws.account.session import explained
+from tabular.deploy.aws.account.refusals import explained
 from tabular.deploy.aws.account.stacks import Stacks
 from tabular.deploy.aws.applying.purposes import Purpose, purpose_of
 from tabular.deploy.events import Event, EventStatus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tabular.deploy.aws.account.session import explained
+from tabular.deploy.aws.account.refusals import explained
 from tabular.deploy.aws.account.stacks import Found, Stacks
 from tabular.deploy.aws.applying.changeset import ChangeSet, ChangeSets
 from tabular.deploy.aws.applying.follow import Follower, Heard

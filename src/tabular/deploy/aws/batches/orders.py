@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, code_of, explained
+from tabular.deploy.aws.account.refusals import code_of, explained
+from tabular.deploy.aws.account.session import Session
 from tabular.errors import ConflictError, NotFoundError
 
 PREFIX = "tabular"  # as `infrastructure.service` says it to the container

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, explained
+from tabular.deploy.aws.account.refusals import explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.batches import STEPS, JobState, Step
 
 MAX_DESCRIBED = 100  # jobs of one call, says DescribeJobs in the API reference of Batch

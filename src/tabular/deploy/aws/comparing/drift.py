@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tabular.deploy.aws.account.session import explained
+from tabular.deploy.aws.account.refusals import explained
 from tabular.deploy.aws.account.stacks import Found, Stacks
 from tabular.deploy.plan import PropertyChange
 from tabular.deploy.provider import Drift

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, code_of, explained
+from tabular.deploy.aws.account.refusals import code_of, explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.stack import Stack
 from tabular.errors import PreflightError, UsageError, nearest
 

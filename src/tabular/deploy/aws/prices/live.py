@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tabular.deploy.aws.account.session import explained
+from tabular.deploy.aws.account.refusals import explained
 from tabular.deploy.aws.prices.table import Rate, Rates
 from tabular.deploy.aws.words.partitions import without_prices
 from tabular.deploy.files import write_bytes

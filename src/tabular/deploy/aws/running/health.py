@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, explained
+from tabular.deploy.aws.account.refusals import explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.account.stacks import Found
 from tabular.deploy.aws.running import answers
 from tabular.deploy.aws.running.answers import Finding

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, explained
+from tabular.deploy.aws.account.refusals import explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.account.stacks import Found, Stacks
 
 _GROUP = "AWS::EC2::SecurityGroup"

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, explained
+from tabular.deploy.aws.account.refusals import explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.account.stacks import Found, Stacks
 from tabular.deploy.aws.running.logs import lines_since
 from tabular.deploy.events import utc_now

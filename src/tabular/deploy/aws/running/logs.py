@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, explained
+from tabular.deploy.aws.account.refusals import explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.account.stacks import Found, Stacks
 from tabular.deploy.events import utc_now
 from tabular.deploy.provider import LogLine

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tabular.deploy.aws.account.session import Session, code_of, explained
+from tabular.deploy.aws.account.refusals import code_of, explained
+from tabular.deploy.aws.account.session import Session
 from tabular.deploy.aws.preflight.quotas import known
 from tabular.deploy.aws.preflight.quotas.known import Quota
 from tabular.errors import ForbiddenError, UnavailableError
