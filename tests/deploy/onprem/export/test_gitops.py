@@ -151,6 +151,25 @@ def test_argo_cds_project_lets_in_what_lies_in_the_namespace_of_velero() -> None
     assert {one["namespace"] for one in project["spec"]["destinations"]} == found
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"backup": {"enabled": True}},
+        {"storage": {"type": "nfs", "size": "10Gi"}, "onprem": {"storage_class": "nfs"}},
+    ],
+)
+def test_no_controller_prunes_a_volume_that_leaves_the_release(spec: Mapping[str, Any]) -> None:
+    """Argo CD keeps what Helm is to keep when the whole Application goes, and prunes it before."""
+    found = Release.of(compile_stack(deployment(spec))).objects
+    (claim,) = (one for one in found if one["kind"] == "PersistentVolumeClaim")
+    kept = {
+        "helm.sh/resource-policy": "keep",
+        "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+        "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    }
+    assert kept.items() <= claim["metadata"]["annotations"].items()
+
+
 def test_argo_cd_does_not_wait_for_the_volume_of_the_first_backup() -> None:
     (claim,) = (
         one for one in Release.of(with_backups()).objects if one["kind"] == "PersistentVolumeClaim"

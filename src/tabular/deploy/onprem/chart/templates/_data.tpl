@@ -120,8 +120,9 @@ spec:
 {{- end -}}
 
 {{/*
-Annotations of what is the data itself: its operator deletes the volumes with it, so neither a Helm
-release nor Argo CD nor Flux takes it along. As JSON.
+Annotations of what is the data itself, as a claim is, or what its operator deletes the volumes with:
+neither a Helm release nor Argo CD nor Flux takes it along, also where the release no longer has it.
+As JSON.
 */}}
 {{- define "tabular.kept" -}}
 {{- dict "helm.sh/resource-policy" "keep" "argocd.argoproj.io/sync-options" "Prune=false,Delete=false" "kustomize.toolkit.fluxcd.io/prune" "disabled" | toJson -}}
