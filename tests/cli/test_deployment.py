@@ -330,7 +330,7 @@ def test_a_client_that_dies_in_the_middle_is_continued(home: Path, sign: signal.
     rest = client.stderr.read()
     assert client.wait(timeout=30) == (130 if sign is signal.SIGINT else -9)
     if sign is signal.SIGINT:
-        assert "run the same command to watch it" in rest
+        assert "The same command again goes on with what was begun" in rest
     again = run("deploy", "--yes", "--json", home=home)
     assert again.code == 0, again.err
     assert again.json["release"].startswith("r0001-"), "one release, not two"

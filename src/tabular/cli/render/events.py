@@ -32,7 +32,7 @@ def show_events(events: Iterable[Event], *, as_json: bool) -> None:
         as_json: where no terminal is, one JSON object a line on stderr, for programs that watch.
 
     Raises:
-        typer.Exit: interrupted (130); the engine goes on.
+        typer.Exit: interrupted (130); where the engine is not in this process, it goes on.
     """
     try:
         if stderr.is_terminal:
@@ -43,7 +43,7 @@ def show_events(events: Iterable[Event], *, as_json: bool) -> None:
                 with contextlib.suppress(OSError):
                     typer.echo(_json_line(event) if as_json else _line(event), err=True)
     except KeyboardInterrupt:
-        tell("Interrupted. What was begun goes on; run the same command to watch it.")
+        tell("Interrupted half-way. The same command again goes on with what was begun.")
         raise typer.Exit(INTERRUPTED) from None
 
 
