@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shlex
@@ -96,6 +97,31 @@ def test_what_is_sealed_is_a_secret_with_every_key(tmp_path: Path) -> None:
     assert all(made["data"].values())
 
 
+def test_what_a_lost_cluster_knew_comes_out_of_its_backups(tmp_path: Path) -> None:
+    phrase = ("--passphrase", "file:/run/secrets/backup/passphrase")
+    printed(["create", "--to", "file:///backups", *phrase], tmp_path)
+    (tmp_path / "passphrase").rename(tmp_path / "backup-passphrase")
+    (take,) = _commands("inferloop-tabular backup secret-key")
+    (put,) = (line for line in _commands("kubectl create") if "from-file=secret-key" in line)
+    take = take.replace("s3://backups/tabular", f"{tmp_path.as_uri()}/backups")
+    words = shlex.split(take.replace("$PWD", str(tmp_path)))[1:]
+    done = run(*words, home=tmp_path / "home", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert (tmp_path / "secret-key").stat().st_mode & 0o777 == 0o600
+    said = f"{put.format(namespace='synth')} --dry-run=client -o yaml"
+    made = subprocess.run(
+        [str(venv(KUBECTL) / "kubectl"), *shlex.split(said)[1:]],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    data = YAML(typ="safe").load(made)["data"]
+    wanted = environment(tmp_path)["TABULAR_SECRET_KEY"]
+    assert base64.b64decode(data["secret-key"]).decode() == wanted
+    assert wanted not in done.out + done.err
+    again = run(*words, home=tmp_path / "home", cwd=tmp_path)
+    assert again.code == 2
+    assert "not there yet" in again.err
+
+
 def _examples(folder: Path) -> Path:
     """A folder with a file of the name that the page has."""
     spec = (ROOT / "examples" / "deployment.yaml").read_bytes()
@@ -121,7 +147,7 @@ def test_backup_drill_and_restore_as_they_are_printed(
     done = run(*said, "--yes", home=home, cwd=tmp_path, timeout=400)
     assert done.code == 0, done.err
     # Those of `doctor` are tried in tests/deploy/onprem/test_looking.py.
-    commands = _commands("inferloop-tabular backup")
+    commands = [one for one in _commands("inferloop-tabular backup") if "--provider" in one]
     assert len(commands) == 3
     answers = []
     for command in commands:

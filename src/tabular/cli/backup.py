@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -194,11 +195,7 @@ def restore(
     manifest, _ = there.read(chosen, secret=secret_of(secret_key))
     secret = manifest.known_secret(secret_of(secret_key))
     if secret is None:
-        raise UsageError(
-            "an unencrypted backup does not hold the secret key, without which no API key is right",
-            hint="--secret-key env:NAME, that of the platform that was backed up",
-            code="usage.no-secret-key",
-        )
+        raise _no_secret_key("--secret-key env:NAME, that of the platform that was backed up")
     confirm(f"Restore {chosen} into {target.id}{fate}?", yes=yes)
     store = open_store(settings.storage_url)
     with orchestrator.recorded("restore", target, backup=chosen), bar("copying") as progress:
@@ -207,6 +204,40 @@ def restore(
         )
     orchestrator.adopt_secret_key(target, secret)
     _restored(done.as_dict(), as_json=as_json)
+
+
+@backup.command("secret-key")
+@reading_keys
+def secret_key(
+    backup_id: BackupArgument = None,
+    *,
+    source: FromFlag,
+    keys: SaidKeys,
+    file: Annotated[
+        Path, typer.Option("--to-file", help="File it is written to, which must not be there yet.")
+    ],
+) -> None:
+    """Take the secret key of the platform that was backed up out of an encrypted backup.
+
+    A new deployment is made with it where all that is left of the old one are its backups, and
+    `restore` cannot change it.
+    """
+    there = _opened(source, keys)
+    manifest, _ = there.read(there.latest(backup_id))
+    secret = manifest.known_secret()
+    if secret is None:
+        raise _no_secret_key("look for a copy of it elsewhere")
+    try:
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise UsageError(
+            f"the file cannot be made: {error.strerror}",
+            where=str(file),
+            hint="--to-file names one that is not there yet",
+        ) from None
+    with os.fdopen(opened, "w", encoding="utf-8") as stream:
+        stream.write(secret)
+    stdout.print(f"The secret key of {manifest.summary.id} is in {file}; remove it afterwards.")
 
 
 @backup.command("prune")
@@ -232,6 +263,14 @@ def prune(
         print_json({"forgotten": gone, "files": files})
     else:
         stdout.print(f"Forgot {len(gone)} backups and removed {files} files.")
+
+
+def _no_secret_key(hint: str) -> UsageError:
+    return UsageError(
+        "an unencrypted backup does not hold the secret key, without which no API key is right",
+        hint=hint,
+        code="usage.no-secret-key",
+    )
 
 
 def _restored(done: dict[str, Any], *, as_json: bool) -> None:

@@ -189,7 +189,8 @@ def _foreign(where: str) -> ConfigError:
     return ConfigError(
         "the backup was not made with this secret key, or was changed",
         where=where,
-        hint="give the secret key of the platform that was backed up",
+        hint="give the secret key of the platform that was backed up: `inferloop-tabular backup "
+        "secret-key` takes it out of an encrypted backup",
         code="config.wrong-secret-key",
     )
 
