@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 export PYTHON
+# With LC_ALL=C Python cannot read the path of an installation in a folder such as "Müller".
+export PYTHONUTF8 := 1
 BIN := .venv/bin
 
 .PHONY: help demo test test-slow test-exhaustive test-debian test-containers test-k8s test-k8s-pods soak lint bench bench-synth bench-service bench-scale bench-aws bench-onprem lock docs clean

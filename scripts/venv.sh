@@ -10,6 +10,10 @@ lock="requirements/$set_name.txt"
 python=${PYTHON:-python3}
 stamp=".venv/.installed-$set_name"
 
+command -v "$python" >/dev/null || {
+  echo "error: there is no $python; set PYTHON=/path/to/python3.11" >&2
+  exit 1
+}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   echo "error: $python is older than 3.11; set PYTHON=/path/to/python3.11" >&2
   exit 1
@@ -31,7 +35,11 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
   fi
 fi
 echo "installing the locked packages of $lock"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" || {
+  echo "error: the packages of $lock could not be installed; pip says why above" >&2
+  echo "  hint: away from the internet, PIP_INDEX_URL names a package index of your own" >&2
+  exit 1
+}
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
   --no-deps --no-build-isolation --editable .
 echo "$wanted" > "$stamp"
