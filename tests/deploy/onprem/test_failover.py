@@ -274,6 +274,30 @@ def test_nobody_is_promoted_by_a_minority(place: Place, caplog: pytest.LogCaptur
         assert set(writer.told) <= numbers(members, 2)
 
 
+def test_people_promote_the_last_member_that_had_followed(place: Place) -> None:
+    members = place.members
+    with watching(place.watch()):
+        begin(place)
+        members.kill(0)
+        eventually(lambda: place.primary in (1, 2))
+        second = place.primary or 0
+        (third,) = {1, 2} - {second}
+        with psycopg.connect(members.url(second), autocommit=True) as connection:
+            connection.execute("INSERT INTO written VALUES (1)")
+        # The second one goes for good, and the first comes back as the primary that it was.
+        members.kill(second)
+        members.start(0)
+        members.wait_ready(0)
+        time.sleep(AFTER + 2)
+        assert place.primary == second
+        # What the documentation says to do.
+        members.here(third, "SELECT pg_promote()")
+        eventually(lambda: place.primary == third)
+        eventually(lambda: "becomes a replica" in members.log(0))
+        members.wait_ready(0)
+        assert numbers(members, third) == numbers(members, 0) == {1}
+
+
 def test_a_primary_that_comes_back_in_time_stays(place: Place) -> None:
     members = place.members
     with watching(place.watch(after=60)):
