@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from tests.testbed.disk import fill as fill_disk
 from tests.testbed.disk import small_disk
 from tests.testbed.faults import ALWAYS, Fault, faults_before
 from tests.testbed.registry import Registry, digest, image, layer, registry
+from tests.testbed.tls import make_certificate, tls_in_front_of
 
 pytestmark = pytest.mark.debian
 QUICK = Access(insecure=True, environ={}, pause=lambda seconds: None)
@@ -208,6 +210,42 @@ def test_a_registry_whose_disk_is_full_is_told_so_and_goes_on_with_room(tmp_path
         assert said[-1] == f"0 of {bundle.images} images are there, and stay"
         (disk / "filler").unlink()
         assert len(load(bundle.path, full.host, QUICK).references) == bundle.images
+
+
+def test_a_registry_with_an_authority_of_its_own_behind_a_proxy_that_does_its_tls(
+    there: Registry, tmp_path: Path
+) -> None:
+    """It takes itself for one of plain HTTP, and says so in each answer."""
+    bundle = make(tmp_path)
+    certificate, key = make_certificate(tmp_path)
+    port = int(there.host.rpartition(":")[2])
+    with tls_in_front_of(port, certificate, key) as secure:
+        place = f"localhost:{secure}/platform"
+        started = httpx.post(
+            f"https://localhost:{secure}/v2/x/blobs/uploads/",
+            verify=ssl.create_default_context(cafile=certificate),
+        )
+        assert started.headers["Location"].startswith("http://"), "the test needs it"
+        with pytest.raises(UnavailableError) as told:
+            load(bundle.path, place, Access(environ={}, pause=lambda seconds: None))
+        assert told.value.hint == "its authority is not known here: --ca-file FILE"
+        known = Access(environ={}, authorities=certificate, pause=lambda seconds: None)
+        assert len(load(bundle.path, place, known).references) == bundle.images
+    assert there.tags("platform/library/postgres") == ["18.6"]
+
+
+def test_no_layer_is_sent_in_the_clear_to_another_server(there: Registry, tmp_path: Path) -> None:
+    """Which is not there: whoever tries to reach it gets another error."""
+    bundle = make(tmp_path)
+    certificate, key = make_certificate(tmp_path)
+    with faults_before(there.url) as proxy:
+        headers = {"Location": "http://uploads.example/v2/x"}
+        proxy.fault = Fault("refuse", method="POST", status=202, headers=headers, times=ALWAYS)
+        port = int(proxy.endpoint.rpartition(":")[2])
+        with tls_in_front_of(port, certificate, key) as secure:
+            known = Access(environ={}, authorities=certificate, pause=lambda seconds: None)
+            with pytest.raises(ForbiddenError, match="which is not encrypted"):
+                load(bundle.path, f"localhost:{secure}", known)
 
 
 def test_http_is_refused_to_other_machines(tmp_path: Path) -> None:

@@ -242,12 +242,26 @@ class Shelf:
     def location(self, answer: httpx.Response) -> httpx.URL:
         """Where the registry says that an upload goes on.
 
+        Behind a proxy that does its TLS, many a registry takes itself for one without: what was
+        begun encrypted goes on so.
+
         Raises:
             EngineError: it does not say it.
+            ForbiddenError: at another server, and not encrypted.
         """
         if "Location" not in answer.headers:
             raise EngineError("the registry does not say where to upload to", where=self.where)
-        return self._client.base_url.join(answer.headers["Location"])
+        home = self._client.base_url
+        found = home.join(answer.headers["Location"])
+        if found.scheme in (home.scheme, "https"):
+            return found
+        if home.host != found.host:
+            raise ForbiddenError(
+                f"the registry leads to {found.scheme}://{found.host}, which is not encrypted; "
+                "nothing was sent there",
+                where=self.where,
+            )
+        return found.copy_with(scheme=home.scheme, port=home.port)
 
 
 def _said(answer: httpx.Response) -> str:
