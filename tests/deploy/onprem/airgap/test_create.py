@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -388,6 +389,28 @@ def test_what_came_once_is_not_asked_for_again(server: Registry, tmp_path: Path)
     assert before & {one.removeprefix("sha256:") for one in blobs}
     assert not {one.removeprefix("sha256:") for one in second} & before
     assert first | second == blobs
+
+
+@pytest.mark.root
+def test_what_a_run_left_that_was_killed_late_takes_no_room(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from tests.deploy.onprem.airgap.bed import make\n"
+        "sys.addaudithook(lambda event, args: event == 'os.rename' and "
+        "str(args[1]).endswith('/bundle.tar') and os.kill(os.getpid(), signal.SIGKILL))\n"
+        "make(Path(sys.argv[1]), 'bundle.tar')"
+    )
+    with small_disk(tmp_path / "disk", "12m") as disk:
+        argv = [sys.executable, "-c", code, str(disk)]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+        assert not (disk / "bundle.tar").exists()
+        (left,) = (path for path in disk.rglob("*.tar") if path.stat().st_size > 300_000)
+        with left.open("ab") as file:  # as if the bundle were large
+            file.write(bytes(shutil.disk_usage(disk).free - 1_000_000))
+        made = make(disk, "bundle.tar")
+        assert verify(Opened.open(made.path)).problems == {}
+        assert sorted(path.name for path in disk.iterdir()) == ["bundle.tar", "images"]
 
 
 @pytest.mark.debian

@@ -49,6 +49,7 @@ from .verify import promised
 TAR = ".tar"
 _MARGIN = 4_000_000  # bytes for the files whose size is not known before: lists and headers
 _PIECE = 1024 * 1024
+_WRITTEN = "written.tar"
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def create(order: Order, output: Path) -> Made:
     names = tuple(sorted(places(order.release)))
     base = None if order.since is None else _base(order.since, order.platform)
     with Store.at(work) as store, explained(work):
+        # Of a run that was killed late: as large as the bundle, and of no use.
+        (store.parts / _WRITTEN).unlink(missing_ok=True)
         store.put(f"chart/{chart.FILE}", chart.packed())
         if order.wheels:
             wheels.collect(store, order.sources.tell)
@@ -290,7 +293,7 @@ def _write_tar(store: Store, sizes: Mapping[str, int], output: Path) -> None:
     """The small files that tell of the rest come first, so that a stream can be judged early."""
     first = [name for name in (SUMS, SIGNATURE, PUBLIC_KEY, CONTENTS, SBOM) if name in sizes]
     order = [*first, *sorted(sizes.keys() - set(first))]
-    beside = output.with_name(f".{output.name}.new")
+    beside = store.parts / _WRITTEN
     store.require(archive.length(sizes.items()))
     try:
         with beside.open("wb") as file:
