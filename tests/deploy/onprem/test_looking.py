@@ -19,9 +19,10 @@ from tabular.deploy.onprem.cluster.session import Cluster
 from tabular.deploy.onprem.preflight.rights import roles
 from tabular.deploy.onprem.rendered.rendering import render
 from tabular.deploy.provider import Check
-from tabular.errors import EngineError, UnavailableError
+from tabular.errors import ApplyError, EngineError, UnavailableError
 from tests.cli.command import run
-from tests.deploy.onprem.place import NAME, Place
+from tests.deploy.onprem.harness import describe
+from tests.deploy.onprem.place import NAME, Place, image
 from tests.platform import Processes, environment
 from tests.testbed.kube.cluster import Kube
 from tests.testbed.slapd import make_authority
@@ -137,6 +138,21 @@ def test_what_a_deployment_lacks_is_told_before_a_pod_waits_for_it(
         lambda one: not one["status"].get("replicas") and not place.pods_of("api"),
     )
     assert "no pod of the API runs" in looked(place)["inside"].detail
+
+
+def test_a_release_that_never_came_up_is_looked_at_as_well(place: Place, tmp_path: Path) -> None:
+    provider = place.provider(keep_failed=True)
+    broken = describe(place.namespace, NAME, place.method, image=image("crash"))
+    with pytest.raises(ApplyError):
+        list(provider.engine.apply(provider.engine.preview(provider.compile(broken))))
+    place.kube.api.delete(place.path("secrets", f"{NAME}-internal-tls"))
+    at = ["--kubeconfig", str(place.kube.kubeconfig), "--namespace", place.namespace]
+    answer = run("doctor", "--provider", "onprem", "--name", NAME, *at, "--json", home=tmp_path)
+    told = {one["name"]: one for one in answer.json}
+    assert answer.code == 1
+    assert " is failed" in told["deployment"]["detail"]
+    assert told["secrets"]["detail"] == f"not there: {NAME}-internal-tls"
+    assert not told["inside"]["ok"]
 
 
 def test_the_role_that_is_printed_lets_a_deployer_ask(

@@ -217,8 +217,12 @@ class ClusterEngine:
 
     def look(self, target: Target, user: str | None = None) -> Iterator[Check]:
         """What its secrets and certificates lack, and what its service reaches; see `looking`."""
-        content = self._content(self._found(target))
-        yield from look(self._cluster, target, content.objects, user)
+        found = self._found(target)
+        newest = present(found.history) or last(found.history)  # one that never came up, too
+        if newest is None:
+            raise answers.nothing_at(target)
+        objects = self._owner(found).content(target, newest.revision).objects
+        yield from look(self._cluster, target, objects, user)
 
     def preview_import(self, stack: Stack, asked: Sequence[str]) -> ImportPlan:
         """Look whether claims that are there, ``KIND/NAME`` each, can be the deployment's."""
