@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tabular.infra.storage import open_store
+from tabular.worker.assembly import build_runner
 from tabular.worker.heart import Heart
+from tests.platform import platform
 
 
 class Clock:
@@ -58,3 +63,23 @@ def test_one_step_may_take_long_but_not_for_ever(
 def test_it_ends(heart: Heart, signs: list[float]) -> None:
     heart.close()
     assert not _more(signs, within=0.1)
+
+
+def test_a_sweep_of_a_large_store_is_no_hanging(tmp_path: Path) -> None:
+    with platform(tmp_path) as one:
+        store = open_store(one.settings.storage_url)
+        for number in range(100):
+            store.put(f"datasets/x/{number}", b"x")
+        turns: list[None] = []
+        runner = build_runner(one.settings, alive=lambda: turns.append(None))
+        thread = threading.Thread(target=runner.run)
+        thread.start()
+        try:
+            # By itself the loop turns every two seconds.
+            deadline = time.monotonic() + 20
+            while len(turns) < 400 and time.monotonic() < deadline:
+                time.sleep(0.05)
+        finally:
+            runner.stop()
+            thread.join(30)
+    assert len(turns) >= 400

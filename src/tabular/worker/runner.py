@@ -415,7 +415,7 @@ class Runner:
             self._parts.jobs.forget_requests()
         if self._is_due("sweep", SWEEP_EVERY):
             try:
-                self._parts.store.sweep()
+                self._parts.store.sweep(each=self._alive)
             except UnavailableError as error:
                 self._met(_STORE, error)
             else:

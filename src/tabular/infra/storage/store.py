@@ -185,17 +185,24 @@ class ObjectStore:
         if record is not None:
             self._backend.delete(_data_name(key, record.version))
 
-    def sweep(self, *, older_than: float = 86_400.0) -> int:
+    def sweep(
+        self, *, older_than: float = 86_400.0, each: Callable[[], None] = lambda: None
+    ) -> int:
         """Remove blobs that interrupted puts left behind and no record names.
 
         Args:
             older_than: seconds; younger blobs may belong to a put that still runs.
+            each: called for every blob; there may be very many.
 
         Returns:
             How many blobs were removed.
         """
-        removed = 0
-        for name, age in list(self._backend.names("")):
+        removed, found = 0, []
+        for blob in self._backend.names(""):
+            each()
+            found.append(blob)
+        for name, age in found:
+            each()
             key, _, version = name.rpartition("@")
             if version == _REF or age < older_than:
                 continue
