@@ -122,6 +122,18 @@ def test_the_file_to_fill_in_is_one_that_kubectl_takes(tmp_path: Path) -> None:
     }
 
 
+def test_the_script_of_the_certificate_says_what_openssl_says(tmp_path: Path) -> None:
+    folder = put(files("large", "k8s"), tmp_path / "k8s")
+    made = shell("sh certificates.sh --dry-run=client -o yaml", folder)
+    assert set(read(made.encode())["data"]) == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
+    tool = tmp_path / "bin" / "openssl"
+    tool.parent.mkdir()
+    tool.write_text('#!/bin/sh\n[ "$1" != x509 ] || { echo "no such option" >&2; exit 1; }\n')
+    tool.chmod(0o755)
+    with pytest.raises(AssertionError, match="no such option"):
+        shell("sh certificates.sh --dry-run=client -o yaml", folder, tools=(tool,))
+
+
 def test_a_given_secret_that_nobody_gave_stops_the_command(tmp_path: Path) -> None:
     text = commands(files("external", "k8s")["README.md"], "Secrets")
     create = next(part for part in text.split("kubectl ") if part.startswith("create secret"))

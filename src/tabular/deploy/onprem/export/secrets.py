@@ -37,7 +37,7 @@ subjectAltName=IP:127.0.0.1,\\
 {names}
 END
 openssl x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 365 \\
-  -extfile names -out tls.crt 2>/dev/null
+  -extfile names -out tls.crt 2>said || {{ cat said >&2; exit 1; }}
 kubectl create secret generic {secret} --namespace {namespace} --type=kubernetes.io/tls \\
   --from-file=ca.crt --from-file=tls.crt --from-file=tls.key --from-file=ca.key "$@"
 """
