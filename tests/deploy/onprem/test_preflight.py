@@ -256,6 +256,16 @@ def test_a_volume_for_many_pods_of_a_class_for_one_node(own_kube: Kube) -> None:
     assert required(own_kube, spec) == {}
 
 
+def test_a_claim_that_is_named_must_be_there(kube: Kube, kube_namespace: str) -> None:
+    values = {"persistence": {"enabled": True, "existingClaim": "scratch", "sameNode": True}}
+    spec = {**at(kube_namespace), "overrides": {"onprem": {"values": values}}}
+    error = refused(kube, spec)
+    assert error.code == "preflight.claim"
+    assert "Deployment/demo-worker mount the claim 'scratch'" in error.message
+    claim(kube, kube_namespace, "scratch", "standard")
+    assert required(kube, spec) == {}
+
+
 def test_local_volumes_must_be_there(own_kube: Kube) -> None:
     own_kube.apply(class_of("local", "kubernetes.io/no-provisioner"))
     spec = {

@@ -11,7 +11,7 @@ from tabular.deploy.onprem.rendered.objects import CLUSTERS, claims_of
 from tabular.deploy.onprem.rendered.rendering import Object
 from tabular.errors import ForbiddenError, PreflightError, nearest
 
-from .amounts import amount, shown
+from .amounts import amount, pods, shown
 from .kinds import minor
 
 STORAGE = "storage.k8s.io/v1"
@@ -74,9 +74,11 @@ def require_volumes(cluster: Cluster, namespace: str, objects: Iterable[Object])
     """Refuse volumes that the cluster does not make. Claims that are there are left alone.
 
     Raises:
-        PreflightError: no such class, no default one, a class that cannot be shared, or no room.
+        PreflightError: no such class, no default one, a class that cannot be shared, no room, or
+            no claim of a name that is mounted.
     """
     made = tuple(objects)
+    _require_named_claims(cluster, namespace, made)
     wanted = (*claims(made), *_claims_of_operators(cluster, namespace, made))
     if not wanted:
         return
@@ -144,6 +146,28 @@ def _claims_of_operators(
 def _claim(owner: str, names: tuple[str, ...], spec: Mapping[str, Any]) -> Claim:
     size = str(spec["resources"]["requests"]["storage"])
     return Claim(owner, names, spec.get("storageClassName"), tuple(spec["accessModes"]), size)
+
+
+def _require_named_claims(cluster: Cluster, namespace: str, objects: tuple[Object, ...]) -> None:
+    """A claim that pods mount and nobody makes has to be there."""
+    made = {one["metadata"]["name"] for one in objects if one["kind"] == "PersistentVolumeClaim"}
+    for one in pods(objects):
+        for volume in one.spec.get("volumes") or ():
+            name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+            if name is None or name in made:
+                continue
+            try:
+                found = cluster.get("v1", "PersistentVolumeClaim", name, namespace)
+            except ForbiddenError:
+                return
+            if found is None:
+                raise PreflightError(
+                    f"pods of {one.owner} mount the claim {name!r}, and the namespace has none of "
+                    "that name",
+                    where="spec.overrides.onprem.values.persistence.existingClaim",
+                    hint=f"kubectl get pvc -n {namespace}; or leave it out, and a claim is made",
+                    code="preflight.claim",
+                )
 
 
 def _there(cluster: Cluster, namespace: str) -> frozenset[str]:
