@@ -412,6 +412,10 @@ def test_a_claim_without_class_counts_to_the_quota_of_the_default_one(
     assert "the quota disks leaves 5Gi of standard.storageclass" in error.message
     with pytest.raises(Exception, match="exceeded quota"):
         claim(kube, kube_namespace, "without-class", None, "6Gi")
+    # What was made when another class was the default one counts to that.
+    claim(kube, kube_namespace, "data-demo-postgresql-0", "fast", "20Gi")
+    claim(kube, kube_namespace, "data0-demo-minio-0", "fast", "50Gi")
+    assert required(kube, at(kube_namespace)) == {}
 
 
 def test_a_quota_of_objects(kube: Kube, kube_namespace: str) -> None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from tabular.deploy.onprem.cluster.session import Cluster
@@ -73,9 +74,20 @@ def _default_class(cluster: Cluster) -> str | None:
 
 
 def _sums(
-    objects: tuple[Object, ...], *, rendered: bool, class_: str | None = None
+    objects: tuple[Object, ...],
+    *,
+    rendered: bool,
+    live: Mapping[str, str] = MappingProxyType({}),
+    class_: str | None = None,
 ) -> dict[str, Decimal]:
-    """What objects use of a quota, in a quota's words; ``class_`` is of claims that name none."""
+    """What objects use of a quota, in a quota's words.
+
+    Args:
+        objects: that use it.
+        rendered: whether sets are still to make their claims.
+        live: classes of the claims that are there, which they keep.
+        class_: of claims that name none.
+    """
     sums: defaultdict[str, Decimal] = defaultdict(Decimal)
     for one in pods(objects):
         sums["pods"] += one.count
@@ -84,13 +96,11 @@ def _sums(
                 sums[f"{kind}.{resource}"] += value * one.count
     bare = objects if rendered else [o for o in objects if o["kind"] == "PersistentVolumeClaim"]
     for claim in claims(bare):
-        sums["persistentvolumeclaims"] += len(claim.names)
-        whole = amount(claim.size) * len(claim.names)
-        sums["requests.storage"] += whole
-        if named := class_ if claim.class_ is None else claim.class_:
-            prefix = f"{named}.storageclass.storage.k8s.io"
-            sums[f"{prefix}/requests.storage"] += whole
-            sums[f"{prefix}/persistentvolumeclaims"] += len(claim.names)
+        for name in claim.names:
+            named = live.get(name) or (class_ if claim.class_ is None else claim.class_)
+            for prefix in ("", f"{named}.storageclass.storage.k8s.io/") if named else ("",):
+                sums[f"{prefix}persistentvolumeclaims"] += 1
+                sums[f"{prefix}requests.storage"] += amount(claim.size)
     for resource in ("cpu", "memory"):
         if f"requests.{resource}" in sums:
             sums[resource] = sums[f"requests.{resource}"]
@@ -119,7 +129,13 @@ def _require_quota(
         return  # it counts some pods only
     name, hard = quota["metadata"]["name"], quota["spec"].get("hard") or {}
     used = (quota.get("status") or {}).get("used") or {}
-    wanted, there = _sums(objects, rendered=True, class_=class_), _sums(now, rendered=False)
+    live = {
+        one["metadata"]["name"]: str(one["spec"].get("storageClassName") or "")
+        for one in now
+        if one["kind"] == "PersistentVolumeClaim"
+    }
+    wanted = _sums(objects, rendered=True, live=live, class_=class_)
+    there = _sums(now, rendered=False)
     if not now:  # of an update the most are there, and which are not is for the server to tell
         wanted = {**_counted(objects), **wanted}
     for resource, limit in hard.items():
