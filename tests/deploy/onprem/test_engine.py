@@ -200,7 +200,8 @@ def test_data_that_was_kept_stays_when_a_new_deploy_onto_it_fails(place: Place) 
     with pytest.raises(ApplyError):
         place.deploy(image=image("missing"))
     assert (place.claims(), place.secret()) == (volumes, secret)
-    assert place.engine().status(place.target).state is State.RETAINED
+    status = place.engine().status(place.target)
+    assert (status.state, status.detail.partition(":")[0]) == (State.RETAINED, "its data is kept")
     list(place.engine().destroy(place.target, delete_data=True))
     assert not place.exists()
 

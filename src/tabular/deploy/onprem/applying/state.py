@@ -108,9 +108,12 @@ class States:
         retained, note = found.retained, found.note
         said = retained.get("updated")
         state, detail = _judged(found, "")
+        if retained and not (note and note.holder):
+            state = State.RETAINED
+            detail = "its data is kept: `deploy` takes it up, `destroy --delete-data` deletes it"
         return Status(
             target=found.target,
-            state=State.RETAINED if retained and not (note and note.holder) else state,
+            state=state,
             release="",
             updated=datetime.fromisoformat(said) if said else self._cluster.now(),
             spec=retained.get("spec", {}),
