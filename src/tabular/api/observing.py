@@ -17,7 +17,6 @@ from typing import Any
 from anyio import to_thread
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.orm import Session
 
 from tabular.api.service import Service
 from tabular.errors import ConfigError, UnavailableError
@@ -32,6 +31,7 @@ from tabular.worker.jobs import QUEUED
 
 _LOG = logging.getLogger(__name__)
 FRESH = 1.0  # seconds that what was found out counts: anybody may scrape, as often as they like
+SELDOM = 60.0  # seconds that the last backup counts: where there is none, all of audit is read
 _Sample = tuple[Described, tuple[str, ...], float]
 
 
@@ -47,14 +47,31 @@ class Observer:
         self._lock = asyncio.Lock()
         self._last: list[_Sample] = []
         self._at = float("-inf")
+        self._backup: datetime | None = None
+        self._looked = float("-inf")
 
     async def samples(self, checks: Mapping[str, Any]) -> list[_Sample]:
         """See `observe`."""
         async with self._lock:
             if time.monotonic() - self._at >= FRESH:
-                self._last = await to_thread.run_sync(observe, self._service, checks)
+                self._last = await to_thread.run_sync(self._look, checks)
                 self._at = time.monotonic()
         return self._last
+
+    def _look(self, checks: Mapping[str, Any]) -> list[_Sample]:
+        return [*observe(self._service, checks), *self._backed_up(checks)]
+
+    def _backed_up(self, checks: Mapping[str, Any]) -> Iterator[_Sample]:
+        if checks["database"]["status"] == "ok" and time.monotonic() - self._looked >= SELDOM:
+            try:
+                self._backup = _last_backup(self._service)
+            except UnavailableError as error:
+                _LOG.warning("the last backup is not known: %s", error.message)
+                return
+            self._looked = time.monotonic()
+        if self._backup is not None:
+            age = (datetime.now(UTC) - self._backup).total_seconds()
+            yield c.BACKUP_AGE, (), max(0.0, age)
 
 
 def observe(service: Service, checks: Mapping[str, Any]) -> list[_Sample]:
@@ -83,20 +100,18 @@ def _work(service: Service) -> Iterator[_Sample]:
         query = select(func.count(), func.min(Job.created_at)).where(Job.status == QUEUED)
         waiting, oldest = session.execute(query).one()
         workers = presence.count(session, now=now)
-        backup = _backed_up(session)
     since = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
     yield c.JOBS_WAITING, (), float(waiting)
     yield c.OLDEST_WAITING, (), since
     yield c.WORKERS, (), float(workers)
-    if backup is not None:
-        yield c.BACKUP_AGE, (), max(0.0, (now - backup).total_seconds())
 
 
-def _backed_up(session: Session) -> datetime | None:
+def _last_backup(service: Service) -> datetime | None:
     """When the last backup was whole; where there is none, when it could have been."""
     made = select(func.max(AuditEvent.at)).where(AuditEvent.event == BACKUP_MADE)
-    found: datetime | None = session.scalar(made)
-    return found or session.scalar(select(func.min(ApiKey.created_at)))
+    with service.database.session() as session:
+        found: datetime | None = session.scalar(made)
+        return found or session.scalar(select(func.min(ApiKey.created_at)))
 
 
 def _room(service: Service) -> Iterator[_Sample]:
