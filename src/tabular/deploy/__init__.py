@@ -13,7 +13,8 @@ from tabular.deploy.names import DEFAULT_PROVIDER, provider_names
 if TYPE_CHECKING:
     from tabular.deploy.audit import AuditLog
     from tabular.deploy.events import Event, EventStatus
-    from tabular.deploy.orchestrator import Gate, Orchestrator
+    from tabular.deploy.gate import Gate
+    from tabular.deploy.orchestrator import Orchestrator
     from tabular.deploy.plan import Action, Change, Plan
     from tabular.deploy.provider import Drift, ProviderOptions, State, Status
     from tabular.deploy.registry import load_provider
@@ -48,7 +49,7 @@ _HOMES = {
     "AuditLog": "audit",
     "Event": "events",
     "EventStatus": "events",
-    "Gate": "orchestrator",
+    "Gate": "gate",
     "Orchestrator": "orchestrator",
     "Action": "plan",
     "Change": "plan",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tabular.deploy.audit import AuditLog
-from tabular.deploy.orchestrator import Gate, Orchestrator
+from tabular.deploy.gate import Gate
+from tabular.deploy.orchestrator import Orchestrator
 from tabular.deploy.provider import State
 from tabular.deploy.standalone import cache, postgres, vault
 from tabular.errors import RefusedError
