@@ -16,6 +16,7 @@ from tabular.deploy.onprem.compile import (
     target_of,
 )
 from tabular.deploy.onprem.compile import compile_stack as compiled
+from tabular.deploy.onprem.values.storage import USER
 from tabular.deploy.policy import check
 from tabular.deploy.spec import Deployment, Overrides, canonical, load
 from tabular.deploy.stack import Stack
@@ -364,6 +365,19 @@ def test_minio_has_a_number_of_servers_that_makes_an_erasure_set(servers: int, l
         return
     with pytest.raises(UnsupportedError, match="do not divide into erasure sets"):
         stack_of(spec)
+
+
+def test_minios_administrator_is_not_called_as_the_services_user_is() -> None:
+    with pytest.raises(UsageError, match="own user") as refused:
+        stack_of({"storage": {"minio": {"root_user": USER}}})
+    assert refused.value.where == "spec.storage.minio.root_user"
+    api = next(
+        one
+        for one in objects_of(stack_of({}))
+        if (one["kind"], one["metadata"]["name"]) == ("Deployment", "demo-api")
+    )
+    env = api["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "AWS_ACCESS_KEY_ID", "value": USER} in env
 
 
 def test_the_set_that_minio_takes_of_eighteen_servers_is_one_of_nine() -> None:

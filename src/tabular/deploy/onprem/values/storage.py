@@ -20,6 +20,7 @@ ACCESS_KEY, SECRET_KEY = "storage-access-key", "storage-secret-key"
 # cmd/endpoint-ellipses.go, which takes the largest that divides their number.
 SIZES = range(4, 17)
 _GIB = BINARY["Gi"]
+USER = "tabular-service"  # the service's own at MinIO, as the chart calls it
 _ROOT_PASSWORD = "root-password"  # noqa: S105 - the name of a key
 _SHARED = "ReadWriteMany"
 
@@ -97,6 +98,12 @@ def _nearest(number: int) -> int:
 def _minio(wanted: Wanted) -> Values:
     storage, minio = wanted.spec.storage, wanted.spec.storage.minio
     number = servers(wanted)
+    if minio is not None and minio.root_user == USER:
+        raise UsageError(
+            f"{USER} is the service's own user, which is no administrator",
+            where="spec.storage.minio.root_user",
+            hint="another name, or none: one is made",
+        )
     disk = minio.size if minio else None
     if disk is None and storage.size is not None:
         disk = _share(storage.size, number)
