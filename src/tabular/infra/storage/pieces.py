@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
+from tabular.infra.storage.seeking import Seeking
 from tabular.infra.storage.store import ObjectStore
 
 if TYPE_CHECKING:
@@ -89,39 +90,18 @@ class StoredFile:
         return list(accumulate((piece.size for piece in self.pieces[:-1]), initial=0))
 
 
-class _PiecesReader(io.RawIOBase):
+class _PiecesReader(Seeking):
     """Random access over the pieces; the reader of the last one used is kept."""
 
     def __init__(self, file: StoredFile, store: ObjectStore) -> None:
-        super().__init__()
+        super().__init__(file.size)
         self._file, self._store = file, store
         self._begins = file._begins()
-        self._position = 0
         self._opened: tuple[int, io.BufferedReader] | None = None
-
-    def readable(self) -> bool:
-        """True: it is a file for reading."""
-        return True
-
-    def seekable(self) -> bool:
-        """True: any position can be read."""
-        return True
-
-    def tell(self) -> int:
-        """The position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position counted from the start, from here or from the end."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}
-        if base[whence] + offset < 0:
-            raise ValueError("negative seek position")
-        self._position = base[whence] + offset
-        return self._position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill `buffer` from the position, up to the end of a piece; 0 at the end of all."""
-        if self._position >= self._file.size:
+        if self._position >= self._size:
             return 0
         number = bisect_right(self._begins, self._position) - 1
         piece = self._file.pieces[number]

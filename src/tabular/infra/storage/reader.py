@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from tabular.infra.storage.record import Record
+from tabular.infra.storage.seeking import Seeking
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -26,43 +26,19 @@ def read_blocks(source: BlockSource, record: Record, start: int, stop: int) -> I
         start += len(chunk)
 
 
-class ObjectReader(io.RawIOBase):
+class ObjectReader(Seeking):
     """A read-only seekable file that keeps the last few blocks in memory (16 MiB)."""
 
     def __init__(self, source: BlockSource, record: Record) -> None:
-        super().__init__()
+        super().__init__(record.size)
         self._source = source
         self._record = record
-        self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def readable(self) -> bool:
-        """True: it is a file for reading."""
-        return True
-
-    def seekable(self) -> bool:
-        """True: any position can be read."""
-        return True
-
-    def tell(self) -> int:
-        """The position in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position counted from the start, from here or from the end."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._record.size}
-        if whence not in base:
-            raise ValueError(f"unknown whence {whence}")
-        position = base[whence] + offset
-        if position < 0:
-            raise ValueError("negative seek position")
-        self._position = position
-        return position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill `buffer` from the position; 0 at the end."""
         view = memoryview(buffer).cast("B")
-        if self._position >= self._record.size or not len(view):
+        if self._position >= self._size or not len(view):
             return 0
         index, offset = divmod(self._position, self._record.block)
         chunk = memoryview(self._block(index))[offset : offset + len(view)]
