@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from tabular.cli.bars import bar
-from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.output import JsonFlag
 from tabular.cli.outputs import require_writable
-from tabular.cli.spread import DASK, SchedulerFlag, require_scheduler, written
+from tabular.cli.spread import DASK, SchedulerFlag, draw, require_scheduler
 from tabular.cli.tableflags import (
     DelimiterFlag,
     EncodingFlag,
@@ -76,20 +74,15 @@ def generate(
         encoding=encoding,
         delimiter=delimiter,
     )
-    with bar(f"sampling {out.name}") as progress:
-        count = written(
-            synthesizer,
-            out,
-            rows,
-            workers=workers,
-            scheduler=scheduler,
-            progress=progress,
-            seed=seed,
-            where=where,
-            format=format,
-        )
-    seconds = time.perf_counter() - began
-    if as_json:
-        print_json({"out": str(out), "rows": count, "seed": seed, "seconds": round(seconds, 3)})
-        return
-    stdout.print(f"wrote {count:,} rows in {seconds:.1f} s to {escape(str(out))}")
+    draw(
+        synthesizer,
+        out,
+        rows,
+        seed=seed,
+        began=began,
+        as_json=as_json,
+        workers=workers,
+        scheduler=scheduler,
+        where=where,
+        format=format,
+    )

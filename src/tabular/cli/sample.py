@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from tabular.cli.bars import bar
-from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.output import JsonFlag
 from tabular.cli.outputs import require_writable
 from tabular.cli.spread import (
     DASK,
     ProcessesFlag,
     SchedulerFlag,
+    draw,
     require_scheduler,
-    written,
 )
 from tabular.cli.tableflags import FormatFlag, RowsFlag, SeedFlag, WhereFlag
 from tabular.errors import UsageError
@@ -59,21 +57,16 @@ def sample(
     require_scheduler(engine, scheduler)
     synthesizer = Synthesizer.load(model)
     began = time.perf_counter()
-    with bar(f"sampling {out.name}") as progress:
-        count = written(
-            synthesizer,
-            out,
-            rows,
-            workers=workers,
-            scheduler=scheduler,
-            progress=progress,
-            seed=seed,
-            where=where,
-            start=start,
-            format=format,
-        )
-    seconds = time.perf_counter() - began
-    if as_json:
-        print_json({"out": str(out), "rows": count, "seed": seed, "seconds": round(seconds, 3)})
-        return
-    stdout.print(f"wrote {count:,} rows in {seconds:.1f} s to {escape(str(out))}")
+    draw(
+        synthesizer,
+        out,
+        rows,
+        seed=seed,
+        began=began,
+        as_json=as_json,
+        workers=workers,
+        scheduler=scheduler,
+        where=where,
+        start=start,
+        format=format,
+    )

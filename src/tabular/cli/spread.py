@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
+from tabular.cli.bars import bar
+from tabular.cli.output import print_json, stdout
 from tabular.errors import UsageError
 
 DASK = "dask"
@@ -38,7 +42,37 @@ def require_scheduler(engine: str | None, scheduler: str | None) -> None:
         )
 
 
-def written(
+def draw(
+    synthesizer: Any,
+    out: Path,
+    rows: int,
+    *,
+    seed: int,
+    began: float,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Draw rows into a file before somebody's eyes, and say what came of it.
+
+    Args:
+        synthesizer: the model.
+        out: the file.
+        rows: how many.
+        seed: of the rows.
+        began: when the command did, as `time.perf_counter` tells it.
+        as_json: whether the answer is for a program.
+        options: as for `_written`.
+    """
+    with bar(f"sampling {out.name}") as progress:
+        count = _written(synthesizer, out, rows, progress=progress, seed=seed, **options)
+    seconds = time.perf_counter() - began
+    if as_json:
+        print_json({"out": str(out), "rows": count, "seed": seed, "seconds": round(seconds, 3)})
+        return
+    stdout.print(f"wrote {count:,} rows in {seconds:.1f} s to {escape(str(out))}")
+
+
+def _written(
     synthesizer: Any,
     out: Path,
     rows: int,
