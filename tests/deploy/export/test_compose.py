@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,21 @@ def test_the_script_makes_secrets_once_and_for_no_other_user(tmp_path: Path) -> 
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
     run(script, os.environ, tmp_path)
     assert {one.name: one.read_text() for one in secrets.iterdir()} == made
+
+
+def test_the_script_makes_no_empty_secret_where_there_is_no_openssl(tmp_path: Path) -> None:
+    folder = put(tmp_path / "here", **PLATFORM)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sh", "mkdir", "chmod", "dirname", "tr"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    command = ["sh", "make-secrets.sh"]
+    done = subprocess.run(
+        command, cwd=folder, env={"PATH": str(tools)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "openssl" in done.stderr
+    assert not list((folder / "secrets").iterdir())
 
 
 @pytest.mark.containers

@@ -35,7 +35,8 @@ umask 077
 mkdir -p secrets
 for name in {names}; do
   if [ ! -s "secrets/$name" ]; then
-    openssl rand -hex 24 | tr -d '\\n' > "secrets/$name"
+    value=$(openssl rand -hex 24)
+    printf %s "$value" > "secrets/$name"
   fi
   # Containers run as other users; nobody else gets into the folder.
   chmod 444 "secrets/$name"

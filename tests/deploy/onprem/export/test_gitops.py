@@ -326,12 +326,15 @@ def test_an_operator_that_makes_the_secret_leaves_nothing_to_make() -> None:
 def test_the_command_of_the_readme_prints_a_secret_with_every_key(tmp_path: Path) -> None:
     """All of it but the sealing, for which the public key of a cluster is needed."""
     readme = tree("gitops/argocd")["clusters/production/demo/README.md"].decode()
-    _, mark, rest = readme.partition("    kubectl create secret generic demo-secrets")
+    _, mark, rest = readme.partition("\n    openssl version >/dev/null && kubectl create secret")
     command = mark + rest.partition("| kubeseal")[0].rstrip(" \\\n")
     made = read(shell(command, tmp_path).encode())
     needed = Release.of(stack("large")).needed
     assert set(made["data"]) == {one.key for one in needed}
     assert made["metadata"] == {"name": "demo-secrets", "namespace": NAMESPACE}
+    # Where there is no openssl, every generated key would be empty, and the secret be made.
+    with pytest.raises(AssertionError, match="openssl"):
+        shell(command.replace("openssl", "no-openssl"), tmp_path)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

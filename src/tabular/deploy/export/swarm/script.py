@@ -30,7 +30,8 @@ if [ -z "$(docker node ls --quiet --filter "node.label={label}=data")" ]; then
 fi
 for name in {secrets}; do
   if ! docker secret inspect "$stack-$name" >/dev/null 2>&1; then
-    openssl rand -hex 24 | tr -d '\\n' | docker secret create "$stack-$name" - >/dev/null
+    value=$(openssl rand -hex 24)
+    printf %s "$value" | docker secret create "$stack-$name" - >/dev/null
     echo "made the secret $stack-$name"
   fi
 done

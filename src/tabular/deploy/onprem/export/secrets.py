@@ -44,8 +44,16 @@ kubectl create secret generic {secret} --namespace {namespace} --type=kubernetes
 
 
 def create(release: Release, *options: str) -> str:
-    """The command that makes the secret, and generates what can be."""
-    head = ["kubectl create secret generic", release.secret, "--namespace", release.namespace]
+    """The command that makes the secret, and generates what can be.
+
+    A shell passes on as empty what a program gives that is not there: so that one is asked first.
+    """
+    head = [
+        "openssl version >/dev/null && kubectl create secret generic",
+        release.secret,
+        "--namespace",
+        release.namespace,
+    ]
     literals = [f"  --from-literal={one.key}={_shell(one)}" for one in release.needed]
     return " \\\n".join([" ".join([*head, *options]), *literals])
 
