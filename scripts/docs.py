@@ -30,6 +30,7 @@ terminal there are no bars and no questions; `NO_COLOR` is honoured.
 | 3 | refused: a policy, the budget, `--strict`, a stale plan, another apply; nothing was touched |
 | 4 | there is no such deployment |
 | 5 | the engine or the host failed, or a disk or the output is full; the message says what serves |
+| 70 | a bug: nobody foresaw this; the message names a file with what to report |
 | 130 | interrupted; an apply goes on, and the same command attaches to it again |
 | 141 | who read the output went away before its end, such as `head`; nothing else failed |
 """

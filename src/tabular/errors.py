@@ -197,6 +197,13 @@ class WaitTimeoutError(EngineError):
     code = "engine.timeout"
 
 
+class InternalError(TabularError):
+    """Nobody foresaw this: a bug."""
+
+    code = "internal"
+    exit_code = 70  # EX_SOFTWARE of sysexits.h
+
+
 class PreflightError(EngineError):
     """A tool, credential, port or right is missing on this machine or account."""
 

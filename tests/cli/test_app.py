@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -73,3 +75,93 @@ def test_an_interrupt_while_commands_are_imported_is_130_without_a_traceback(
     assert client.wait(timeout=60) == 130
     assert "Traceback" not in rest
     assert "Interrupted." in rest
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        (("deploy-multi", "--primary", "aws", "--secondary", "gcp"), "deploy --config FILE"),
+        (("migrate", "--from", "aws", "--to", "gcp"), "backup restore"),
+    ],
+)
+def test_a_command_of_a_later_version_names_what_does_its_work(
+    command: tuple[str, ...], instead: str, tmp_path: Path
+) -> None:
+    told = run(*command, home=tmp_path)
+    assert told.code == 2
+    assert "this version has no" in told.err
+    assert instead in told.err
+    assert "Did you mean" not in told.err
+    assert run(*command, "--json", home=tmp_path).json["error"]["code"] == "usage.not-yet"
+    assert command[0] not in run("--help", home=tmp_path).out
+
+
+@pytest.mark.parametrize("command", ["list", "status", "plan", "deploy --yes"])
+def test_a_home_that_is_a_file_is_said(command: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine", encoding="utf-8")
+    told = run(*command.split(), home=tmp_path, extra={"INFERLOOP_TABULAR_HOME": str(file)})
+    assert told.code == 1
+    assert told.err.startswith(f"error engine.home {file}: a home is a folder")
+    assert file.read_text(encoding="utf-8") == "mine"
+
+
+def broken_plugin(folder: Path) -> None:
+    """A provider whose author did not foresee everything, as a distribution on the path."""
+    (folder / "broken_plugin.py").write_text(
+        "class Made:\n"
+        "    name = 'broken'\n"
+        "    def __init__(self, options): pass\n"
+        "    def __getattr__(self, name): return {}['sesame']\n",
+        encoding="utf-8",
+    )
+    info = folder / "broken_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[inferloop_tabular.providers]\nbroken = broken_plugin:Made\n"
+    )
+
+
+def test_what_nobody_foresaw_is_an_error_and_its_traceback_a_private_file(tmp_path: Path) -> None:
+    broken_plugin(tmp_path)
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    extra = {"PYTHONPATH": str(tmp_path), "TMPDIR": str(reports)}
+    told = run("capabilities", "--provider", "broken", home=tmp_path, extra=extra)
+    assert (told.code, told.out) == (70, "")
+    assert told.err.startswith("error internal tabular/")
+    assert "Traceback" not in told.err
+    assert "sesame" not in told.err
+    (report,) = reports.iterdir()
+    assert str(report) in told.err.replace("\n", "")
+    assert report.stat().st_mode & 0o777 == 0o600
+    assert "KeyError: 'sesame'" in report.read_text(encoding="utf-8")
+    listed = run("capabilities", "--provider", "broken", "--json", home=tmp_path, extra=extra)
+    assert listed.code == 70
+    assert listed.json["error"]["code"] == "internal"
+
+
+def test_an_interrupt_at_a_question_is_130_and_nothing_was_done(tmp_path: Path) -> None:
+    terminal, stdin = pty.openpty()
+    client = subprocess.Popen(
+        [COMMAND, "deploy"],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    assert client.stderr is not None
+    said = ""
+    while "[y/N]" not in said:
+        letter = client.stderr.read(1)
+        assert letter, said
+        said += letter
+    client.send_signal(signal.SIGINT)
+    assert "Interrupted." in client.stderr.read()
+    assert client.wait(timeout=60) == 130
+    os.close(terminal)
+    os.close(stdin)
+    assert run("list", "--json", home=tmp_path).json == []

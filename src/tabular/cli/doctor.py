@@ -126,5 +126,7 @@ def capabilities(provider: ProviderFlag = DEFAULT_PROVIDER, as_json: JsonFlag = 
     for column in ("field", "support", "note"):
         shown.add_column(column)
     for path, capability in sorted(table.items()):
-        shown.add_row(escape(path), capability.support.value, escape(capability.note))
+        part = any(other.startswith(f"{path}.") for other in table)
+        name = f"{path} (other keys)" if part else path
+        shown.add_row(escape(name), capability.support.value, escape(capability.note))
     stdout.print(shown)

@@ -118,14 +118,14 @@ def settle() -> None:
             stream.flush()
 
 
-def host_failure(error: OSError) -> TabularError:
-    """The words for a disk or an output that is full; any other failure is a bug, and raised."""
+def host_failure(error: OSError) -> TabularError | None:
+    """The words for a disk or an output that is full; None for any other failure, a bug."""
     try:
         sys.stdout.flush()
     except OSError as stuck:
         return OutputError(stuck)
     if error.errno not in _FULL:
-        raise error
+        return None
     return EngineError(
         f"the output, or a file, cannot be written: {error.strerror}",
         where=str(error.filename) if error.filename else None,

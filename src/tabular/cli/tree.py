@@ -38,6 +38,9 @@ from tabular.cli import (
     status,
     validate,
 )
+from tabular.cli.app import INTERRUPTED
+from tabular.cli.commands import Commands
+from tabular.cli.net import internal
 from tabular.cli.output import OutputError, host_failure, print_error, settle, tell
 from tabular.errors import TabularError, TooLargeError, UsageError
 from tabular.version import __version__
@@ -50,6 +53,7 @@ _CommandLineError: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="inferloop-tabular",
+    cls=Commands,
     help="Synthetic tables, and the platform that makes them, anywhere.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -123,11 +127,13 @@ def _run() -> int:
         code = _failed(error, as_json=as_json)
     except _CommandLineError as error:
         code = _wrong_command_line(error, as_json=as_json)
-    except typer.Abort:
-        tell("Aborted.")
-        code = 1
+    except typer.Abort as error:
+        # Ctrl-C at a question, or the end of what is typed.
+        interrupted = isinstance(error.__context__, KeyboardInterrupt)
+        tell("Interrupted." if interrupted else "Aborted.")
+        code = INTERRUPTED if interrupted else 1
     except OSError as error:
-        code = _failed(host_failure(error), as_json=as_json)
+        code = _failed(host_failure(error) or internal(error), as_json=as_json)
     except MemoryError:
         lacking = TooLargeError(
             "not enough memory for this", hint="take fewer rows, or a machine with more memory"
@@ -136,6 +142,8 @@ def _run() -> int:
         # Threads of Arrow that found no memory can wait for each other for ever at exit.
         sys.stdout.flush()
         os._exit(lacking.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last net
+        code = _failed(internal(error), as_json=as_json)
     # As Terraform's users expect: 2 says that there are changes, and never that something failed.
     return 1 if "--detailed-exitcode" in sys.argv and code == CHANGES else code
 

@@ -76,6 +76,11 @@ def unsupported(note: str) -> Capability:
     return Capability(Support.UNSUPPORTED, note)
 
 
+SEVERAL_PLACES = unsupported(
+    "this version deploys to one place at a time: write one file for each, and deploy each"
+)
+
+
 def lookup(table: CapabilityTable, path: str) -> Capability:
     """The entry of the longest prefix of ``path``; unsupported if there is none."""
     parts = path.split(".")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tabular.deploy.aws.infrastructure.wanted import Kind
-from tabular.deploy.capability import CapabilityTable, emulated, native, unsupported
+from tabular.deploy.capability import SEVERAL_PLACES, CapabilityTable, emulated, native, unsupported
 
 _CLUSTER = "belongs to Kubernetes; use --provider onprem, or leave it out"
 _ELSEWHERE = "belongs to another cloud; leave it out"
@@ -34,8 +34,10 @@ CAPABILITIES: CapabilityTable = {
     "ha": native("two instances and more, a NAT gateway for each zone, RDS Multi-AZ, a replica "
                  "of the cache in another zone"),
     "topology": native("single"),
-    "providers": unsupported("several places need several providers; see `deploy-multi`"),
-    "data": unsupported("copies between places belong to `deploy-multi`"),
+    "providers": SEVERAL_PLACES,
+    "data": unsupported(
+        "this version copies nothing between places; `backup create` and `restore` carry data over"
+    ),
     "compute.type": native("ecs-fargate, ec2, lambda or batch"),
     "compute.instances": native(),
     "compute.workers": native("a service or Auto Scaling group of their own"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tabular.deploy.capability import CapabilityTable, emulated, native, unsupported
+from tabular.deploy.capability import SEVERAL_PLACES, CapabilityTable, emulated, native, unsupported
 
 _ELSEWHERE = "belongs to another cloud; leave it out"
 _NAMESPACE = "a cluster has namespaces: onprem.namespace, or --namespace; leave it out"
@@ -61,8 +61,10 @@ CAPABILITIES: CapabilityTable = {
     "ha": native("two API pods and more over nodes and zones, disruption budgets, a database with "
                  "copies, MinIO of four servers"),
     "topology": native("single"),
-    "providers": unsupported("several places need several providers; see `deploy-multi`"),
-    "data": unsupported("copies between places belong to `deploy-multi`"),
+    "providers": SEVERAL_PLACES,
+    "data": unsupported(
+        "this version copies nothing between places; `backup create` and `restore` carry data over"
+    ),
     "compute.type": native("kubernetes; Docker Swarm by `export --format swarm`"),
     "compute.instances": native("pods of the API"),
     "compute.workers": native("pods of the workers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -155,10 +156,11 @@ def _container_port(home: Home) -> Check:
     name = f"port {DEFAULT_PORT}"
     if is_free(DEFAULT_PORT):
         return Check(name, True, "free")
-    for target in home.targets():
-        record = read_state(home.of(target))
-        if record and record.history and record.ports.get("api") == DEFAULT_PORT:
-            return Check(name, True, f"held by {target.id}")
+    with contextlib.suppress(PreflightError):  # of a home that is none, which is told above
+        for target in home.targets():
+            record = read_state(home.of(target))
+            if record and record.history and record.ports.get("api") == DEFAULT_PORT:
+                return Check(name, True, f"held by {target.id}")
     hint = "stop that process, or name another by overrides.standalone.port"
     return Check(name, False, f"in use by {holder(DEFAULT_PORT)}", hint)
 

@@ -83,6 +83,7 @@ class ProcessEngine:
         layout = self._home.of(stack.target)
         record, release = self._look(layout)
         self._preflight(stack, release)
+        layout.require_writable()
         running = self._running(layout, record, release)
         return Plan(stack, diff_resources(running, stack.resources), self._basis(layout))
 

@@ -36,9 +36,9 @@ from typing import Any
 
 from platformdirs import user_data_path, user_state_path
 
-from tabular.deploy.files import storage_error
+from tabular.deploy.files import existing, storage_error
 from tabular.deploy.target import Target
-from tabular.errors import UsageError
+from tabular.errors import PreflightError, UsageError
 
 APP = "inferloop-tabular"
 PROVIDER = "standalone"
@@ -134,6 +134,22 @@ class Layout:
         """A folder that a release asks for by relative path."""
         return self.data / path if stateful else self.state / "run" / path
 
+    def require_writable(self) -> None:
+        """Look whether :meth:`make` could; touches nothing.
+
+        Raises:
+            PreflightError: this user may not write there, or the place is read-only.
+        """
+        for folder in (self.state, self.data):
+            there = existing(folder)
+            if not os.access(there, os.W_OK | os.X_OK):
+                raise PreflightError(
+                    f"this user cannot write to {there}",
+                    where=str(folder),
+                    hint="make that folder writable, or choose another with --home",
+                    code="engine.storage",
+                )
+
     def make(self) -> None:
         """Make the folders, readable by the owner alone.
 
@@ -191,7 +207,9 @@ class Home:
 
         Raises:
             UsageError: a name that would leave the tree.
+            PreflightError: a file is where the tree should be.
         """
+        self._require_folders()
         for word in (target.environment, target.name):
             if not _NAME.fullmatch(word):
                 raise UsageError(
@@ -203,7 +221,12 @@ class Home:
         return Layout(self.state / "deployments" / below, self.data / "data" / below)
 
     def targets(self) -> Iterator[Target]:
-        """All deployments that run or have left their data here, sorted."""
+        """All deployments that run or have left their data here, sorted.
+
+        Raises:
+            PreflightError: a file is where the tree should be.
+        """
+        self._require_folders()
         found = {
             (folder.parent.name, folder.name)
             for root in (self.state / "deployments", self.data / "data")
@@ -213,6 +236,17 @@ class Home:
         }
         for environment_name, name in sorted(found):
             yield Target(PROVIDER, name, environment_name)
+
+    def _require_folders(self) -> None:
+        for root in (self.state, self.data):
+            there = existing(root)
+            if not there.is_dir():
+                raise PreflightError(
+                    f"a home is a folder, and {there} is not",
+                    where=str(root),
+                    hint="name a folder by --home or INFERLOOP_TABULAR_HOME",
+                    code="engine.home",
+                )
 
 
 def _folders(parent: Path) -> list[Path]:

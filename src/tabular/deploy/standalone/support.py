@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tabular.deploy.capability import CapabilityTable, emulated, native, unsupported
+from tabular.deploy.capability import SEVERAL_PLACES, CapabilityTable, emulated, native, unsupported
 
 _ONE_HOST = "one host, so there is only one place; leave it out"
 _CLOUD = "belongs to a cloud; choose that provider, or leave it out"
@@ -18,7 +18,7 @@ CAPABILITIES: CapabilityTable = {
     "account": unsupported(_ONE_HOST),
     "ha": emulated("processes are started again; the host itself is one"),
     "topology": native("single"),
-    "providers": unsupported("several places need several providers; see `deploy-multi`"),
+    "providers": SEVERAL_PLACES,
     "data": unsupported(_ONE_HOST),
     "compute.type": native("process or container"),
     "compute.instances": emulated("API processes that share one port"),

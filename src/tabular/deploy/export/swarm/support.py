@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tabular.deploy.capability import (
+    SEVERAL_PLACES,
     CapabilityTable,
     Support,
     emulated,
@@ -47,7 +48,7 @@ CAPABILITIES: CapabilityTable = {
     "account": unsupported("a swarm has none; leave it out"),
     "ha": emulated("what dies is started again; what has data is on one node"),
     "topology": native("single"),
-    "providers": unsupported("several places need several providers; see `deploy-multi`"),
+    "providers": SEVERAL_PLACES,
     "data": unsupported("a swarm is one place; leave it out"),
     "compute.type": native("container"),
     "compute.instances": native("replicas of the API"),

@@ -112,7 +112,7 @@ def _names(wanted: Wanted) -> Iterator[Reduction]:
             "spec.networking.dns.failover",
             "automatic",
             "manual",
-            "one place has no other to go to; several are joined by `deploy-multi`",
+            "this version deploys to one place at a time, which has no other to go to",
         )
 
 
