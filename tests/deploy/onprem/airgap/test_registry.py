@@ -268,11 +268,29 @@ def test_tokens_are_asked_for_as_hubs_want_it(tmp_path: Path, small: Image) -> N
             assert pulling.manifest(shelf, "1", "linux/amd64").digest == digest(small.manifest)
         # One token serves all of it, and the password goes to nobody else.
         assert tokens.asked == [["repository:team/app:pull,push", "repository:team/other:pull"]]
+        tokens.busy, waits = 2, []
+        access = Access(insecure=True, environ=access.environ, pause=waits.append)
+        with Shelf(shut.host, "team/app", access) as shelf:
+            assert pulling.manifest(shelf, "1", "linux/amd64").digest == digest(small.manifest)
+            tokens.busy = 100
+        assert waits == [0.2, 0.5]
+        with (
+            Shelf(shut.host, "team/app", access) as shelf,
+            pytest.raises(UnavailableError, match=r"at http://127\.0\.0\.1:\d+/token answers 503"),
+        ):
+            pulling.manifest(shelf, "1", "linux/amd64")
+        tokens.busy = 0
         with (
             Shelf(shut.host, "team/app", quick()) as nobody,
-            pytest.raises((UnauthenticatedError, ForbiddenError)),
+            pytest.raises(UnauthenticatedError, match="no such image, or wants a sign-in"),
         ):
             pulling.manifest(nobody, "1", "linux/amd64")
+        wrong = Access(insecure=True, environ=login(tmp_path, shut.host, USER, "wrong"))
+        with (
+            Shelf(shut.host, "team/app", wrong) as shelf,
+            pytest.raises(ForbiddenError, match="the name or the password is wrong"),
+        ):
+            pulling.manifest(shelf, "1", "linux/amd64")
 
 
 def test_a_password_is_not_sent_where_anybody_could_read_it(

@@ -36,9 +36,11 @@ class Tokens:
     Attributes:
         lines: of the configuration of a registry that believes it.
         asked: the scopes of each request.
+        busy: how many requests are answered with 503 first.
     """
 
     lines: list[str]
+    busy: int = 0
     asked: list[list[str]] = field(default_factory=list)
 
 
@@ -55,6 +57,10 @@ def token_server(folder: Path) -> Iterator[Tokens]:
         def do_GET(self) -> None:
             scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
             tokens.asked.append(scopes)
+            if tokens.busy:
+                tokens.busy -= 1
+                self.send_error(503)
+                return
             pair = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
             if self.headers.get("Authorization") != f"Basic {pair}":
                 self.send_error(401)

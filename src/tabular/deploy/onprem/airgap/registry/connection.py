@@ -27,13 +27,12 @@ from tabular.errors import (
 from tabular.infra.loopback import is_loopback
 from tabular.version import __version__
 
-from .signin import SignIn
+from .signin import BUSY, SignIn
 
 # Seconds before each further try; what got on in between begins to count anew.
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE = 30.0
 _TIMEOUT = httpx.Timeout(60.0, connect=15.0)
-BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _FULL = "the registry's own log says why; one whose disk is full answers so"
 _HINTS: Mapping[int, str] = {
     405: "it takes nothing: it is read-only, or a cache of another registry",

@@ -26,7 +26,8 @@ from tabular.errors import (
     UnsupportedError,
 )
 
-from .connection import BUSY, Shelf
+from .connection import Shelf
+from .signin import BUSY
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -12,10 +12,12 @@ from collections.abc import Generator, Sequence
 import httpx
 
 from tabular.deploy.onprem.airgap.credentials import Credential
-from tabular.errors import ForbiddenError, UnavailableError
+from tabular.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from tabular.infra.loopback import is_loopback
 
 _CLIENT = "inferloop-tabular"
+# Statuses after which another try may do.
+BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _UNAUTHORIZED = 401
 _OK = 200
 
@@ -52,7 +54,7 @@ class SignIn(httpx.Auth):
         scheme, said = _challenge(response.headers.get("WWW-Authenticate", ""))
         if scheme == "bearer" and "realm" in said:
             answer = yield self._token_request(said)
-            self._header = f"Bearer {_token(answer)}"
+            self._header = f"Bearer {_token(answer, known=self._credential is not None)}"
         elif scheme == "basic" and self._credential is not None:
             self._header = self._credential.basic()
         else:
@@ -97,10 +99,29 @@ def _challenge(header: str) -> tuple[str, dict[str, str]]:
     return scheme, dict(re.findall(r'(\w+)="([^"]*)"', text))
 
 
-def _token(answer: httpx.Response) -> str:
+def _token(answer: httpx.Response, *, known: bool) -> str:
+    """The token of an answer.
+
+    Args:
+        answer: of the server that sells them.
+        known: whether somebody signed in.
+
+    Raises:
+        AccessError: it sells none to them.
+        httpx.TransportError: it is busy; another try may do.
+        UnavailableError: it answers something else.
+    """
     answer.read()
-    where = f"{answer.url.scheme}://{answer.url.host}{answer.url.path}"
+    where = f"{answer.url.scheme}://{answer.url.netloc.decode()}{answer.url.path}"
+    if answer.status_code in BUSY:
+        raise httpx.TransportError(f"its sign-in at {where} answers {answer.status_code}")
     if answer.status_code in (_UNAUTHORIZED, 400, 403):
+        if not known:
+            raise UnauthenticatedError(
+                "the registry has no such image, or wants a sign-in for it",
+                where=where,
+                hint="`podman login` or `docker login` to the registry",
+            )
         raise ForbiddenError(
             "the sign-in is refused: the name or the password is wrong",
             where=where,
