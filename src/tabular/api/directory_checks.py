@@ -41,9 +41,12 @@ def directory_checks(
         user: somebody to look up.
     """
     first: Link | None = None
+    refused = False
     for link in settings.links:
-        known, check = _server(link, settings.bind_dn, password)
-        first = link if first is None and known else first
+        # A directory may lock an account that comes with a wrong password to each of its servers.
+        answer, check = _server(link, settings.bind_dn, None if refused else password)
+        refused = refused or answer is False
+        first = link if first is None and answer else first
         yield check
     if first is None:
         return
@@ -61,26 +64,33 @@ def directory_checks(
         yield _person(settings, password, user)
 
 
-def _server(link: Link, bind_dn: str, password: Password) -> tuple[bool, Check]:
-    """Whether a server can be asked, and what is to be said of it."""
+def _server(link: Link, bind_dn: str, password: Password | None) -> tuple[bool | None, Check]:
+    """Whether a server knows the service (None if it cannot say), and what is to be said of it.
+
+    Args:
+        link: to it.
+        bind_dn: the service's own name.
+        password: of it; None if another server refused it.
+    """
     name = f"directory {link.url}"
     try:
         connection = LdapConnection(link)
     except TabularError as error:
-        return False, Check(name, False, error.message, _why(error))
+        return None, Check(name, False, error.message, _why(error))
     try:
-        known = any(connection.bind(bind_dn, password(again)) for again in (False, True))
+        known = None if password is None else connection.bind(bind_dn, password(False))
         ends = connection.ends
     except TabularError as error:
-        return False, Check(name, False, error.message, error.hint or "")
+        return None, Check(name, False, error.message, error.hint or "")
     finally:
         connection.close()
     if not known:
+        who = "it refuses" if password is not None else "it answers; another server refuses"
         hint = (
             "TABULAR_LDAP_BIND_DN, and the secret that has its password; on Kubernetes "
             "ldap.bindDn and ldap.existingSecret"
         )
-        return False, Check(name, False, f"it refuses the name or password of {bind_dn}", hint)
+        return known, Check(name, False, f"{who} the name or password of {bind_dn}", hint)
     said = f"it knows {bind_dn}"
     if ends is None:
         return True, Check(name, True, said)

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tabular.api.directory_checks import directory_checks
 from tabular.errors import (
     ConfigError,
     ForbiddenError,
@@ -205,6 +206,31 @@ def test_a_new_service_password_is_asked_for_when_the_old_one_is_refused(slapd: 
         wrong.authenticate("bob", password_of("bob"))
     assert "wrong for ever" not in str(caught.value)
     directory.close()
+
+
+def test_a_wrong_password_is_tried_once_so_that_no_account_is_locked() -> None:
+    tried: list[bytes] = []
+
+    def answer(message: bytes) -> bytes:
+        if b"service" in message:
+            tried.append(message)
+        return of_389(message.replace(b"cn=service", b"cn=strangr"))
+
+    with speaking(answer) as one, speaking(answer) as other:
+        links = (Link(one, plain=True), Link(other, plain=True))
+        settings = DirectorySettings(links, "cn=service", "ou=people", role_map={"a": "user"})
+        directory = Directory(settings, lambda again: "wrong for ever")
+        with pytest.raises(UnavailableError, match="service's own"):
+            directory.look_up("other")
+        assert len(tried) == 1
+        tried.clear()
+        told = list(directory_checks(settings, lambda again: "wrong for ever", "other"))
+        assert len(tried) == 1
+    said = "the name or password of cn=service"
+    assert [check.detail for check in told] == [
+        f"it refuses {said}",
+        f"it answers; another server refuses {said}",
+    ]
 
 
 @debian

@@ -93,15 +93,20 @@ class LdapPool:
             connection.close()
 
     def _bound(self) -> LdapConnection:
+        refused: str | None = None
         for again in (False, True):
+            password = self._password(again)
+            if password == refused:
+                break  # a directory may lock an account that comes with a wrong one too often
             connection = self.connect()
             try:
-                if connection.bind(self._bind_dn, self._password(again)):
+                if connection.bind(self._bind_dn, password):
                     return connection
             except BaseException:
                 connection.close()
                 raise
             connection.close()
+            refused = password
         raise UnavailableError(
             "the directory refuses the service's own name or password",
             where=self._bind_dn,
