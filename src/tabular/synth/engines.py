@@ -86,10 +86,13 @@ class Block:
     Args:
         columns: one per codec, in the order of the table.
         kept: rows that the engine's own conditioning accepts, None for all.
+        tied: positions of the columns that decide another one, or are decided by one: a cell of
+            theirs cannot change alone.
     """
 
     columns: list[Drawn]
     kept: npt.NDArray[np.bool_] | None = None
+    tied: frozenset[int] = frozenset()
 
 
 def block_rows(columns: int) -> int:

@@ -74,6 +74,25 @@ class _Growth:
             self._append(active[good], feature[good], threshold[good], left_size[good])
         )
 
+    def split_by(self, feature: int, edges: Codes) -> Ints:
+        """Splits the root at all of those codes, in halves; returns the resulting nodes."""
+        place = self._places[self._features == feature]
+        nodes, first, last = np.zeros(1, np.int64), np.zeros(1, np.int64), np.full(1, len(edges))
+        done = []
+        while len(nodes):
+            whole = first == last
+            done.append(nodes[whole])
+            nodes, first, last = nodes[~whole], first[~whole], last[~whole]
+            if not len(nodes):
+                break
+            middle = (first + last) // 2
+            threshold = edges[middle].astype(np.int64)
+            left_size = self._partition(nodes, np.repeat(place, len(nodes)), threshold)
+            nodes = self._append(nodes, np.full(len(nodes), feature), threshold, left_size)
+            first = np.stack([first, middle + 1], axis=1).ravel()
+            last = np.stack([middle, last], axis=1).ravel()
+        return np.concatenate(done)
+
     def open(self, nodes: Ints) -> Ints:
         """Those nodes that are large enough to split and hold more than one target code."""
         nodes = nodes[self.size[nodes] >= 2 * self._min_leaf]
@@ -139,17 +158,25 @@ class _Growth:
         return left_size
 
 
-def grow(codes: Codes, target: Codes, features: Ints, min_leaf: int) -> Tree:
+def grow(
+    codes: Codes,
+    target: Codes,
+    features: Ints,
+    min_leaf: int,
+    first: tuple[int, Codes] | None = None,
+) -> Tree:
     """Grows the tree of `target` on some columns of `codes`.
 
     Args:
         codes: training rows by columns, C-contiguous.
         target: the target's code per row.
         features: columns of `codes` that may be split on.
-        min_leaf: smallest number of rows in a leaf.
+        min_leaf: smallest number of rows in a leaf, but for the splits that `first` asks for.
+        first: a feature, and the codes after which the root is split by it before all else.
     """
     tree = _Growth(codes, target, features, min_leaf)
-    active = tree.open(np.zeros(1, np.int64))
+    root = np.zeros(1, np.int64) if first is None else tree.split_by(*first)
+    active = tree.open(root)
     while len(active):
         active = tree.level(active)
     return Tree(tree.feature, tree.threshold, tree.left, tree.start, tree.size, tree.order)

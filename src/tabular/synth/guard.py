@@ -140,6 +140,7 @@ def swap(  # noqa: PLR0917
     codecs: Sequence[Codec],
     guarded: Sequence[int],
     guard: CopyGuard,
+    tied: Collection[int],
     rows: Rows,
     copied: npt.NDArray[np.bool_],
     random: RawRandom,
@@ -157,11 +158,12 @@ def swap(  # noqa: PLR0917
         codecs: theirs.
         guarded: positions of the columns the guard looks at.
         guard: recognizes copies.
+        tied: positions of the columns that others hang on; the rest is changed if there is one.
         rows: those that may take part.
         copied: marks of the rows that are copies; those that are no more are cleared.
         random: source of the partners.
     """
-    movable = _by_closeness(codecs, guarded)[:MOST_SWAPPED]
+    movable = _by_closeness(codecs, guarded, tied)[:MOST_SWAPPED]
     lines: dict[int, _Line] = {}
     needy = rows[copied.take(rows)]
     for attempt in range(SWAP_ROUNDS * len(movable)):
@@ -187,6 +189,7 @@ def nudge(  # noqa: PLR0917
     codecs: Sequence[Codec],
     guarded: Sequence[int],
     guard: CopyGuard,
+    tied: Collection[int],
     copied: npt.NDArray[np.bool_],
     random: RawRandom,
 ) -> None:
@@ -199,10 +202,11 @@ def nudge(  # noqa: PLR0917
         codecs: theirs.
         guarded: positions of the columns the guard looks at.
         guard: recognizes copies.
+        tied: positions of the columns that others hang on; the rest is changed if there is one.
         copied: marks of the rows to change; those that are no copies any more are cleared.
         random: says where to.
     """
-    movable = [p for p in _by_closeness(codecs, guarded) if codecs[p].numbers is not None]
+    movable = [p for p in _by_closeness(codecs, guarded, tied) if codecs[p].numbers is not None]
     for attempt in range(SWAP_ROUNDS * len(movable)):
         needy = np.flatnonzero(copied)
         if not len(needy):
@@ -219,10 +223,16 @@ def nudge(  # noqa: PLR0917
         _try(position, columns, guarded, guard, needy[fits], to[fits], codec, copied)
 
 
-def _by_closeness(codecs: Sequence[Codec], guarded: Sequence[int]) -> list[int]:
-    """Columns with more than one value: numbers first, whose neighbours are alike, widest first."""
+def _by_closeness(
+    codecs: Sequence[Codec], guarded: Sequence[int], tied: Collection[int]
+) -> list[int]:
+    """Columns with more than one value: numbers first, whose neighbours are alike, widest first.
+
+    Those that others hang on are among them only where no column stands alone.
+    """
     varied = [position for position in guarded if codecs[position].size > 1]
-    return sorted(varied, key=lambda p: (codecs[p].numbers is None, -codecs[p].size, p))
+    alone = [position for position in varied if position not in tied] or varied
+    return sorted(alone, key=lambda p: (codecs[p].numbers is None, -codecs[p].size, p))
 
 
 class _Line:

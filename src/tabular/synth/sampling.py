@@ -154,14 +154,15 @@ class BlockSampler:
             return np.zeros(len(columns[0].index), bool)
         key = (*self._seeds, number, attempt)
         args = columns, self._codecs, self._guarded
-        copied = shake(*args, self._loose, self._guard, RawRandom(*key, _SHAKE))
+        loose = [position for position in self._loose if position not in drawn.tied]
+        copied = shake(*args, loose, self._guard, RawRandom(*key, _SHAKE))
         if not copied.any():
             return copied
         patterns = _missing(columns)
         copied &= ~np.isin(patterns, _hopeless(patterns, copied))
         rows = np.arange(len(copied)) if drawn.kept is None else np.flatnonzero(drawn.kept)
-        swap(*args, self._guard, rows, copied, RawRandom(*key, _SWAP))
-        nudge(*args, self._guard, copied, RawRandom(*key, _NUDGE))
+        swap(*args, self._guard, drawn.tied, rows, copied, RawRandom(*key, _SWAP))
+        nudge(*args, self._guard, drawn.tied, copied, RawRandom(*key, _NUDGE))
         return copied
 
     def _replace(

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabular.errors import ModelFileError
+from tabular.synth.determined import decisive, groups
 from tabular.synth.encoding import Codec
 from tabular.synth.engines import Allowed, Block, Drawn, Encoded, Preset, Progress, RawRandom
 from tabular.synth.growth import grow
@@ -78,6 +79,7 @@ class TreesEngine:
         self._codecs: Sequence[Codec] = ()
         self._order: list[int] = []
         self._trees: list[ColumnTree] = []
+        self._tied: frozenset[int] = frozenset()
         self._conditions: dict[int, _Steered] = {}
 
     def fit(
@@ -95,13 +97,19 @@ class TreesEngine:
         self._order = drawing_order(table.codecs)
         codes = np.ascontiguousarray(table.codes[:, self._order])
         features_of = related(codes)
+        partners: dict[int, int] = {}
         done = 0
 
         def fit_rank(rank: int) -> ColumnTree:
             nonlocal done
             features = features_of(rank)
+            partner = _partner(table, self._order, codes, features, rank=rank, floor=preset.floor)
+            first = None
+            if partner is not None:
+                partners[rank] = partner
+                first = partner, groups(codes[:, partner], preset.floor)
             tree = _fit_column(
-                table, self._order, codes, features, rank=rank, min_leaf=preset.min_leaf
+                table, self._order, codes, features, first, rank=rank, min_leaf=preset.min_leaf
             )
             done += 1
             if progress is not None:
@@ -114,6 +122,7 @@ class TreesEngine:
                 self._trees = list(pool.map(fit_rank, ranks))
         else:
             self._trees = [fit_rank(rank) for rank in ranks]
+        self._tied = frozenset(self._order[rank] for pair in partners.items() for rank in pair)
 
     def draw(self, random: RawRandom, rows: int, allowed: Allowed | None = None) -> Block:
         """Draws a block, column by column.
@@ -143,7 +152,8 @@ class TreesEngine:
                 own = cell.numbers
                 numbers.put(rank, codec.number_of_index.take(cell.index) if own is None else own)
             drawn[column] = cell
-        return Block([cell for cell in drawn if cell is not None], kept if allowed else None)
+        columns = [cell for cell in drawn if cell is not None]
+        return Block(columns, kept if allowed else None, self._tied)
 
     def _steered(self, column: int, tree: ColumnTree, mask: Mask) -> _Steered:
         """The allowed donors of a column, remembered as long as the condition stays the same."""
@@ -162,7 +172,7 @@ class TreesEngine:
         return sorted(used - {-1})
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Drawing order as metadata; each tree's arrays under its rank."""
+        """Drawing order and tied columns as metadata; each tree's arrays under its rank."""
         arrays: Arrays = {}
         for rank, tree in enumerate(self._trees):
             arrays[f"{rank}/feature"] = tree.feature.astype(np.int16)
@@ -174,7 +184,7 @@ class TreesEngine:
             if tree.lines is not None:
                 for name in Lines.__dataclass_fields__:
                     arrays[f"{rank}/line/{name}"] = getattr(tree.lines, name)
-        return {"order": self._order}, arrays
+        return {"order": self._order, "tied": sorted(self._tied)}, arrays
 
     @classmethod
     def from_state(
@@ -191,6 +201,7 @@ class TreesEngine:
         engine = cls()
         engine._codecs = codecs
         engine._order = read_order(meta, len(codecs))
+        engine._tied = _read_tied(meta, len(codecs))
         if any(array.ndim != 1 for array in arrays.values()):
             raise ModelFileError("an array of the trees has a wrong shape")
         try:
@@ -292,18 +303,37 @@ def _from_donors(
     return Drawn(index, None if codec.snap else x)
 
 
-def _fit_column(
+def _partner(
     table: Encoded,
     order: Sequence[int],
     codes: npt.NDArray[np.uint8],
     features: npt.NDArray[np.int64],
     *,
     rank: int,
+    floor: int,
+) -> int | None:
+    """Rank of the earlier column that decides this one or is decided by it."""
+    telling = {
+        int(earlier): codes[:, earlier]
+        for earlier in features
+        if table.codecs[order[earlier]].exact
+    }
+    return decisive(table.index[order[rank]], telling, floor)
+
+
+def _fit_column(
+    table: Encoded,
+    order: Sequence[int],
+    codes: npt.NDArray[np.uint8],
+    features: npt.NDArray[np.int64],
+    first: tuple[int, npt.NDArray[np.uint8]] | None,
+    *,
+    rank: int,
     min_leaf: int,
 ) -> ColumnTree:
     column = order[rank]
     codec = table.codecs[column]
-    tree = grow(codes, np.ascontiguousarray(codes[:, rank]), features, min_leaf)
+    tree = grow(codes, np.ascontiguousarray(codes[:, rank]), features, min_leaf, first)
     lines = None
     if codec.numbers is not None and not codec.exact:
         predictors = {}
@@ -316,6 +346,20 @@ def _fit_column(
         lines = fit_lines(tree, target, predictors) if predictors else None
     donors = table.index[column].take(tree.rows)
     return ColumnTree(tree.feature, tree.threshold, tree.left, tree.start, tree.size, donors, lines)
+
+
+def _read_tied(meta: Mapping[str, Any], columns: int) -> frozenset[int]:
+    """Tied columns of a stored model; none in those of earlier versions.
+
+    Raises:
+        ModelFileError: they are no positions of columns.
+    """
+    tied = meta.get("tied", [])
+    if not isinstance(tied, list) or any(type(one) is not int for one in tied):
+        raise ModelFileError("the tied columns are no list of columns")
+    if not all(0 <= one < columns for one in tied):
+        raise ModelFileError("a tied column does not exist")
+    return frozenset(tied)
 
 
 def _read_tree(arrays: Mapping[str, npt.NDArray[Any]], rank: int) -> ColumnTree:
