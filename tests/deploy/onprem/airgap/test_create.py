@@ -103,14 +103,18 @@ def _is_stored(content: bytes) -> bool:
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
-    for turn in ("first", "second"):
-        make(tmp_path / turn, "bundle.tar")
-        make(tmp_path / turn, "bundle")
+    for turn, mask in (("first", 0o022), ("second", 0o077)):
+        before = os.umask(mask)
+        try:
+            make(tmp_path / turn, "bundle.tar")
+            make(tmp_path / turn, "bundle")
+        finally:
+            os.umask(before)
         time.sleep(1.1)  # so that a time that got in would show
     first, second = tmp_path / "first", tmp_path / "second"
     assert (first / "bundle.tar").read_bytes() == (second / "bundle.tar").read_bytes()
     assert Opened.open(first / "bundle").digest == Opened.open(second / "bundle.tar").digest
-    stats = [path.stat() for path in sorted((first / "bundle").rglob("*")) if path.is_file()]
+    stats = [path.stat() for path in sorted((second / "bundle").rglob("*")) if path.is_file()]
     assert {(one.st_mtime, one.st_mode & 0o777) for one in stats} == {(315_532_800, 0o644)}
 
 
