@@ -12,7 +12,7 @@ from tabular.deploy.plan import Action
 from tabular.deploy.provider import State
 from tabular.errors import ApplyError, PreflightError, RefusedError
 from tests.deploy.onprem.killing import KILLED, kill_client, run_client, to_deploy, wait_for
-from tests.deploy.onprem.place import NAME, Place, touched
+from tests.deploy.onprem.place import NAME, Place, image, touched
 from tests.testbed.kube.cluster import Kube
 
 pytestmark = pytest.mark.k8s
@@ -109,6 +109,19 @@ def test_a_volume_that_a_release_has_no_more_stays_and_goes_with_the_data(place:
     list(place.engine().destroy(place.target, delete_data=False))
     place.deploy()  # which knows of no such volume
     assert name in place.claims()
+    list(place.engine().destroy(place.target, delete_data=True))
+    assert place.claims() == set()
+
+
+def test_a_volume_of_an_update_that_was_undone_goes_with_the_data(place: Place) -> None:
+    place.deploy()
+    with pytest.raises(ApplyError) as told:
+        place.deploy(**own_volume("5Gi"), image=image("missing"))
+    assert told.value.rolled_back
+    assert f"{NAME}-data" in place.claims()
+    # As the history forgets it, ten releases later.
+    (failed,) = place.kube.list(place.path("secrets"), f"name={NAME},owner,version=2")
+    place.kube.api("DELETE", place.path("secrets", failed["metadata"]["name"]))
     list(place.engine().destroy(place.target, delete_data=True))
     assert place.claims() == set()
 

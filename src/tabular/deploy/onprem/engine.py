@@ -267,7 +267,7 @@ class ClusterEngine:
                 "claims": self._destroyer.claims(target),
                 "clusters": self._destroyer.clusters(target, objects),
             }
-            held.note(fresh=fresh, outlives=self._destroyer.outlived(found, objects))
+            held.note(fresh=fresh, **self._data_beside(found, objects))
 
             def clean() -> Iterator[Event]:
                 now = self._found(target)
@@ -306,7 +306,7 @@ class ClusterEngine:
         to = before(found.history)
         with self._leases.hold(target, operation) as held:
             self._require_unmoved(plan, found)
-            held.note(outlives=self._destroyer.outlived(found, content.objects))
+            held.note(**self._data_beside(found, content.objects))
             yield from self._secrets(target, content.objects, tell)
             revision = 0 if to is None else to.revision
             step = Step(
@@ -317,6 +317,13 @@ class ClusterEngine:
                 _quiet(plan),
             )
             yield from self._operations.first_and_last(step, held, tell, lambda: iter(()))
+
+    def _data_beside(self, found: Found, objects: tuple[Object, ...]) -> dict[str, Any]:
+        """What data is in no release when this one serves, and when it fails and is undone."""
+        return {
+            "outlives": self._destroyer.outlived(found, objects),
+            "undone": self._destroyer.left_behind(found, objects),
+        }
 
     def _secrets(
         self, target: Target, objects: tuple[Object, ...], tell: EventSequence

@@ -148,13 +148,11 @@ class Destroyer:
         Returns:
             By which a destroy finds it, when the history has forgotten it; empty if there is none.
         """
-        serving, objects_before = present(found.history), tuple[Object, ...]()
-        if found.method is not None and serving is not None:
-            objects_before = found.method.content(found.target, serving.revision).objects
-        there = _data_of(objects_before, {} if found.note is None else found.note.retained)
-        now = _data_of(objects)
-        left = {key: [one for one in kept if one not in now[key]] for key, kept in there.items()}
-        return left if any(left.values()) else {}
+        return _beside(_data_of(_serving(found), _kept(found)), _data_of(objects))
+
+    def left_behind(self, found: Found, objects: Iterable[Object]) -> dict[str, Any]:
+        """A record as `outlived` gives it, for when the release fails and is undone."""
+        return _beside(_data_of(objects, _kept(found)), _data_of(_serving(found)))
 
     def _contents(self, found: Found) -> list[Content]:
         if found.method is None:
@@ -317,6 +315,24 @@ def _of(one: Object, volumes: Iterable[str]) -> list[str]:
     if one["kind"] == "PersistentVolumeClaim":
         return [one["metadata"]["name"]]
     return sorted(v for v in volumes if v.rpartition("-")[0] in names)
+
+
+def _serving(found: Found) -> tuple[Object, ...]:
+    """Objects of the release that serves."""
+    serving = present(found.history)
+    if found.method is None or serving is None:
+        return ()
+    return found.method.content(found.target, serving.revision).objects
+
+
+def _kept(found: Found) -> Mapping[str, Any]:
+    return {} if found.note is None else found.note.retained
+
+
+def _beside(there: Mapping[str, list[Any]], known: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """What a record of data has and another one has not."""
+    left = {key: [one for one in data if one not in known[key]] for key, data in there.items()}
+    return left if any(left.values()) else {}
 
 
 def _data_of(

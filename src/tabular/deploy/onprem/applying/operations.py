@@ -105,6 +105,8 @@ class Operations:
         held.require()
         yield tell.next(EventStatus.FAILED, reason=reason)
         step.method.settle(step.target, well=False)
+        if serving:
+            held.keep(held.operation.get("undone", held.retained))
         held.note(phase="undoing", reason=reason)
         if self.keep_failed:
             raise _failed(step.target, held, f"{reason}; it was left as it is", undone=False)
