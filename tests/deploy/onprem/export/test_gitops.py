@@ -273,6 +273,19 @@ def test_other_values_are_another_config_map(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
+def test_names_of_the_controllers_objects_are_labels_too(flavour: str) -> None:
+    """Flux applies nothing of a Kustomization whose name is longer (fluxcd/flux2, issue 2004)."""
+    kinds = ("Kustomization", "GitRepository", "Application", "AppProject")
+    names = []
+    for environment in ("e" * 58, "e" * 57 + "x"):
+        found = objects(FORMATS[flavour](compile_stack(deployment({"environment": environment}))))
+        own = [one for one in found if one["kind"] in kinds and "metadata" in one]
+        names.append({one["metadata"]["name"] for one in own})
+        assert max(len(name) for name in names[-1]) == 63
+    assert not names[0] & names[1]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
 def test_the_namespace_is_never_pruned(flavour: str) -> None:
     annotations = only(objects(tree(flavour)), "Namespace")["metadata"]["annotations"]
     assert annotations == {

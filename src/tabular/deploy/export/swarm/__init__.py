@@ -6,9 +6,8 @@ node; it publishes without TLS, so nothing is published unless somebody asks for
 
 from __future__ import annotations
 
-import hashlib
-
 from tabular.deploy.capability import FieldsError, require_choices, require_supported, without_noes
+from tabular.deploy.export.naming import shortened
 from tabular.deploy.export.portable import portable
 from tabular.deploy.export.swarm.script import deploy_script, readme
 from tabular.deploy.export.swarm.stack import DESCRIPTION, PUBLISH, STACK, publish, stack_file
@@ -67,11 +66,7 @@ def _require_supported(deployment: Deployment) -> None:
 
 def stack_name(deployment: Deployment) -> str:
     """Name of the stack: with it begin the names of everything in the swarm."""
-    whole = f"{deployment.metadata.name}-{deployment.spec.environment}"
-    if len(whole) <= _LONGEST:
-        return whole
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
-    return f"{whole[: _LONGEST - 9].rstrip('-')}-{digest}"
+    return shortened(f"{deployment.metadata.name}-{deployment.spec.environment}", _LONGEST)
 
 
 def _wanted(deployment: Deployment) -> Wanted:

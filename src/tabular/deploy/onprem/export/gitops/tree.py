@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tabular.deploy.export.naming import shortened
 from tabular.deploy.export.yaml_text import as_yaml
 from tabular.deploy.onprem.export import secrets
 from tabular.deploy.onprem.export.release import VALUES, Release, chart_files
@@ -21,6 +22,8 @@ from tabular.errors import UsageError
 BASE = "apps/base"
 CHART_PATH = f"{BASE}/{CHART_NAME}"
 SEALED, CERTIFICATE = "sealed-secret.yaml", "sealed-certificate.yaml"
+# Flux labels what it applies with the name of the Kustomization, and a label has 63 characters.
+_LONGEST = 63 - len("-infrastructure")
 _PRINTED = ("--dry-run=client", "--output=yaml")
 _SEAL = "kubeseal --format yaml >"
 # A file that goes missing from the repository must not take the data with it.
@@ -74,7 +77,7 @@ class Tree:
     @property
     def id(self) -> str:
         """Name of the controller's objects; those of all releases are in one namespace."""
-        return f"{self.release.name}-{self.release.environment}"
+        return shortened(f"{self.release.name}-{self.release.environment}", _LONGEST)
 
     @property
     def scaled(self) -> tuple[tuple[str, str], ...]:
