@@ -35,6 +35,7 @@ def test_the_role_that_is_printed_suffices_for_everything(place: Place, tmp_path
     assert place.plan().is_empty
     assert engine.issue_api_key(place.target, "me", only_first=True)
     assert list(engine.logs(place.target, follow=False, tail=1))
+    assert list(engine.run_inside(place.target, ("verify", "--from", "s3://copies/demo")))
     list(engine.destroy(place.target, delete_data=True))
     assert place.claims() == set()
     assert place.exists()  # it was not ours
