@@ -337,10 +337,12 @@ def test_a_release_with_a_long_name_comes_up(place: Place) -> None:
     assert provider.engine.status(stack.target).state is State.READY
 
 
-def test_a_node_that_is_gone_is_named_in_the_status(own_kube: Kube) -> None:
+def test_a_node_that_is_gone_is_named_in_the_status_and_where_it_holds_an_update_up(
+    own_kube: Kube,
+) -> None:
     place = Place(own_kube, "helm")
     place.deploy()
-    (pod,) = [one for one in place.pods() if "-api-" in one["metadata"]["name"]]
+    (pod,) = [one for one in place.pods() if "-postgresql-" in one["metadata"]["name"]]
     node = pod["spec"]["nodeName"]
     own_kube.node_goes(node)
     own_kube.wait(
@@ -353,6 +355,9 @@ def test_a_node_that_is_gone_is_named_in_the_status(own_kube: Kube) -> None:
     status = place.engine().status(place.target)
     assert status.state is State.DEGRADED
     assert f"node {node} does not answer" in status.detail
+    engine = place.engine(ready_timeout=5.0, keep_failed=True)
+    with pytest.raises(ApplyError, match=f"not ready within 5 s: .*node {node} does not answer"):
+        list(engine.apply(engine.preview(place.stack(compute={"workers": 2}))))
 
 
 class Earlier(Cluster):

@@ -24,6 +24,7 @@ from tabular.errors import ForbiddenError, NotFoundError, TabularError
 
 from .readiness import (
     NEVER,
+    NODE_GONE,
     Trouble,
     owner_of,
     pod_troubles,
@@ -287,8 +288,10 @@ class _Round:
         before = self._watched.before
         new = [one for one in pods if one["metadata"]["uid"] not in before.pods]
         found = [t for one in self._live.values() if one is not None for t in troubles(one)]
-        for pod in new:
-            found += pod_troubles(pod, owner_of(pod))
+        for pod in pods:
+            told = pod_troubles(pod, owner_of(pod))
+            # Old pods tell nothing of a release, but that a node is gone holds it up as well.
+            found += told if pod in new else (one for one in told if one.reason == NODE_GONE)
         owners = {one["metadata"]["name"]: owner_of(one) for one in new}
         found += [
             Trouble(

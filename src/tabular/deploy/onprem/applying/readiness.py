@@ -18,6 +18,7 @@ _CONTAINERS = ("CreateContainerConfigError", "CreateContainerError", "RunContain
 _CONTROLLED = ("Deployment", "StatefulSet", "DaemonSet")  # these always say which they saw
 RESTARTS = 3  # of a container until it counts as one that never comes up
 NEVER = float("inf")
+NODE_GONE = "NodeNotReady"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def pod_troubles(pod: Object, owner: str) -> Iterator[Trouble]:
     if met.get("ContainersReady") == "True" and met.get("Ready") == "False":
         # What nobody but the node itself said is taken back when the node is silent.
         node = pod["spec"].get("nodeName", "")
-        yield Trouble(owner, "NodeNotReady", f"node {node} does not answer", patience=NEVER)
+        yield Trouble(owner, NODE_GONE, f"node {node} does not answer", patience=NEVER)
     for said in status.get("conditions") or ():
         if said.get("type") == "PodScheduled" and said.get("reason") == "Unschedulable":
             yield Trouble(owner, "Unschedulable", said.get("message", ""), patience=NEVER)
