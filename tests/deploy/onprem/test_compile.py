@@ -381,7 +381,7 @@ def test_minios_administrator_is_not_called_as_the_services_user_is() -> None:
 
 
 def test_the_set_that_minio_takes_of_eighteen_servers_is_one_of_nine() -> None:
-    """By cmd/endpoint-ellipses.go the largest that divides them: nine, of which four may be lost."""
+    """The largest that divides them (cmd/endpoint-ellipses.go): nine, of which four may be lost."""
     minio = {"mode": "distributed", "replicas": 18}
     values = values_of({"storage": {"size": "100Gi", "minio": minio}})
     assert values["minio"]["persistence"] == {"size": "10Gi"}, "18 servers keep ten disks' worth"
