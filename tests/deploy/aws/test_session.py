@@ -165,3 +165,14 @@ def test_credentials_that_ran_out_are_said_with_the_way_on(code: str) -> None:
     with pytest.raises(PreflightError, match="have run out") as caught:
         Session(Access(), base=base).account  # noqa: B018 - it is asked
     assert "run the command again; it goes on" in str(caught.value.hint)
+
+
+# --- An endpoint of one's own
+
+
+@pytest.mark.parametrize("wrong", ["nope", "localhost:4566", "http://", "ftp://127.0.0.1"])
+def test_an_endpoint_that_is_no_address_is_said(wrong: str) -> None:
+    with pytest.raises(UsageError, match="no address") as refused:
+        Session(Access(endpoint_url=wrong))
+    assert refused.value.where == "--endpoint-url"
+    assert "http://" in (refused.value.hint or "")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from tabular.deploy.aws.account.refusals import NEEDS, explained, require_whole
 from tabular.errors import UsageError, nearest
@@ -47,10 +48,15 @@ class Session:
     Args:
         access: how to reach AWS.
         base: a session of boto3 to go on from; one of the usual chain if None.
+
+    Raises:
+        UsageError: the endpoint is no address.
     """
 
     def __init__(self, access: Access | None = None, *, base: Any = None) -> None:
         self._access = access or Access()
+        _require_address(self._access.endpoint_url, "--endpoint-url")
+        _require_address(os.environ.get("AWS_ENDPOINT_URL"), "AWS_ENDPOINT_URL")
         self._given = base
         self._making = threading.Lock()  # boto3 makes clients in one thread only; they serve all
 
@@ -173,6 +179,16 @@ class Session:
             method="assume-role", refresh_using=refresh
         )
         return boto3.Session(botocore_session=inner, region_name=region)
+
+
+def _require_address(url: str | None, where: str) -> None:
+    parts = urlsplit(url or "https://unset")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError(
+            f"{url!r} is no address of a service",
+            where=where,
+            hint="such as https://vpce-0abc.example.com, or http://127.0.0.1:4566 of an emulator",
+        )
 
 
 def at_once(ask: Callable[[Asked], Answered], about: Iterable[Asked]) -> list[Answered]:
