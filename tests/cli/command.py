@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,3 +49,33 @@ def run(
         stdin=subprocess.DEVNULL,
     )
     return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def on_terminal(columns: int, *arguments: str, home: Path, timeout: float = 60) -> str:
+    """What a command of exit code 0 shows on a terminal so wide."""
+    shown, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, columns))
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    client = subprocess.Popen(
+        [COMMAND, *arguments],
+        env={**environment, "TERM": "xterm", "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    parts = []
+    while part := _read(shown):
+        parts.append(part)
+    os.close(shown)
+    _, said = client.communicate(timeout=timeout)
+    assert client.returncode == 0, said
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+def _read(terminal: int) -> bytes:
+    """The next bytes; none when nobody writes any more."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""

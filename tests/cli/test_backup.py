@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cli.command import run
+from tests.cli.command import on_terminal, run
 from tests.platform import ENDED, table, upload
 
 PHRASE = {"BACKUP_PASSPHRASE": "correct horse battery staple"}
@@ -87,6 +87,7 @@ def test_backup_restore_into_a_second_deployment(home: Path, database: str, othe
 
     listed = run("backup", "list", "--from", place, home=home)
     assert made.json["id"] in listed.out
+    assert made.json["id"] in on_terminal(80, "backup", "list", "--from", place, home=home)
     assert "never" in listed.out
     wrong = {"BACKUP_PASSPHRASE": "not the right passphrase"}
     refused = run("backup", "verify", "--from", place, *SECRET, home=home, extra=wrong)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.command import COMMAND, Answer, run
+from tests.cli.command import COMMAND, Answer, on_terminal, run
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ALL_CREATED = {
@@ -100,6 +100,31 @@ def test_status_and_list_show_it(running: Running) -> None:
     listed = run("list", "--json", home=running.home)
     assert [item["target"] for item in listed.json] == ["standalone/development/tabular"]
     assert running.url in run("list", home=running.home).out
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_narrow_terminal_cuts_neither_name_nor_address(running: Running, columns: int) -> None:
+    listed = on_terminal(columns, "list", home=running.home)
+    assert "standalone/development/tabular" in listed
+    assert f"{running.url}\n" in listed.replace(" ", "")
+    assert "…" not in listed
+    shown = on_terminal(columns, "status", home=running.home)
+    assert "…" not in shown
+    for resource in run("status", "--json", home=running.home).json["resources"]:
+        assert resource["id"] in shown
+        assert resource["type"] in shown
+
+
+def test_numbers_that_nothing_can_have_are_the_numbers_fault(running: Running) -> None:
+    refused = run("scale", "--workers", "100000", "--yes", home=running.home)
+    assert refused.code == 2
+    assert "--workers 100000: this deployment cannot have that: spec.compute.workers" in refused.err
+    assert "kept" not in refused.err
+
+
+def test_a_plan_has_the_keys_of_the_file(running: Running) -> None:
+    shown = run("plan", "--set", "spec.compute.workers=2", home=running.home).out
+    assert '      spec.compute: (none) -> {"workers": 2}\n' in shown
 
 
 def test_detailed_exit_codes_of_plan(running: Running) -> None:
@@ -222,6 +247,7 @@ def test_destroy_keeps_data_until_told(home: Path) -> None:
     kept = run("destroy", "--yes", home=home)
     assert "Its data is kept" in kept.out
     assert run("list", "--json", home=home).json[0]["state"] == "retained"
+    assert run("status", home=home).code == 5
     gone = run("destroy", "--yes", "--delete-data", "--json", home=home)
     assert gone.json == {"destroyed": "standalone/development/tabular", "data": "deleted"}
     again = run("destroy", "--yes", home=home)

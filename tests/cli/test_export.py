@@ -74,6 +74,9 @@ def test_a_format_of_another_provider_says_whose_it_is(tmp_path: Path) -> None:
         (["k8s", "--flavour", "flux"], "k8s has no flavour 'flux'"),
         (["compose", "--flavour", "flux"], "compose has no flavour 'flux'"),
         (["k9s"], "there is no format 'k9s'"),
+        (["k9s"], "cloudformation"),
+        (["arm"], "the format arm is not in this version"),
+        (["bicep"], "it comes with the provider azure"),
     ],
 )
 def test_a_format_or_flavour_that_there_is_not(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from tabular.cli.backup_flags import (
     BackupArgument,
@@ -23,7 +22,7 @@ from tabular.cli.backup_flags import (
 from tabular.cli.backup_inside import run_inside
 from tabular.cli.bars import bar
 from tabular.cli.confirm import confirm
-from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.output import JsonFlag, new_table, print_json, print_table, stdout
 from tabular.cli.place import Place, YesFlag, place_flags
 from tabular.errors import UsageError
 
@@ -79,9 +78,7 @@ def list_backups(*, source: FromFlag, as_json: JsonFlag = False) -> None:
     if as_json:
         print_json([_listed(known) for known in found])
         return
-    shown = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("id", "finished", "size", "new", "rows", "objects", "encryption", "checked"):
-        shown.add_column(column)
+    shown = new_table("id", "finished", "size", "new", "rows", "objects", "encryption", "checked")
     for known in found:
         made = known.summary
         if made is None:
@@ -91,7 +88,7 @@ def list_backups(*, source: FromFlag, as_json: JsonFlag = False) -> None:
             made.id, f"{made.finished:%Y-%m-%d %H:%M:%S}", _size(made.size), _size(made.added),
             str(made.rows), str(made.objects), made.encryption, escape(_checked(known)),
         )  # fmt: skip
-    stdout.print(shown)
+    print_table(shown)
 
 
 @backup.command("verify")

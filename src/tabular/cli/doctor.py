@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.output import JsonFlag, new_table, print_json, print_table, stdout
 from tabular.cli.place import (
     EnvironmentFlag,
     ProviderFlag,
@@ -122,11 +121,9 @@ def capabilities(provider: ProviderFlag = DEFAULT_PROVIDER, as_json: JsonFlag = 
             {path: {"support": c.support.value, "note": c.note} for path, c in table.items()}
         )
         return
-    shown = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("field", "support", "note"):
-        shown.add_column(column)
+    shown = new_table("field", "support", "note", wraps="note")
     for path, capability in sorted(table.items()):
         part = any(other.startswith(f"{path}.") for other in table)
         name = f"{path} (other keys)" if part else path
         shown.add_row(escape(name), capability.support.value, escape(capability.note))
-    stdout.print(shown)
+    print_table(shown)

@@ -31,6 +31,7 @@ NAMES = (
     *("grafana", "prometheus", "alerts", "otel-collector", "compose", "swarm"),
     *("cloudformation", "terraform", "cdk", "k8s", "helm", "gitops"),
 )
+_NAMED = 5  # of the files of a format, in a message
 
 
 def register(app: typer.Typer) -> None:
@@ -113,9 +114,15 @@ def export(
         print_text(next(iter(files.values())), end=False)
     else:
         raise UsageError(
-            f"{format} gives {len(files)} files: {', '.join(files)}",
+            f"{format} gives {len(files)} files: {_some(list(files))}",
             hint="name a folder for them: --output DIR",
         )
+
+
+def _some(names: list[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _of_file(file: Path, flags: Overrides, reach: Reach) -> Source:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -63,7 +64,7 @@ def fit(
     rows, columns = described["training_rows"], len(described["columns"])
     stdout.print(f"fitted {rows:,} rows x {columns} columns in {seconds:.1f} s")
     stdout.print(f"model: {escape(str(model))}")
+    quoted = escape(shlex.quote(str(model)))
     stdout.print(
-        f"next: inferloop-tabular sample {escape(str(model))} --rows 1000 --out sample.csv",
-        style="dim",
+        f"next: inferloop-tabular sample {quoted} --rows 1000 --out sample.csv", style="dim"
     )

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from tabular.cli.app import INTERRUPTED
 from tabular.cli.confirm import confirm
 from tabular.cli.logs import line_text
-from tabular.cli.output import JsonFlag, print_json, print_text, stdout, tell
+from tabular.cli.output import (
+    JsonFlag,
+    new_table,
+    print_json,
+    print_table,
+    print_text,
+    stdout,
+    tell,
+)
 from tabular.cli.place import Place, YesFlag, place_flags
 from tabular.errors import EngineError, InputError, TabularError, UnsupportedError
 
@@ -95,14 +102,12 @@ def list_jobs(*, place: Place, as_json: JsonFlag = False) -> None:
     if not found:
         stdout.print("No jobs. `inferloop-tabular jobs submit` orders one.")
         return
-    shown = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("id", "state", "submitted", "ended", "steps"):
-        shown.add_column(column)
+    shown = new_table("id", "state", "submitted", "ended", "steps", wraps="steps")
     for job in found:
         times = (_time(job.submitted), _time(job.ended))
         steps = ", ".join(f"{step.name} {step.state.value}" for step in job.steps)
         shown.add_row(escape(job.id), job.state.value, *times, steps)
-    stdout.print(shown)
+    print_table(shown)
 
 
 @commands.command()

@@ -7,10 +7,18 @@ from urllib.parse import quote
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from tabular.cli.confirm import confirm
-from tabular.cli.output import JsonFlag, OutputError, print_json, print_text, stdout, tell
+from tabular.cli.output import (
+    JsonFlag,
+    OutputError,
+    new_table,
+    print_json,
+    print_table,
+    print_text,
+    stdout,
+    tell,
+)
 from tabular.cli.place import Place, YesFlag, place_flags
 
 keys = typer.Typer(help="API keys of a running platform.", no_args_is_help=True)
@@ -61,13 +69,11 @@ def list_keys(*, place: Place, as_json: JsonFlag = False) -> None:
     if as_json:
         print_json(found)
         return
-    shown = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("id", "name", "scopes", "created", "last used", "revoked"):
-        shown.add_column(column)
+    shown = new_table("id", "name", "scopes", "created", "last used", "revoked")
     for key in found:
         times = (str(key[when] or "")[:19] for when in ("created_at", "last_used_at", "revoked_at"))
         shown.add_row(key["id"], escape(key["name"]), ", ".join(key["scopes"]), *times)
-    stdout.print(shown)
+    print_table(shown)
 
 
 @keys.command("revoke")

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from tabular.errors import EngineError, TabularError
 from tabular.synth.hints import COMMAND_LINE, told
@@ -69,6 +70,7 @@ class _Stdout(Console):
 stdout = _Stdout(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPE_WIDTH
 )
+_WIDE = stdout.options.update(width=10_000)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -85,6 +87,44 @@ def print_text(text: str, *, end: bool = True) -> None:
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     print_text(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def new_table(*columns: str, wraps: str = "") -> Table:
+    """An empty table whose names, ids and addresses stay whole.
+
+    Args:
+        columns: their headers.
+        wraps: the one among them that is prose, and may go on in the next line.
+    """
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in columns:
+        table.add_column(name, no_wrap=name != wraps, overflow="fold")
+    return table
+
+
+def print_table(table: Table) -> None:
+    """A table on stdout; on a terminal too narrow for it, its rows one below the other."""
+    for column in table.columns:
+        if column.no_wrap:
+            cells = (column.header, *column.cells)
+            column.min_width = max(stdout.measure(cell, options=_WIDE).maximum for cell in cells)
+    least = stdout.measure(table, options=_WIDE).minimum
+    if not stdout.is_terminal:
+        stdout.print(table, width=max(stdout.width, least))
+    elif least <= stdout.width:
+        stdout.print(table)
+    else:
+        _print_stacked(table)
+
+
+def _print_stacked(table: Table) -> None:
+    first, *others = table.columns
+    cells = [list(column.cells) for column in others]
+    for row, name in enumerate(first.cells):
+        stdout.print(name)
+        for column, values in zip(others, cells, strict=True):
+            if values[row]:
+                stdout.print(f"  [dim]{column.header}[/]", values[row])
 
 
 def tell(text: str, **options: Any) -> None:

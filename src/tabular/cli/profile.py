@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from tabular.cli.output import JsonFlag, print_json, stdout
+from tabular.cli.output import JsonFlag, print_json, print_table, stdout
 from tabular.cli.tableflags import DelimiterFlag, EncodingFlag
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def profile(
             title,
             justify="right" if title in ("missing", "distinct") else "left",
             overflow="fold",
-            no_wrap=title in ("type", "role", "missing", "distinct"),
+            no_wrap=title != "range or most frequent",
         )
     for column in found.columns:
         table.add_row(
@@ -65,7 +65,12 @@ def profile(
             Text(_content(column)),
         )
     stdout.print(f"{found.rows:,} rows, {len(found.columns):,} columns")
-    stdout.print(table)
+    print_table(table)
+    if not exact:
+        stdout.print(
+            "Ranges are rounded, and rare values are left out: --exact shows them as they are.",
+            style="dim",
+        )
     for column in found.columns:
         for warning in column.warnings:
             stdout.print(f"{column.name}: {warning}", markup=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -64,6 +64,4 @@ def _scaled(status: Status, numbers: dict[str, int]) -> Deployment:
             hint="deploy it again first",
             code="not-found.deployment",
         )
-    spec: dict[str, Any] = dict(status.spec.get("spec", {}))
-    compute = {**spec.get("compute", {}), **numbers}
-    return Deployment.from_canonical({**status.spec, "spec": {**spec, "compute": compute}})
+    return Deployment.scaled(status.spec, numbers)

@@ -31,7 +31,11 @@ def status(
     place: Place,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show one deployment: state, release, address, each resource. Exit code 5 if it is not up."""
+    """Show one deployment: state, release, address, each resource.
+
+    Exit code 5 if it is not up: degraded, failed, deployed for the first time just now, or
+    destroyed with its data kept.
+    """
     from tabular.deploy.provider import State
 
     found = place.find()
@@ -39,7 +43,9 @@ def status(
         print_json(status_as_dict(found))
     else:
         print_status(found)
-    if found.state in (State.DEGRADED, State.FAILED):
+    # Under an update, what ran before goes on serving.
+    updating = found.state is State.APPLYING and found.release and found.outputs
+    if found.state is not State.READY and not updating:
         raise typer.Exit(5)
 
 

@@ -192,7 +192,8 @@ class _Reader:
                     f"this row has {len(row)} cells, the header has {width}",
                     where=f"{self._where}:{block.line + before}",
                     hint="a cell that holds a delimiter or a line break is written in double "
-                    "quotes: \"a, b\"; if another character separates the cells, use delimiter=':'",
+                    'quotes: "a, b"; if another character separates the cells, name it by '
+                    "delimiter='CHARACTER'",
                 )
         return TableError(message.partition("\n")[0], where=f"{self._where}:{block.line}")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -21,6 +24,7 @@ SIGNS = {
     "delete": "[red]-[/]",
 }
 SHOWN_VALUE = 80
+_IN_DOCUMENT = re.compile(r"spec\.(spec|metadata)\.")
 
 
 def plan_as_dict(plan: Plan) -> dict[str, Any]:
@@ -93,9 +97,9 @@ def _print_change(change: Change) -> None:
     stdout.print(f"  {sign} {escape(change.resource)} [dim]{escape(change.type)}[/]{warning}")
     if change.action.value in ("update", "replace"):
         for item in change.properties:
-            stdout.print(
-                f"      {escape(item.path)}: {_short(item.before)} -> {_short(item.after)}"
-            )
+            # Of a description the property is the whole document, which has a `spec` of its own.
+            path = item.path.removeprefix("spec.") if _IN_DOCUMENT.match(item.path) else item.path
+            stdout.print(f"      {escape(path)}: {_short(item.before)} -> {_short(item.after)}")
 
 
 def _print_cost(plan: Plan) -> None:
@@ -108,5 +112,11 @@ def _print_cost(plan: Plan) -> None:
 
 
 def _short(value: Any) -> str:
-    text = "(none)" if value is None else str(value)
+    nested = isinstance(value, Mapping | list | tuple)
+    text = json.dumps(value, default=_plain) if nested else str(value)
+    text = "(none)" if value is None else text
     return escape(text if len(text) <= SHOWN_VALUE else text[: SHOWN_VALUE - 1] + "…")
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)

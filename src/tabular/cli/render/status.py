@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
-from rich.table import Table
 
-from tabular.cli.output import stdout
+from tabular.cli.output import new_table, print_table, stdout
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.provider import Drift, Status
@@ -54,22 +53,18 @@ def print_status(status: Status) -> None:
         stdout.print(f"  {escape(status.detail)}")
     for name, value in sorted(status.outputs.items()):
         stdout.print(f"  {escape(name)}: {escape(value)}")
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("resource", "type", "state", "detail"):
-        table.add_column(column)
+    table = new_table("resource", "type", "state", "detail", wraps="detail")
     for resource in status.resources:
         table.add_row(
             *(escape(v) for v in (resource.id, resource.type, resource.state)),
             escape(resource.detail),
         )
-    stdout.print(table)
+    print_table(table)
 
 
 def print_list(found: Iterable[Status]) -> None:
     """One line for each deployment."""
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("deployment", "state", "release", "updated", "url"):
-        table.add_column(column)
+    table = new_table("deployment", "state", "release", "updated", "url")
     for status in found:
         table.add_row(
             escape(status.target.id),
@@ -78,7 +73,7 @@ def print_list(found: Iterable[Status]) -> None:
             f"{status.updated:%Y-%m-%d %H:%M} UTC",
             escape(status.outputs.get("url", "-")),
         )
-    stdout.print(table)
+    print_table(table)
 
 
 def drift_as_dict(drift: Drift) -> dict[str, Any]:

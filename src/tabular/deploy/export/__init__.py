@@ -30,6 +30,8 @@ VENDOR_FORMATS: Mapping[str, tuple[str, ...]] = {
     "helm": ("onprem",),
     "gitops": ("onprem",),
 }
+# Formats of providers that this version does not have.
+_LATER = {"arm": "azure", "bicep": "azure"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,16 @@ def _refused(source: Source, name: str, own: Mapping[str, Any]) -> UsageError | 
             where="--format",
             hint=f"for {source.provider}: {', '.join(known)}; or another --provider",
         )
+    every = sorted({*known, *VENDOR_FORMATS})
+    if name in _LATER:
+        return UsageError(
+            f"the format {name} is not in this version",
+            where="--format",
+            hint=f"it comes with the provider {_LATER[name]}; known: {', '.join(every)}",
+            code="usage.not-yet",
+        )
     return UsageError(
         f"there is no format {name!r}",
         where="--format",
-        hint=f"{nearest(name, known)}known: {', '.join(known)}",
+        hint=f"{nearest(name, every)}known: {', '.join(every)}",
     )

@@ -30,7 +30,7 @@ from tabular.deploy.spec.model.operations import Backup, Image, Policy, Security
 from tabular.deploy.spec.model.placement import Data, OnPrem, Placement, Topology
 from tabular.deploy.spec.model.storage import Database, Storage
 from tabular.deploy.spec.secret import SECRET_KEY, Secret
-from tabular.errors import SpecError
+from tabular.errors import SpecError, UsageError
 
 API_VERSION = "synthdata.inferloop.io/v1"
 DEFAULT_NAME = "tabular"
@@ -152,12 +152,35 @@ class Deployment(Block):
         try:
             return cls.model_validate(_plain(data), by_alias=True, by_name=False)
         except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False)
-            listed = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details[:5])
             raise SpecError(
-                f"the spec that was kept with the deployment cannot be read: {listed}",
+                f"the spec that was kept with the deployment cannot be read: {_listed(error)}",
                 hint="use the release that deployed it, or a newer one",
                 code="spec.canonical",
+            ) from None
+
+    @classmethod
+    def scaled(cls, kept: Mapping[str, Any], numbers: Mapping[str, int]) -> Self:
+        """A deployment that was kept, with other numbers in its block ``compute``.
+
+        Args:
+            kept: as for :meth:`from_canonical`.
+            numbers: by key of the block.
+
+        Raises:
+            SpecError: what was kept cannot be read.
+            UsageError: no deployment may have such numbers.
+        """
+        cls.from_canonical(kept)
+        spec = dict(kept.get("spec", {}))
+        spec["compute"] = {**spec.get("compute", {}), **numbers}
+        try:
+            return cls.model_validate(_plain({**kept, "spec": spec}), by_alias=True, by_name=False)
+        except ValidationError as error:
+            said = " ".join(f"--{key} {number}" for key, number in numbers.items())
+            raise UsageError(
+                f"this deployment cannot have that: {_listed(error)}",
+                where=said,
+                hint="name other numbers",
             ) from None
 
     def secret_literals(self) -> Iterator[tuple[str, SecretStr]]:
@@ -165,6 +188,12 @@ class Deployment(Block):
         for path, secret in _secrets(self, ""):
             if secret.literal is not None:
                 yield path, secret.literal
+
+
+def _listed(error: ValidationError) -> str:
+    """What is wrong, key by key."""
+    details = error.errors(include_url=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in details[:5])
 
 
 def _plain(value: Any) -> Any:
