@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import COMMAND, run
+from tests.testbed.disk import fill, small_disk
 
 TABLE = "a,b\n" + "".join(f"{i},{'xyz'[i % 3]}\n" for i in range(300))
 
@@ -72,3 +73,26 @@ def test_too_little_memory_is_one_line(tmp_path: Path, kilobytes: int) -> None:
     assert "memory" in done.stderr.splitlines()[0]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.root
+def test_a_full_disk_is_the_hosts_failure_and_named(tmp_path: Path, table: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "apiVersion: synthdata.inferloop.io/v1\nkind: Deployment\nspec: {provider: standalone}\n",
+        encoding="utf-8",
+    )
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        fill(disk)
+        exported = ("export", str(spec), "--format", "compose", "--output", str(disk))
+        for command in (*commands(table, disk / "out.csv"), exported):
+            told = run(*command, home=tmp_path)
+            assert told.code == 5, (command, told.err)
+            assert told.err.startswith("error engine.storage ")
+            assert "No space left on device" in told.err
+            assert f"hint: free some space on the disk of {disk}" in told.err.replace("\n", "")
+        assert [path.name for path in disk.iterdir()] == ["filler"]
+        deployed = run("deploy", "--yes", "--home", str(disk / "home"), home=tmp_path)
+        assert deployed.code == 5, deployed.err
+        assert "hint: " in deployed.err
+        assert "--home" in deployed.err

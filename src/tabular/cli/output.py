@@ -146,6 +146,24 @@ def print_error(error: TabularError, *, as_json: bool = False) -> None:
         tell(f"  hint: {hint}", markup=False, style="dim")
 
 
+def on_full_disk(error: TabularError) -> TabularError:
+    """The same, as the host's failure where a full disk is its reason.
+
+    Whoever writes a file blames the file, and knows nothing of exit codes.
+    """
+    cause = error.__cause__
+    full = isinstance(cause, OSError) and cause.errno in _FULL
+    if not full or error.exit_code == EngineError.exit_code:
+        return error
+    there = f" on the disk of {error.where}" if error.where else ""
+    return EngineError(
+        error.message,
+        where=error.where,
+        hint=error.hint or f"free some space{there}, or name a file on another disk",
+        code=error.code if error.code.startswith("engine.") else "engine.storage",
+    )
+
+
 def settle() -> None:
     """Drop what a stream did not take: Python would try again when it ends, and end with 120."""
     for stream in (sys.stdout, sys.stderr):

@@ -41,7 +41,7 @@ from tabular.cli import (
 from tabular.cli.app import INTERRUPTED
 from tabular.cli.commands import Commands
 from tabular.cli.net import internal
-from tabular.cli.output import OutputError, host_failure, print_error, settle, tell
+from tabular.cli.output import OutputError, host_failure, on_full_disk, print_error, settle, tell
 from tabular.errors import TabularError, TooLargeError, UsageError
 from tabular.version import __version__
 
@@ -124,7 +124,7 @@ def _run() -> int:
             return READER_GONE
         code = _failed(error, as_json=False)
     except TabularError as error:
-        code = _failed(error, as_json=as_json)
+        code = _failed(on_full_disk(error), as_json=as_json)
     except _CommandLineError as error:
         code = _wrong_command_line(error, as_json=as_json)
     except typer.Abort as error:

@@ -47,11 +47,12 @@ def storage_error(error: OSError, path: Path) -> PreflightError:
     room = ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         folder = existing(path.parent)
-        room = f" ({shutil.disk_usage(folder).free // 1024} KiB free in {folder})"
+        room = f" ({shutil.disk_usage(folder).free // 1024} KiB free in {folder} by now)"
     return PreflightError(
+        # Named in the sentence: it goes through journals, which keep sentences.
         f"cannot write {path}: {error.strerror or error}{room}",
-        where=str(path),
-        hint="free some space, make the folder writable, or choose another with --home",
+        hint="free some space (`inferloop-tabular doctor` says how much is needed), make the "
+        "folder writable, or choose another with --home",
         code="engine.storage",
     )
 

@@ -21,9 +21,11 @@ from tabular.infra.storage.backend import BlobExistsError
 
 _CHUNK = 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+# The folder holds what a service keeps, or backups.
+_ELSEWHERE = "name a larger disk: by TABULAR_STORAGE_URL for a service, by --to for a backup"
 _HINTS = {
-    errno.ENOSPC: "free some space, or point TABULAR_STORAGE_URL at a larger disk",
-    errno.EDQUOT: "raise the quota, or point TABULAR_STORAGE_URL at another disk",
+    errno.ENOSPC: f"free some space there, or {_ELSEWHERE}",
+    errno.EDQUOT: f"raise the quota there, or {_ELSEWHERE}",
     errno.EACCES: "give the service's user the right to write there",
     errno.EROFS: "mount it writable, or point TABULAR_STORAGE_URL elsewhere",
 }
