@@ -96,6 +96,16 @@ def test_a_plugin_that_gives_no_credentials_asks_nothing_in_nobodys_name(
     assert words in told.value.message
 
 
+def test_a_sign_in_whose_own_library_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    provider = {"auth-provider": {"name": "gcp"}}
+    path = written(tmp_path / "config", config(**provider))
+    with pytest.raises(PreflightError, match="the auth-provider of the kubeconfig gave no") as told:
+        _ = Cluster(path).address
+    assert told.value.code == "preflight.credentials"
+    assert "none.json was not found" in told.value.message
+
+
 def test_a_plugin_that_is_not_installed(tmp_path: Path) -> None:
     said = config(exec={**plugin(), "command": "no-such-plugin"})
     with pytest.raises(PreflightError, match="No such file or directory: 'no-such-plugin'"):

@@ -59,11 +59,13 @@ def config_map(namespace: str, **data: str) -> dict[str, Any]:
 
 
 def test_no_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="there is no such kubeconfig"):
+    with pytest.raises(UsageError, match="there is no such kubeconfig") as named:
         _ = Cluster(tmp_path / "none").version
+    assert (named.value.code, named.value.exit_code) == ("usage.kubeconfig", 2)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(PreflightError, match="there is no kubeconfig") as told:
         _ = Cluster().version
+    assert (told.value.code, told.value.exit_code) == ("preflight.kubeconfig", 1)
     assert "--kubeconfig" in str(told.value.hint)
 
 

@@ -102,6 +102,10 @@ def _of_files(configuration: Any, paths: str, files: list[Path], context: str | 
         raise _unusable(paths, str(error)) from error
     except (AttributeError, KeyError, TypeError) as error:
         raise _unusable(paths, "it is not in the form of a kubeconfig") from error
+    except TabularError:
+        raise
+    except Exception as error:  # of an auth-provider, whose own library it calls
+        raise _no_credentials("the auth-provider", f": {error}", paths) from error
     if not configuration.host:
         raise _unusable(paths, f"the cluster of context {named} has no server")
     user = users.get(chosen.get("user")) or {}
@@ -156,7 +160,11 @@ def _require_credentials(
         return
     why = "".join(f": {one.strip()}" for one in said[:1])
     what = f"the program {user['exec'].get('command')}" if way == "exec" else f"the {way}"
-    raise PreflightError(
+    raise _no_credentials(what, why, paths)
+
+
+def _no_credentials(what: str, why: str, paths: str) -> PreflightError:
+    return PreflightError(
         f"{what} of the kubeconfig gave no credentials{why}",
         where=paths,
         hint="sign in again as your cluster has it (`kubectl get --raw /readyz` has to work), then "
@@ -202,10 +210,9 @@ def _unusable(paths: str, why: str, hint: str | None = None) -> PreflightError:
 
 
 def _none(paths: str, *, named: bool) -> TabularError:
-    kind = UsageError if named else PreflightError
-    return kind(
-        "there is no kubeconfig" if not named else "there is no such kubeconfig",
-        where=paths,
-        hint="--kubeconfig FILE, or KUBECONFIG; whoever runs the cluster gives you one",
-        code="preflight.kubeconfig",
-    )
+    hint = "--kubeconfig FILE, or KUBECONFIG; whoever runs the cluster gives you one"
+    if named:
+        said, code = "there is no such kubeconfig", "usage.kubeconfig"
+        return UsageError(said, where=paths, hint=hint, code=code)
+    said, code = "there is no kubeconfig", "preflight.kubeconfig"
+    return PreflightError(said, where=paths, hint=hint, code=code)
