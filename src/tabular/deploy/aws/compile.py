@@ -45,7 +45,8 @@ def target_of(deployment: Deployment, region: str | None) -> Target:
         raise UsageError(
             "no region is named",
             where="spec.region",
-            hint="--region eu-west-1, AWS_REGION, or a region in your profile",
+            hint="`region: eu-west-1` in the file (portable: under spec), --region eu-west-1, "
+            "AWS_REGION, or a region in your profile",
         )
     if not _REGION.fullmatch(found):
         raise UsageError(

@@ -87,7 +87,7 @@ def _problem(draft: Draft, detail: ErrorDetails) -> Problem:
         return Problem(1, 1, f"{draft.name}:1:1", dotted(path), *_words(detail, path, None))
     key = origin.key
     if rest or not key:
-        key = f"{key}.{dotted(rest)}" if key else dotted(path)
+        key = ".".join(filter(None, (key, dotted(rest)))) or dotted(path)
     node = origin.node
     message, hint = _words(detail, path, origin if not rest else None)
     if node is None:

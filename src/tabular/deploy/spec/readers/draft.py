@@ -6,6 +6,7 @@ kept here lets its verdict be told in the words and lines of the user's own file
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,7 +72,7 @@ class Draft:
         Two keys of the file that mean the same key of the model are a problem.
         """
         before = self.origins.get(path)
-        if before and before.key != origin.key and self.get(path) is not None and origin.node:
+        if before and before.node is not origin.node and self.get(path) is not None and origin.node:
             said = f"{before.key} in {before.place} says the same"
             self.problem(origin.node, origin.key, said, "keep one of the two")
             return
@@ -87,7 +88,8 @@ class Draft:
             block = below
         block[str(path[-1])] = value
         self.origins[path] = origin
-        for length in range(1, len(path)):
+        for length in range(len(path) - 1, 0, -1):
+            origin = dataclasses.replace(origin, key=origin.key.rpartition(".")[0])
             self.origins.setdefault(path[:length], origin)
 
     def take(self, path: Path, node: Node, key: str, note: str = "") -> None:
