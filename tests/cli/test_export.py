@@ -156,6 +156,44 @@ def test_a_check_that_would_write_is_refused(spec: str, tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
+def test_what_a_deploy_would_be_refused_for_is_not_exported_either(tmp_path: Path) -> None:
+    shutil.copy(SEED, tmp_path)
+    words = (SEED.name, "--format", "k8s", "--output", "manifests")
+    refused = export(tmp_path, *words, "--environment", "production")
+    assert refused.code == 3
+    assert "default-password at spec.monitoring.grafana.admin_password" in refused.err
+    assert "warning production-backup" in refused.err
+    assert not (tmp_path / "manifests").exists()
+
+    warned = export(tmp_path, *words, "--json")
+    assert warned.code == 0
+    assert "warning default-password spec.monitoring.grafana.admin_password" in warned.err
+    rules = {one["rule"]: one["blocks"] for one in warned.json["findings"]}
+    assert rules == {"plaintext-secret": False, "default-password": False}
+
+
+def test_the_policy_judges_what_deploys_and_not_what_only_looks(tmp_path: Path) -> None:
+    text = SPEC.partition("  onprem:")[0].replace("onprem", "standalone")
+    text = text.replace("staging", "production") + "  image: {repository: ours, tag: latest}\n"
+    (tmp_path / "spec.yaml").write_text(text)
+    for format in ("compose", "swarm"):
+        answer = export(tmp_path, "spec.yaml", "--format", format, "--output", format)
+        assert answer.code == 3
+        assert "mutable-image at spec.image.tag" in answer.err
+        assert not (tmp_path / format).exists()
+    assert export(tmp_path, "spec.yaml", "--format", "alerts").code == 0
+
+
+def test_a_file_without_a_region_is_told_alike_by_plan_and_export(tmp_path: Path) -> None:
+    (tmp_path / "flat.yaml").write_text("provider: aws\nenvironment: production\n")
+    planned = run("plan", "--config", "flat.yaml", home=tmp_path, cwd=tmp_path)
+    exported = export(tmp_path, "flat.yaml", "--format", "cloudformation")
+    assert (planned.code, planned.err) == (exported.code, exported.err)
+    assert planned.code == 1
+    assert planned.err.startswith("error spec.invalid flat.yaml:1:1: region: no region is named")
+    assert "hint: `region: eu-west-1` in the file" in planned.err
+
+
 @pytest.mark.parametrize(("format", "file"), [("compose", "compose.yaml"), ("swarm", "stack.yaml")])
 def test_containers_by_hand_go_with_any_provider(format: str, file: str, tmp_path: Path) -> None:
     spec = {"spec": {"compute": {"workers": 2}, "database": {"type": "postgresql"}}}

@@ -19,12 +19,14 @@ from tabular.cli.place import (
     RegionFlag,
     reach_flags,
 )
+from tabular.cli.render.plan import finding_as_dict, show_finding
+from tabular.cli.spec_flags import read_spec
 from tabular.deploy.names import DEFAULT_PROVIDER
 from tabular.errors import ConflictError, InputError, UsageError
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
-    from tabular.deploy.export import Source
-    from tabular.deploy.spec import Overrides
+    from tabular.deploy.export import Exported, Source
+    from tabular.deploy.spec import Loaded
 
 # Written out: to ask the formats themselves would import the whole spec for a help text.
 NAMES = (
@@ -81,22 +83,31 @@ def export(
 
     Without FILE it is the deployment that runs: what the flags say, or what was deployed last from
     here. The same deployment gives the same bytes. Without --output, a format of one file goes to
-    stdout. With --json stdout carries {"format", "out", "files"}, "files" by name with their text;
+    stdout. With --json stdout carries {"format", "out", "files", "findings"}, "files" by name;
     with --check it carries {"format", "folder", "missing", "different", "surplus"}. Files that an
     export does not write are left alone; within its chart, where Helm would render them, they are
     surplus, and nothing is written until they are gone.
+
+    The rules of `plan` judge a FILE: warnings go to stderr, and what forbids a deploy forbids the
+    export (exit code 3, nothing written). Passwords of the file are in no export.
     """
-    from tabular.deploy.export import files_of, surplus
+    from tabular.deploy.export import exported, surplus
+    from tabular.deploy.policy import require_allowed
     from tabular.deploy.spec import Overrides
 
     if check is not None and output is not None:
         raise UsageError("--check writes nothing", where="--output", hint="leave out one of them")
+    reach = replace(reach, region=region)
     if file is not None:
         flags = Overrides(provider=provider, name=name, environment=environment, region=region)
-        source = _of_file(file, flags, replace(reach, region=region))
+        found = _of_file(read_spec(file, flags), reach, format, flavour)
     else:
-        source = _running(provider, name, environment, replace(reach, region=region))
-    made = files_of(source, format, flavour)
+        found = exported(_running(provider, name, environment, reach), format, flavour)
+    for finding in found.findings:
+        if not finding.blocks:  # what does is named by the error
+            show_finding(finding, tell)
+    require_allowed(found.findings)
+    made = found.files
     files = {one: text.decode() for one, text in made.items()}
     if check is not None:
         _compare(check, files, surplus(check, made), format, as_json=as_json)
@@ -106,7 +117,8 @@ def export(
         _write(output, files)
     if as_json:
         shown = None if output is None else str(output)
-        print_json({"format": format, "out": shown, "files": files})
+        judged = [finding_as_dict(one) for one in found.findings]
+        print_json({"format": format, "out": shown, "files": files, "findings": judged})
     elif output is not None:
         for one in files:
             stdout.print(str(output / one), markup=False)
@@ -125,14 +137,14 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _of_file(file: Path, flags: Overrides, reach: Reach) -> Source:
-    from tabular.cli.spec_flags import read_spec
-    from tabular.deploy.export import Source
+def _of_file(loaded: Loaded, reach: Reach, format: str, flavour: str | None) -> Exported:
+    from tabular.deploy.export import Source, exported
+    from tabular.deploy.located import located
 
-    loaded = read_spec(file, flags)
     chosen = loaded.deployment.spec.provider or DEFAULT_PROVIDER
-
-    return Source(chosen, loaded.deployment, lambda: reach.connect(chosen).provider)
+    source = Source(chosen, loaded.deployment, lambda: reach.connect(chosen).provider)
+    with located(loaded):
+        return exported(source, format, flavour)
 
 
 def _running(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -15,6 +15,7 @@ from tabular.cli.render.cost import OWN_HARDWARE, cost_as_dict, print_unpriced, 
 
 if TYPE_CHECKING:  # what deploys is imported by the command that does
     from tabular.deploy.plan import Change, Plan
+    from tabular.deploy.policy import Finding
 
 # By the value of an action; what is not here is no change.
 SIGNS = {
@@ -49,20 +50,22 @@ def plan_as_dict(plan: Plan) -> dict[str, Any]:
             {"field": r.field, "asked": r.asked, "given": r.given, "reason": r.reason}
             for r in plan.stack.reductions
         ],
-        "findings": [
-            {
-                "rule": f.rule,
-                "severity": f.severity.value,
-                "where": f.where,
-                "message": f.message,
-                "hint": f.hint,
-                "waiver": f.waiver,
-                "blocks": f.blocks,
-            }
-            for f in plan.findings
-        ],
+        "findings": [finding_as_dict(one) for one in plan.findings],
         "monthly_cost": cost_as_dict(plan.cost),
         "empty": plan.is_empty,
+    }
+
+
+def finding_as_dict(finding: Finding) -> dict[str, Any]:
+    """Plain data for ``--json``."""
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "where": finding.where,
+        "message": finding.message,
+        "hint": finding.hint,
+        "waiver": finding.waiver,
+        "blocks": finding.blocks,
     }
 
 
@@ -78,17 +81,27 @@ def print_plan(plan: Plan) -> None:
             f"given {escape(reduction.given)} ({escape(reduction.reason)})"
         )
     for finding in plan.findings:
-        colour = "red" if finding.blocks else "yellow"
-        stdout.print(
-            f"  [{colour}]{finding.severity.value}[/] {finding.rule} "
-            f"{escape(finding.where)}: {escape(finding.message)}"
-        )
-        mend = f"waived: {finding.waiver}" if finding.waiver else f"hint: {finding.hint}"
-        stdout.print(f"    {escape(mend)}", style="dim")
+        show_finding(finding, stdout.print)
     _print_cost(plan)
     actions = Counter(change.action.value for change in plan.changes)
     counts = [f"{actions[word]} to {word}" for word in SIGNS if actions[word]]
     stdout.print("Nothing to change." if plan.is_empty else f"{', '.join(counts)}.")
+
+
+def show_finding(finding: Finding, show: Callable[..., None]) -> None:
+    """What a rule found and how to mend it, or why it is waived.
+
+    Args:
+        finding: of the policy.
+        show: prints a line of markup, to stdout or stderr.
+    """
+    colour = "red" if finding.blocks else "yellow"
+    show(
+        f"  [{colour}]{finding.severity.value}[/] {finding.rule} "
+        f"{escape(finding.where)}: {escape(finding.message)}"
+    )
+    mend = f"waived: {finding.waiver}" if finding.waiver else f"hint: {finding.hint}"
+    show(f"    {escape(mend)}", style="dim")
 
 
 def _print_change(change: Change) -> None:

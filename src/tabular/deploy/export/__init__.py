@@ -2,7 +2,8 @@
 
 Two kinds of formats. Those of `FORMATS` come from the spec alone and go with any provider. The
 others are written from the stack, which is in a vendor's vocabulary, so the provider brings them.
-The same deployment gives the same bytes, so that folders of exports can be compared.
+The same deployment gives the same bytes, so that folders of exports can be compared. What a
+deploy would be refused for must not go out by an export instead, so the same rules judge both.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tabular.deploy.export import monitoring
+from tabular.deploy.policy import Finding, check
 from tabular.deploy.provider import ExportsStacks, Provider
 from tabular.deploy.spec import Deployment
+from tabular.deploy.stack import Stack
 from tabular.deploy.target import Target
 from tabular.errors import UnsupportedError, UsageError, nearest
 
@@ -42,11 +45,26 @@ class Format:
         name: on the command line.
         summary: for people, one line.
         build: the files by their relative path.
+        deploys: whether the files bring up the service, so that the policy has a say.
     """
 
     name: str
     summary: str
     build: Callable[[Deployment], Files]
+    deploys: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What came of an export.
+
+    Attributes:
+        files: by their relative path.
+        findings: of the policy; none for what runs, which was let through once.
+    """
+
+    files: Files
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +101,13 @@ FORMATS: tuple[Format, ...] = (
     Format("prometheus", "scrape configuration and the rules it names", monitoring.prometheus),
     Format("alerts", "alert rules of Prometheus", monitoring.alerts),
     Format("otel-collector", "configuration of an OpenTelemetry collector", monitoring.collector),
-    Format("compose", "a compose file for docker or podman", _compose),
-    Format("swarm", "a stack of Docker Swarm, and the script that deploys it", _swarm),
+    Format("compose", "a compose file for docker or podman", _compose, True),
+    Format("swarm", "a stack of Docker Swarm, and the script that deploys it", _swarm, True),
 )
 
 
-def files_of(source: Source, name: str, flavour: str | None = None) -> Files:
-    """The files of a deployment in a format.
+def exported(source: Source, name: str, flavour: str | None = None) -> Exported:
+    """A deployment in a format, and what the policy says of it.
 
     Args:
         source: what is exported.
@@ -103,7 +121,7 @@ def files_of(source: Source, name: str, flavour: str | None = None) -> Files:
     for found in FORMATS:
         if found.name == name:
             _require_flavour(name, flavour, [])
-            return found.build(source.deployment)
+            return Exported(found.build(source.deployment), _judged(source, found))
     provider = source.connect()
     formats = provider.formats if isinstance(provider, ExportsStacks) else {}
     if name not in {key.partition("/")[0] for key in formats}:
@@ -111,8 +129,19 @@ def files_of(source: Source, name: str, flavour: str | None = None) -> Files:
     _require_flavour(name, flavour, [key for key in formats if key.startswith(f"{name}/")])
     build = formats[name if flavour is None else f"{name}/{flavour}"]
     if source.target is not None and isinstance(provider, ExportsStacks):
-        return build(provider.running(source.target))
-    return build(provider.compile(source.deployment))
+        return Exported(build(provider.running(source.target)))
+    stack = provider.compile(source.deployment)
+    findings = check(source.deployment, stack, capabilities=provider.capabilities)
+    return Exported(build(stack), findings)
+
+
+def _judged(source: Source, format: Format) -> tuple[Finding, ...]:
+    """What the policy says of a spec from which no vendor's stack is made."""
+    if not format.deploys or source.target is not None:
+        return ()
+    spec, name = source.deployment.spec, source.deployment.metadata.name
+    target = Target(source.provider, name, spec.environment, spec.region, spec.account)
+    return check(source.deployment, Stack(target, {}, (), {}))
 
 
 def surplus(folder: Path, files: Files) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tabular.deploy.export import Source, files_of
+from tabular.deploy.export import Source, exported
 from tests.deploy.onprem.export.made import put
 from tests.deploy.onprem.export.test_k8s import shell
 from tests.deploy.onprem.harness import describe, provider_at
@@ -25,7 +25,7 @@ def test_applied_over_what_runs_it_changes_nothing(
     for _ in provider.engine.apply(provider.engine.preview(stack)):
         pass
     source = Source("onprem", spec, lambda: provider, provider.target(spec))
-    folder = put(files_of(source, "k8s"), tmp_path / "k8s")
+    folder = put(exported(source, "k8s").files, tmp_path / "k8s")
     config = {"KUBECONFIG": str(kube.kubeconfig)}
     dry = shell("kubectl apply -k . --dry-run=server", folder, **config)
     assert "created" not in dry
@@ -39,7 +39,7 @@ def test_applied_over_what_runs_it_changes_nothing(
     for name, one in after.items():
         assert one["spec"] == before[name]["spec"], name
 
-    configuration = files_of(source, "terraform")
+    configuration = exported(source, "terraform").files
     adopts = b"helm_release.this" in configuration["imports.tf"]
     takes_over = b"take_ownership" in configuration["main.tf"]
     assert (adopts, takes_over) == (method == "helm", method == "manifests")
