@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.cli.command import COMMAND, Answer, on_terminal, run
+from tests.testbed.disk import fill, small_disk
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ALL_CREATED = {
@@ -125,6 +126,17 @@ def test_numbers_that_nothing_can_have_are_the_numbers_fault(running: Running) -
 def test_a_plan_has_the_keys_of_the_file(running: Running) -> None:
     shown = run("plan", "--set", "spec.compute.workers=2", home=running.home).out
     assert '      spec.compute: (none) -> {"workers": 2}\n' in shown
+
+
+@pytest.mark.root
+def test_a_backup_that_fills_its_place_says_which(running: Running, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        fill(disk)
+        create = ("backup", "create", "--to", disk.as_uri(), "--unencrypted")
+        told = run(*create, home=running.home)
+    assert told.code == 5
+    assert f"{disk.as_uri()}: the store cannot write: the disk is full" in told.err
+    assert "by --to for a backup" in told.err
 
 
 def test_detailed_exit_codes_of_plan(running: Running) -> None:

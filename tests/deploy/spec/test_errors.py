@@ -66,6 +66,7 @@ def test_compute(spec: str, said: str) -> None:
         ("monitoring: {enabled: true, alarms: [high_cpu, hgh]}", "alarms[1]: expected one of"),
         ("monitoring: {alarms: [high_cpu]}", "alarms: needs enabled: true"),
         ("monitoring: {enabled: true, dashboards: [{name: x}]}", "panels: missing key"),
+        ("networking: {port: 80}", "(on this machine it is spec.overrides.standalone.port)"),
         ("networking: {cidr: 10.0.0.1/16}", "expected a network such as 10.0.0.0/16"),
         ("networking: {domain: localhost}", "domain: expected text like"),
         ("networking: {subnets: [a]}", "name the network they are in"),

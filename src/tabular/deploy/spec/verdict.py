@@ -146,7 +146,15 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
     return words[kind].format(**context) if kind in words else ""
 
 
+# Keys that are looked for where they are not.
+_ELSEWHERE: dict[Path, str] = {
+    ("spec", "networking", "port"): "on this machine it is spec.overrides.standalone.port",
+}
+
+
 def _mend(path: Path) -> str:
+    if path in _ELSEWHERE:
+        return _ELSEWHERE[path]
     known = sorted(fields_at(path[:-1]))
     close = nearest(str(path[-1]), known).strip()
     if close or not known:
