@@ -106,6 +106,42 @@ def test_problems(
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "body", "said", "hint"),
+    [
+        ("GET", "/v1/jobs/x", None, "path.job_id: this is no id of that kind: job_", "/v1/jobs"),
+        ("GET", "/v1/models/ds_1", None, "such as mdl_0123456789abcdef0123", "/v1/models"),
+        ("DELETE", "/v1/keys/mine", None, "16 hex digits, such as 0123456789abcdef", "/v1/keys"),
+        ("POST", "/v1/models", '{"dataset_id": "x"}', "body.dataset_id: this is", "/v1/datasets"),
+    ],
+)  # fmt: skip
+def test_a_bad_id_is_answered_with_how_one_looks_and_who_lists_them(
+    one: Platform, method: str, path: str, body: str | None, said: str, hint: str
+) -> None:
+    answer = one.client.request(
+        method, path, content=body, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert said in problem["detail"]
+    assert problem["hint"] == f"GET {hint} lists them"
+    assert "^" not in answer.text, "a pattern is for programs"
+    listed = one.client.get(hint)
+    assert listed.status_code == 200
+    example = said.rpartition("such as ")[2]
+    if example != said:
+        shown = one.client.get("/openapi.json").json()["paths"]
+        patterns = [
+            parameter["schema"]["pattern"]
+            for route, methods in shown.items()
+            if route.startswith(f"{hint}/{{")
+            for parameter in next(iter(methods.values()))["parameters"]
+            if parameter["in"] == "path"
+        ]
+        assert patterns
+        assert all(re.match(pattern, example) for pattern in patterns)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         r'{"model_id": "mdl_00000000000000000000", "rows": 1, "where": ["a=\u0000"]}',

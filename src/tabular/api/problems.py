@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from tabular import errors
+from tabular.api.ids import described
 from tabular.errors import TabularError
 from tabular.synth.hints import API, told
 
@@ -56,6 +57,7 @@ _HTTP_CODES = {
     416: "input.range",
 }
 
+_PATTERN = "string_pattern_mismatch"  # pydantic's name of it
 _LOG = logging.getLogger(__name__)
 
 
@@ -156,17 +158,19 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 async def on_invalid(request: Request, error: Exception) -> Response:
     """FastAPI's handler for a request of the wrong shape; what was sent is not repeated."""
     assert isinstance(error, RequestValidationError)
-    found = [
-        {"where": ".".join(map(str, item["loc"])), "message": item["msg"]}
-        for item in error.errors()
-    ]
+    found, hints = [], []
+    for item in error.errors():
+        words = described(str(item["loc"][-1])) if item["type"] == _PATTERN else None
+        message, hint = words or (item["msg"], "see /docs")
+        found.append({"where": ".".join(map(str, item["loc"])), "message": message})
+        hints.append(hint)
     return problem(
         422,
         "input.invalid",
         "The request has not the right shape",
         request.state.request_id,
         detail="; ".join(f"{item['where']}: {item['message']}" for item in found[:5]),
-        hint="see /docs",
+        hint="; ".join(dict.fromkeys(hints[:5])),
         errors=found[:50],
     )
 
