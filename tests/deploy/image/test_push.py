@@ -192,6 +192,13 @@ def test_what_arrives_is_compared_with_what_was_sent(machine: Machine) -> None:
     assert "unavailable.integrity" in answer.err
 
 
+def test_what_a_build_that_fails_says_is_told_once_and_why_again(machine: Machine) -> None:
+    answer = machine.run("build", STAND_IN_MODE="no-base")
+    assert answer.code == 5
+    assert answer.err.count("Trying to pull the base image...") == 1
+    assert "the build failed (podman): Error: no such host\n" in answer.err
+
+
 @pytest.mark.parametrize(
     ("words", "more", "code", "says"),
     [

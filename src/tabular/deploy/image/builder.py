@@ -22,7 +22,7 @@ ENGINES = ("podman", "docker")
 ARCHITECTURE = "amd64"
 LOOK_TIMEOUT = 30.0  # seconds
 WORK_TIMEOUT = 3600.0  # seconds of a build or a push: a slow line takes its time
-_LAST = 8  # lines that an error repeats
+_LAST = 8  # lines among which is the one that says why it failed
 # Docker would put the image into a list together with a record of its build, which Lambda refuses.
 _BUILD = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 _NO_BASE = "where Docker Hub cannot be reached, name another image of Python 3.11: --base"
@@ -168,10 +168,16 @@ class Builder:
         if late.is_set():
             raise WaitTimeoutError(f"{what} did not end within {WORK_TIMEOUT:g} s", hint=hint)
         if process.returncode != 0:
-            said = "\n  ".join(line for line in last if line)
+            why = _reason([line for line in last if line])
             raise EngineError(
-                f"{what} failed ({self.program}):\n  {said or process.returncode}", hint=hint
+                f"{what} failed ({self.program}): {why or process.returncode}", hint=hint
             )
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """The line that says why; all of them were told already."""
+    named = [line for line in lines if "error" in line.lower()]
+    return (named or lines or [""])[-1].strip()
 
 
 def build_command(engine: Sequence[str], reference: str, context: Path, base: str) -> list[str]:
