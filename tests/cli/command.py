@@ -35,6 +35,7 @@ def run(
     cwd: Path | None = None,
     extra: Mapping[str, str] | None = None,
     timeout: float = 240,
+    stdin: str = "",
 ) -> Answer:
     """Run a command with HOME at `home` and nothing of this process's own environment."""
     environment = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -46,7 +47,7 @@ def run(
         text=True,
         timeout=timeout,
         check=False,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
     )
     return Answer(done.returncode, done.stdout, done.stderr)
 

@@ -30,6 +30,17 @@ def test_init_writes_what_validate_accepts_and_replaces_nothing(tmp_path: Path) 
     assert (tmp_path / "deployment.yaml").read_bytes() != before
 
 
+def test_a_file_that_is_piped_in_is_validated(tmp_path: Path) -> None:
+    text = (EXAMPLES / "aws-prod.yaml").read_text()
+    fine = run("validate", "-", home=tmp_path, cwd=tmp_path, stdin=text)
+    assert (fine.code, fine.err) == (0, "")
+    assert fine.out.startswith("stdin: valid (flat form")
+    wrong = run("validate", "-", home=tmp_path, cwd=tmp_path, stdin=f"{text}\nregoin: eu-west-1\n")
+    assert wrong.code == 1
+    line = text.count("\n") + 2
+    assert wrong.err.startswith(f"error spec.invalid stdin:{line}:1: regoin: unknown key")
+
+
 def test_init_refuses_a_name_that_validate_would_refuse(tmp_path: Path) -> None:
     made = run("init", "--name", "Bad Name", home=tmp_path, cwd=tmp_path)
     assert made.code == 1

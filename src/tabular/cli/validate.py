@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A deployment file of any form.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A deployment file of any form; - is stdin.")
+    ],
     as_json: JsonFlag = False,
 ) -> None:
     """Check a deployment file: exit code 0 if it is valid, 1 with every problem if not.
@@ -26,10 +28,11 @@ def validate(
     stdout carries {"file", "valid", "form", "name", "notes", "problems"}.
     """
     from tabular.deploy.located import check_overrides
-    from tabular.deploy.spec import ProblemsError, load
+    from tabular.deploy.spec import ProblemsError, load, load_text
+    from tabular.deploy.spec.source import STDIN, read_stdin
 
     try:
-        loaded = load(file)
+        loaded = load_text(read_stdin(), STDIN) if str(file) == "-" else load(file)
         check_overrides(loaded)
     except SpecError as error:
         if not as_json:
@@ -53,7 +56,7 @@ def validate(
         return
     for note in loaded.notes:
         tell(note, markup=False, style="dim")
-    stdout.print(f"{file}: valid ({loaded.form} form, deployment {name})", markup=False)
+    stdout.print(f"{loaded.name}: valid ({loaded.form} form, deployment {name})", markup=False)
 
 
 def _plain(error: SpecError) -> dict[str, Any]:

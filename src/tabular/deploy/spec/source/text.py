@@ -13,6 +13,7 @@ from pathlib import Path
 from tabular.errors import SpecError
 
 MAX_BYTES = 256 * 1024
+STDIN = "stdin"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 CONTROL = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -44,6 +45,20 @@ def read_text(path: Path) -> str:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise SpecError(f"cannot be read: {reason}", where=repr(name).strip("'")) from None
     return decode(raw, name)
+
+
+def read_stdin() -> str:
+    """The text of a deployment file that is piped in.
+
+    Raises:
+        SpecError: stdin is closed, unreadable, larger than 256 KiB, not UTF-8 text.
+    """
+    try:
+        with open(0, "rb", closefd=False) as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", where=STDIN) from None
+    return decode(raw, STDIN)
 
 
 def decode(raw: bytes, name: str) -> str:
