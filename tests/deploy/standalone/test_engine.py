@@ -268,3 +268,6 @@ def test_read_only_homes_are_clear_errors(tmp_path: Path) -> None:
         with pytest.raises(PreflightError, match="Read-only file system") as caught:
             Place(disk / "home", package=tmp_path / "package").deploy(describe())
         assert "--home" in str(caught.value.hint)
+        planned = run("plan", "--home", str(disk / "home"), home=tmp_path)
+        assert (planned.code, planned.out) == (1, "")
+        assert "Read-only file system" in planned.err

@@ -143,12 +143,9 @@ class Layout:
         for folder in (self.state, self.data):
             there = existing(folder)
             if not os.access(there, os.W_OK | os.X_OK):
-                raise PreflightError(
-                    f"this user cannot write to {there}",
-                    where=str(folder),
-                    hint="make that folder writable, or choose another with --home",
-                    code="engine.storage",
-                )
+                fixed = os.statvfs(there).f_flag & os.ST_RDONLY
+                number = errno.EROFS if fixed else errno.EACCES
+                raise storage_error(OSError(number, os.strerror(number)), folder)
 
     def make(self) -> None:
         """Make the folders, readable by the owner alone.
