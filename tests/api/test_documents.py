@@ -242,7 +242,7 @@ def test_who_scrapes_all_the_time_keeps_the_database_out_of_it(one: Platform) ->
         seconds = time.monotonic() - begun
     finally:
         event.remove(engine, "before_cursor_execute", note)
-    assert len(asked) <= 8 * (seconds + 1), asked
+    assert len(asked) <= 12 * (seconds + 1), asked  # a look at everything is 11 statements
 
 
 def test_ready_does_not_wait_for_a_part_that_hangs() -> None:
