@@ -12,6 +12,7 @@ from tabular.deploy.capability import (
     require_supported,
     unsupported,
 )
+from tabular.deploy.spec import asked, load_text
 from tabular.errors import UnsupportedError
 
 TABLE = {
@@ -43,3 +44,14 @@ def test_every_refused_field_is_named_with_its_way_out() -> None:
 
 def test_what_is_covered_passes() -> None:
     require_supported("here", TABLE, {"compute": {"cpu": 4}, "storage": {"size": 1}})
+
+
+def test_a_secret_that_is_written_out_is_refused_by_the_key_that_the_file_has() -> None:
+    text = (
+        "apiVersion: synthdata.inferloop.io/v1\nkind: Deployment\nmetadata: {name: demo}\n"
+        "spec: {monitoring: {grafana: {admin_password: hush-hush}}}\n"
+    )
+    with pytest.raises(UnsupportedError) as caught:
+        require_supported("here", TABLE, asked(load_text(text).deployment))
+    assert "monitoring.grafana.admin_password: this provider" in caught.value.message
+    assert "hush" not in str(caught.value)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tabular.deploy.spec.secret import WITHHELD
 from tabular.errors import UnsupportedError
 
 
@@ -92,10 +93,10 @@ def lookup(table: CapabilityTable, path: str) -> Capability:
 
 
 def leaf_paths(spec: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted paths of all leaves of plain data; lists count as leaves."""
+    """Dotted paths of all leaves of plain data; lists and withheld secrets are leaves."""
     for key, value in spec.items():
         path = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and value != WITHHELD:
             yield from leaf_paths(value, f"{path}.")
         else:
             yield path

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tabular.deploy.spec.load import Loaded
+from tabular.deploy.spec.secret import WITHHELD
 from tabular.deploy.spec.walk import Path, dotted
 
 DEFAULT = "default"
@@ -45,7 +46,7 @@ def explain(loaded: Loaded) -> Iterator[Explained]:
 
 
 def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    if value == {"withheld": True}:
+    if value == WITHHELD:
         yield path, HIDDEN
     elif isinstance(value, dict) and value and set(value) != {"secretRef"}:
         for name, item in value.items():

@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from tabular.infra.secrets import is_reference
 
+WITHHELD = {"withheld": True}  # what plain data has in place of a secret that was written out
 REFERENCE = r"^[a-z][a-z0-9-]*:.+$"
 SECRET_KEY = re.compile(
     r"(password|passwd|secret|token|api_?key|private_?key|access_?key|credentials?)$", re.IGNORECASE
@@ -73,7 +74,7 @@ class Secret(BaseModel):
 
     @model_serializer
     def _dump(self) -> dict[str, Any]:
-        return {"secretRef": self.secret_ref} if self.secret_ref else {"withheld": True}
+        return {"secretRef": self.secret_ref} if self.secret_ref else dict(WITHHELD)
 
     @classmethod
     def __get_pydantic_json_schema__(
