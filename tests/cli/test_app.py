@@ -13,6 +13,8 @@ import pytest
 
 from tests.cli.command import COMMAND, run
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
@@ -94,6 +96,15 @@ def test_a_command_of_a_later_version_names_what_does_its_work(
     assert "Did you mean" not in told.err
     assert run(*command, "--json", home=tmp_path).json["error"]["code"] == "usage.not-yet"
     assert command[0] not in run("--help", home=tmp_path).out
+
+
+@pytest.mark.parametrize("provider", ["standalone", "aws"])
+def test_several_places_are_told_what_can_be_done_today(provider: str, tmp_path: Path) -> None:
+    file = str(EXAMPLES / "multi-cloud-ha.yaml")
+    told = run("plan", "-c", file, "--provider", provider, home=tmp_path)
+    assert told.code == 3
+    assert "write one file for each, and deploy each" in told.err + told.out
+    assert "deploy-multi" not in told.err + told.out
 
 
 @pytest.mark.parametrize("command", ["list", "status", "plan", "deploy --yes"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_a_bad_output_is_refused_and_nothing_is_harmed(
         assert "Traceback" not in answer.err
         assert table.read_text(encoding="utf-8") == TABLE
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_what_is_to_be_typed_next_can_be_pasted(tmp_path: Path, table: Path) -> None:
+    model = tmp_path / "a model's.model"
+    fitted = run("fit", str(table), "--model", str(model), home=tmp_path)
+    (typed,) = [line for line in fitted.out.splitlines() if line.startswith("next: ")]
+    assert shlex.split(typed)[2:4] == ["sample", str(model)]
+    lacking = run("fit", str(table), "--model", str(tmp_path / "no folder" / "m"), home=tmp_path)
+    hint = lacking.err.partition("make it first: ")[2]
+    assert shlex.split(hint) == ["mkdir", "-p", str(tmp_path / "no folder")]
 
 
 def test_a_model_is_not_overwritten_by_its_sample(tmp_path: Path, table: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from tabular.errors import InputError
@@ -28,7 +29,7 @@ def require_writable(path: Path, *inputs: Path) -> None:
         raise InputError(
             "the folder of the output does not exist",
             where=str(shown),
-            hint=f"make it first: mkdir -p {folder}",
+            hint=f"make it first: mkdir -p {shlex.quote(str(folder))}",
         )
     if path.is_dir():
         raise InputError("the output is a folder", where=str(shown), hint="name a file in it")
