@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tabular.deploy.export import FORMATS, Format, Source, files_of
+from tabular.deploy.export import FORMATS, Format, Source, exported
 from tabular.deploy.monitoring import alerts, collector, grafana, promql, scrape
 from tabular.deploy.provider import ProviderOptions
 from tabular.deploy.spec import Deployment, load, load_text
@@ -232,5 +232,5 @@ def test_the_same_spec_gives_the_same_bytes(kind: Format) -> None:
 def test_an_unknown_format_is_refused_with_the_nearest(example: Deployment) -> None:
     source = Source("standalone", example, lambda: StandaloneProvider(ProviderOptions()))
     with pytest.raises(UsageError) as caught:
-        files_of(source, "grafanna")
+        exported(source, "grafanna")
     assert "grafana" in str(caught.value.hint)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tabular.deploy.aws.account.stacks import stack_name
-from tabular.deploy.aws.export.terraform import terraform as exported
+from tabular.deploy.aws.export.terraform import terraform as written
 from tabular.deploy.aws.export.terraform.configuration import configure
-from tabular.deploy.export import Source, files_of
+from tabular.deploy.export import Source, exported
 from tabular.deploy.stack import Stack
 from tests.deploy.aws import matrix
 from tests.deploy.aws.export.bed import initialized, write
@@ -36,7 +36,7 @@ def running(ministack: MiniStack) -> Stack:
 
 def imports(stack: Stack) -> dict[str, str]:
     """Import ids by address, as they are written."""
-    return dict(_IMPORT.findall(exported(stack)["imports.tf"].decode()))
+    return dict(_IMPORT.findall(written(stack)["imports.tf"].decode()))
 
 
 def test_everything_that_runs_is_imported(running: Stack) -> None:
@@ -95,14 +95,14 @@ def test_rules_within_a_group_are_imported_by_the_ids_that_ec2_has(
 
 
 def test_names_are_those_that_run(running: Stack) -> None:
-    compute = exported(running)["compute.tf"].decode()
+    compute = written(running)["compute.tf"].decode()
     family = running.ids["ApiTask"].rpartition("/")[2].partition(":")[0]
     assert f'name = "{running.ids["Cluster"]}"' in compute
     assert re.search(rf'family +=  *"{re.escape(family)}"', compute)
 
 
 def test_secrets_that_run_are_left_alone(running: Stack) -> None:
-    files = exported(running)
+    files = written(running)
     text = "\n".join(one.decode() for name, one in files.items() if name.endswith(".tf"))
     assert "ephemeral" not in text
     assert "aws_secretsmanager_secret_version" not in text
@@ -111,7 +111,7 @@ def test_secrets_that_run_are_left_alone(running: Stack) -> None:
 
 
 def test_it_is_valid(terraform: Terraform, tmp_path: Path, running: Stack) -> None:
-    files = exported(running)
+    files = written(running)
     folder = initialized(terraform, tmp_path, files)
     done = terraform.run(folder, "validate")
     assert done.returncode == 0, done.stdout
@@ -121,7 +121,7 @@ def test_it_is_valid(terraform: Terraform, tmp_path: Path, running: Stack) -> No
 
 
 def test_the_stack_can_be_deleted_after_the_handover(running: Stack) -> None:
-    files = exported(running)
+    files = written(running)
     template: dict[str, Any] = json.loads(files["handover.json"])
     assert {one["DeletionPolicy"] for one in template["Resources"].values()} == {"Retain"}
     plain = {name: one["Properties"] for name, one in template["Resources"].items()}
@@ -131,7 +131,7 @@ def test_the_stack_can_be_deleted_after_the_handover(running: Stack) -> None:
 
 
 def test_a_deployment_of_a_file_imports_nothing() -> None:
-    files = exported(matrix.stack("nothing"))
+    files = written(matrix.stack("nothing"))
     assert "imports.tf" not in files
     assert "handover.json" not in files
 
@@ -139,7 +139,7 @@ def test_a_deployment_of_a_file_imports_nothing() -> None:
 def test_the_command_asks_the_provider_for_what_runs(ministack: MiniStack, running: Stack) -> None:
     provider = provider_at(ministack.url, "222299999991")
     source = Source("aws", describe("taken"), lambda: provider, running.target)
-    assert files_of(source, "terraform") == exported(running)
+    assert exported(source, "terraform").files == written(running)
 
 
 # As CloudFormation has them, of types that the emulator does not run or names otherwise. Sources:
