@@ -194,6 +194,14 @@ def test_a_file_without_a_region_is_told_alike_by_plan_and_export(tmp_path: Path
     assert "hint: `region: eu-west-1` in the file" in planned.err
 
 
+def test_a_provider_that_there_is_not_is_told_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "flat.yaml").write_text("provider: nosuch\n")
+    planned = run("plan", "--config", "flat.yaml", home=tmp_path, cwd=tmp_path)
+    answer = export(tmp_path, "flat.yaml", "--format", "k8s")
+    assert (planned.code, planned.err) == (answer.code, answer.err)
+    assert answer.err.startswith("error usage.unknown-provider flat.yaml:1:11: no provider")
+
+
 @pytest.mark.parametrize(("format", "file"), [("compose", "compose.yaml"), ("swarm", "stack.yaml")])
 def test_containers_by_hand_go_with_any_provider(format: str, file: str, tmp_path: Path) -> None:
     spec = {"spec": {"compute": {"workers": 2}, "database": {"type": "postgresql"}}}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tabular.cli.deploy import connect
 from tabular.cli.output import JsonFlag, print_json, print_text, stdout, tell
 from tabular.cli.outputs import write_text
 from tabular.cli.place import (
@@ -142,7 +143,7 @@ def _of_file(loaded: Loaded, reach: Reach, format: str, flavour: str | None) -> 
     from tabular.deploy.located import located
 
     chosen = loaded.deployment.spec.provider or DEFAULT_PROVIDER
-    source = Source(chosen, loaded.deployment, lambda: reach.connect(chosen).provider)
+    source = Source(chosen, loaded.deployment, lambda: connect(loaded, reach).provider)
     with located(loaded):
         return exported(source, format, flavour)
 
