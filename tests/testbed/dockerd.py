@@ -98,6 +98,13 @@ def _end(made: Daemon, process: subprocess.Popen[bytes]) -> None:
     subprocess.run(leave, env=made.environment(), capture_output=True, check=False)
     process.terminate()
     process.wait(timeout=60)
-    data = made.socket.parent / "data"
-    subprocess.run(["umount", "--lazy", str(data)], capture_output=True, check=False)
-    shutil.rmtree(data, ignore_errors=True)
+    clear(made.socket.parent)
+
+
+def clear(folder: Path) -> None:
+    """Take a daemon's folder away, with what it, or one that was killed, left mounted there."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in sorted((at for at in mounted if Path(at).is_relative_to(folder)), reverse=True):
+        subprocess.run(["umount", "--lazy", place], capture_output=True, check=False)
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from tabular.deploy.standalone import compose
 from tests.cli.command import run as cli
 from tests.testbed.containers import POSTGRES_IMAGE, podman
-from tests.testbed.dockerd import Daemon, dockerd, run
+from tests.testbed.dockerd import Daemon, clear, dockerd, run
 
 OURS = "inferloop/tabular:tested"
 # The path of a socket has to be short.
@@ -31,7 +30,7 @@ def loaded_docker(tmp_path: Path) -> Iterator[Daemon]:
         names = [image, POSTGRES_IMAGE, compose.VALKEY_IMAGE]
         words = ["podman", "save", "--multi-image-archive", "--output", str(archive), *names]
         run(words, {**os.environ, **variables})
-        shutil.rmtree(FOLDER, ignore_errors=True)
+        clear(FOLDER)
         FOLDER.mkdir()
         with dockerd(FOLDER) as made:
             made.docker("load", "--input", str(archive))
@@ -39,4 +38,3 @@ def loaded_docker(tmp_path: Path) -> Iterator[Daemon]:
             made.docker("tag", POSTGRES_IMAGE, compose.POSTGRES_IMAGE)
             made.docker("tag", image, OURS)
             yield made
-        shutil.rmtree(FOLDER, ignore_errors=True)
