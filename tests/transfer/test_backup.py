@@ -13,7 +13,7 @@ import pyrage
 import pytest
 from sqlalchemy import inspect, select
 
-from tabular.errors import ConfigError, NotFoundError, RefusedError, UsageError
+from tabular.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, UsageError
 from tabular.infra.database import Database, head, migrate, revision
 from tabular.infra.database.models import Garbage, Hold, Job
 from tabular.infra.storage import ObjectStore, open_store
@@ -168,12 +168,17 @@ def test_the_second_backup_stores_only_what_is_new(store: ObjectStore, tmp_path:
     assert verify(place, second.id).unreferenced == 0
 
 
+def _a_minute_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(minutes=1)
+
+
 def test_whoever_cannot_read_backups_forgets_old_ones_all_the_same(
     source: Filled, store: ObjectStore
 ) -> None:
     text, public = keygen()
     writes = create_place(store, Keys(recipients=(public,)), SECRET)
-    old, made = Backup(source.settings, writes).run(), Backup(source.settings, writes).run()
+    old = Backup(source.settings, writes, clock=_a_minute_ago).run()
+    made = Backup(source.settings, writes).run()
     store.put("blobs/" + "0" * 2 + "/" + "0" * 64, b"of a run that was killed")
     assert prune(writes, keep=1) == ([old.id], 2)  # the rows of audit as they were, too
     found = verify(open_place(store, Keys(identity=text)), made.id)
@@ -181,13 +186,29 @@ def test_whoever_cannot_read_backups_forgets_old_ones_all_the_same(
     assert found.unreferenced == 0
 
 
-def test_a_list_of_needed_files_that_is_not_the_manifests_is_found(
-    source: Filled, plain: Place, store: ObjectStore
+@pytest.mark.parametrize("damage", ["emptied", "cut", "flipped", "no text"])
+def test_by_a_damaged_list_of_needed_files_nothing_is_removed(
+    source: Filled, plain: Place, store: ObjectStore, damage: str
 ) -> None:
+    Backup(source.settings, plain, clock=_a_minute_ago).run()
     made = Backup(source.settings, plain).run()
-    store.put(f"backups/{made.id}/blobs", b"[]")  # by which prune would remove them all
+    key, blobs = f"backups/{made.id}/blobs", plain.blobs()
+    whole = b"".join(store.get(key))
+    other = b"0" if whole[-1:] != b"0" else b"1"
+    store.put(
+        key,
+        {
+            "emptied": b"",
+            "cut": whole[:-65],
+            "flipped": whole[:-1] + other,
+            "no text": b"\xff" + whole,
+        }[damage],
+    )
+    with pytest.raises(IntegrityError, match="damaged"):
+        prune(plain, keep=1)
+    assert plain.blobs() == blobs
     (said,) = verify(plain, made.id).damaged
-    assert "not that of its manifest" in said
+    assert "damaged" in said
 
 
 def test_administrators_and_alarms_are_told_of_a_whole_backup(plain: Place, tmp_path: Path) -> None:

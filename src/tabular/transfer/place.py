@@ -4,8 +4,8 @@
     key.age                        its key pair, where a passphrase protects it
     blobs/ab/abcdef…               chunks of rows and objects of all backups, encrypted
     backups/<id>/summary.json      when, how much: what a list shows without the key
-    backups/<id>/blobs             the names of the blobs it needs: who has no key to read backups
-                                   by forgets old ones all the same
+    backups/<id>/blobs             the names of the blobs it needs, after their digest: who has no
+                                   key to read backups by forgets old ones all the same
     backups/<id>/manifest          what belongs to it, encrypted; written last
     backups/<id>/checks/<time>     what came of each verification and each drill
 
@@ -19,10 +19,11 @@ A place is one platform's: whoever forgets old backups would take another's for 
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -121,9 +122,7 @@ class Place:
         """Let a backup exist: its summary first, and the manifest as the last file of all."""
         folder = f"backups/{manifest.summary.id}"
         self.store.put(f"{folder}/summary.json", manifest.summary.model_dump_json().encode())
-        self.store.put(
-            _blobs_key(manifest.summary.id), json.dumps(sorted(manifest.blobs())).encode()
-        )
+        self.store.put(_blobs_key(manifest.summary.id), _list(manifest.blobs()))
         self.store.put(f"{folder}/manifest", self._seal.close([to_bytes(manifest, secret)]))
 
     def read(self, backup: str, *, secret: str | None = None) -> tuple[Manifest, bool]:
@@ -146,10 +145,15 @@ class Place:
         """The blobs that a backup needs, which takes no key.
 
         Raises:
-            NotFoundError: an early release made it, which kept no list.
+            NotFoundError: there is no list, so no whole backup.
             IntegrityError: the list is damaged.
         """
-        return set(json.loads(b"".join(self.store.get(_blobs_key(backup)))))
+        key = _blobs_key(backup)
+        raw = b"".join(self.store.get(key))
+        names = raw.decode(errors="replace").split()[1:]
+        if raw != _list(names):
+            raise IntegrityError("the list of the blobs that a backup needs is damaged", where=key)
+        return set(names)
 
     def known(self) -> list[Known]:
         """Every whole backup, the oldest first."""
@@ -369,6 +373,12 @@ def _blob_key(name: str) -> str:
 
 def _blobs_key(backup: str) -> str:
     return f"backups/{backup}/blobs"
+
+
+def _list(names: Iterable[str]) -> bytes:
+    """Names of blobs after their own digest: a name that is damaged would let a blob be removed."""
+    text = "\n".join(sorted(names))
+    return f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}".encode()
 
 
 def _is_ours(parts: list[str]) -> bool:

@@ -103,7 +103,7 @@ def _list_problems(place: Place, manifest: Manifest) -> list[str]:
     try:
         if place.needed(backup) == set(manifest.blobs()):
             return []
-    except (IntegrityError, NotFoundError, ValueError) as error:
+    except (IntegrityError, NotFoundError) as error:
         return [f"the list of the blobs of {backup}: {error}"]
     return [f"the list of the blobs of {backup} is not that of its manifest"]
 
