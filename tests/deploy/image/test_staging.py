@@ -27,6 +27,7 @@ _SERVICE = (
     "gcp",
     "ldap",
     "memcached",
+    "minio",
     "mysql",
     "oidc",
     "otel",

@@ -185,7 +185,7 @@ def test_a_home_that_no_url_can_hold_is_refused(tmp_path: Path, name: str) -> No
 
 def test_a_home_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("", encoding="utf-8")
-    with pytest.raises(PreflightError, match="Not a directory") as caught:
+    with pytest.raises(PreflightError, match="a home is a folder") as caught:
         _layout(tmp_path / "home")
     assert "--home" in str(caught.value.hint)
 
