@@ -87,7 +87,9 @@ class Place:
 @pytest.fixture
 def place(kube: Kube, kube_namespace: str) -> Place:
     found = Place(kube, kube_namespace)
-    found.secret("demo-secrets", *KEYS, "storage-secret-key", "backup-passphrase")
+    found.secret(
+        "demo-secrets", *KEYS, "storage-secret-key", "storage-password", "backup-passphrase"
+    )
     found.secret("phrase", "word")
     return found
 
