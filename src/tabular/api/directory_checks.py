@@ -123,26 +123,18 @@ def _why(error: TabularError) -> str:
 
 def _people(connection: LdapConnection, settings: DirectorySettings) -> Check:
     name, base = "directory people", settings.user_base
-    if not connection.search(base, everything(), ["objectClass"], base_only=True):
-        return Check(
-            name,
-            False,
-            f"there is no {base}, or {settings.bind_dn} may not see it",
-            "TABULAR_LDAP_USER_BASE; on Kubernetes ldap.userBase",
-        )
+    if not _is_there(connection, base):
+        hint = "TABULAR_LDAP_USER_BASE; on Kubernetes ldap.userBase"
+        return _unseen(name, base, settings, hint)
     return Check(name, True, f"looked for in {base} by {settings.user_filter}")
 
 
 def _groups(connection: LdapConnection, settings: DirectorySettings) -> Check:
     """The base of groups, and each group that gives a role."""
     name, base = "directory groups", settings.group_base
-    if not connection.search(base, everything(), ["objectClass"], base_only=True):
-        return Check(
-            name,
-            False,
-            f"there is no {base}, or {settings.bind_dn} may not see it",
-            "TABULAR_LDAP_GROUP_BASE; on Kubernetes ldap.groupBase",
-        )
+    if not _is_there(connection, base):
+        hint = "TABULAR_LDAP_GROUP_BASE; on Kubernetes ldap.groupBase"
+        return _unseen(name, base, settings, hint)
     found = {group: _places(connection, base, group) for group in settings.role_map}
     gone = [group for group, places in found.items() if not places]
     many = [group for group, places in found.items() if len(places) > 1]
@@ -161,6 +153,14 @@ def _groups(connection: LdapConnection, settings: DirectorySettings) -> Check:
             "name the one by its DN in TABULAR_LDAP_ROLE_MAP; on Kubernetes ldap.roleMap",
         )
     return Check(name, True, f"in {base}; each of the {len(found)} that give a role is there")
+
+
+def _is_there(connection: LdapConnection, base: str) -> bool:
+    return bool(connection.search(base, everything(), ["objectClass"], base_only=True))
+
+
+def _unseen(name: str, base: str, settings: DirectorySettings, hint: str) -> Check:
+    return Check(name, False, f"there is no {base}, or {settings.bind_dn} may not see it", hint)
 
 
 def _places(connection: LdapConnection, base: str, group: str) -> list[str]:
